@@ -1,0 +1,45 @@
+# Two commands for a newcomer: `make demo` and `make test`. Everything happens in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export JAX_PLATFORMS ?= cpu
+
+.PHONY: demo test quick lint docs clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo   distil the handwritten digits to one image per class, print a table, write a report"
+	@echo "make test   run all tests"
+	@echo "make quick  run the tests that take less than 20 s each"
+	@echo "make lint   style, types, import contract"
+	@echo "make docs   build the documentation into site/"
+
+$(BIN)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(BIN)/.developed: $(BIN)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint,docs]'
+	touch $@
+
+demo: $(BIN)/.installed
+	$(BIN)/datastill distill digits --ipc 1 --out runs/demo
+
+test: $(BIN)/.developed
+	$(BIN)/python -m pytest
+
+quick: $(BIN)/.developed
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(BIN)/.developed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(BIN)/.developed
+	$(BIN)/mkdocs build --strict
+
+clean:
+	rm -rf $(VENV) runs site

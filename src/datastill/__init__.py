@@ -1,0 +1,7 @@
+"""datastill: compress a dataset into a handful of learned examples, and prove that they are good enough."""
+
+from datastill.data.dataset import Dataset, SupportSet
+from datastill.data.sources import load
+from datastill.estimators import KIP, KIPRegressor, LabelSolve, LabelSolveRegressor
+
+__all__ = ["KIP", "Dataset", "KIPRegressor", "LabelSolve", "LabelSolveRegressor", "SupportSet", "load"]

@@ -1,0 +1,156 @@
+"""Strangers' arrays to checked arrays: the one border where values are inspected."""
+
+import os
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import validate_data
+
+from datastill._errors import InputError
+
+COPIES = 2
+"""Of the data in float32 that are held at once: all rows, and those not held out for validation."""
+
+
+def check_rows(estimator: Any, X: Any, y: Any = None, *, fitting: bool) -> tuple[Any, Any]:
+    """Rows as a finite array (n, d) or (n, h, w[, c]) or a DataFrame, and y as an array of the same length.
+
+    Also sets (when fitting) or checks scikit-learn's `n_features_in_` and `feature_names_in_` on the estimator.
+
+    Args:
+        estimator: the estimator that asks.
+        X: what the user gave.
+        y: what the user gave; left out when predicting.
+        fitting: whether this is `fit`, which defines what `predict` expects.
+
+    Raises:
+        InputError: with the first problem found.
+    """
+    table = isinstance(X, pd.DataFrame)
+    if fitting and y is None:
+        raise InputError(
+            f"{type(estimator).__name__} requires y to be passed, but the target y is None; try fit(X, y)."
+        )
+    if not table and getattr(getattr(X, "dtype", None), "kind", "") == "O" and _holds_arrays(X):
+        raise InputError("Got an object array of arrays; expected one array of numbers; try np.stack(X).")
+    settings = (
+        {"skip_check_array": True} if table else {"dtype": "numeric", "allow_nd": True, "ensure_all_finite": False}
+    )
+    try:
+        checked = validate_data(estimator, X, reset=fitting, **settings)
+    except ValueError as error:
+        raise InputError(" ".join(str(error).split())) from error
+    if table:
+        checked = checked.reset_index(drop=True)
+    else:
+        _check_numbers(checked)
+    if len(checked) < (2 if fitting else 0):
+        raise InputError(f"Got n_samples={len(checked)}; expected at least 2 rows; try more data.")
+    if table and checked.shape[1] == 0:
+        raise InputError("Got a table with 0 feature(s) (columns); expected at least one.")
+    if y is None:
+        return checked, None
+    y = np.asarray(y)
+    if len(y.shape) == 0 or len(y) != len(checked):
+        raise InputError(
+            f"Got {len(checked)} rows in X and {y.shape[0] if y.ndim else 1} in y: inconsistent numbers of samples; "
+            "expected one label for each row."
+        )
+    return checked, y
+
+
+def check_classes(y: np.ndarray) -> np.ndarray:
+    """(n,) class labels, at least two different.
+
+    Raises:
+        InputError: for real-valued, missing or two-dimensional labels, or one class.
+    """
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim != 1:
+        raise InputError(f"Got labels of shape {y.shape}; expected (n,), one class for each row; try y.argmax(axis=1).")
+    _check_present(y)
+    kind = type_of_target(y)
+    if kind not in ("binary", "multiclass"):
+        raise InputError(
+            f"Unknown label type: {kind}. Got real-valued labels; expected classes; try KIPRegressor or "
+            "LabelSolveRegressor (on the command line: --task regression)."
+        )
+    if y.dtype == object:
+        y = y.astype(str) if all(isinstance(v, str) for v in y.tolist()) else np.array(y.tolist())
+    if len(np.unique(y)) < 2:
+        raise InputError(
+            f"Got 1 class ({np.unique(y).tolist()[0]!r}); expected at least 2; try data with every class you mean."
+        )
+    return y
+
+
+def check_targets(y: np.ndarray) -> np.ndarray:
+    """(n,) or (n, k) finite real targets, float64.
+
+    Raises:
+        InputError: for text, missing or infinite targets.
+    """
+    if y.ndim not in (1, 2):
+        raise InputError(f"Got targets of shape {y.shape}; expected (n,) or (n, k).")
+    try:
+        y = y.astype(np.float64)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"Got targets such as {y.ravel()[0]!r}; expected numbers; try KIP or LabelSolve for classes."
+        ) from None
+    _check_numbers(y, name="y")
+    return y
+
+
+def check_between(name: str, value: Any, low: float, high: float = np.inf) -> None:
+    """InputError unless low ≤ value ≤ high."""
+    if not isinstance(value, (int, float, np.integer, np.floating)) or not low <= value <= high:
+        span = f"{low:g} or more" if high == np.inf else f"a number from {low:g} to {high:g}"
+        raise InputError(f"Got {name}={value!r}; expected {span}.")
+
+
+def check_memory(rows: int, columns: int) -> None:
+    """Refuse, with the numbers, rows whose float32 copies do not fit in this machine's memory.
+
+    Args:
+        rows: n.
+        columns: numbers in a row.
+    """
+    needed = COPIES * 4 * rows * columns
+    present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > present:
+        raise InputError(
+            f"Got {rows} rows of {columns} numbers, which need {needed / 2**30:.1f} GiB while they are learned from; "
+            f"this machine has {present / 2**30:.1f} GiB; try fewer rows or smaller images."
+        )
+
+
+def _holds_arrays(X: Any) -> bool:
+    return bool(np.size(X)) and not np.isscalar(np.ravel(X)[0]) and np.ravel(X)[0] is not None
+
+
+def _check_numbers(x: np.ndarray, name: str = "X") -> None:
+    if x.dtype.kind not in "fc":
+        return
+    wrong = ~np.isfinite(x)
+    if wrong.any():
+        kind = "NaN" if np.isnan(x).any() else "inf"
+        place = ", ".join(str(i) for i in np.argwhere(wrong)[0])
+        raise InputError(
+            f"Got {name} with {int(wrong.sum())} entries that are {kind}, the first at [{place}]; expected finite "
+            "numbers; try removing those rows, or a DataFrame, whose missing values are handled."
+        )
+
+
+def _check_present(y: np.ndarray) -> None:
+    missing = pd.isna(y)
+    if missing.any():
+        raise InputError(
+            f"Got {int(missing.sum())} labels in y that are NaN or missing, the first in row {int(missing.argmax())}; "
+            "expected a label for every row; try dropping those rows."
+        )
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        raise InputError("Got labels in y that are inf; expected finite labels; try dropping those rows.")

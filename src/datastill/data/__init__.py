@@ -1,0 +1,1 @@
+"""Datasets and support sets: reading, sampling, writing."""

@@ -1,0 +1,134 @@
+"""The two records everything else passes around: a dataset, and the small set that stands for it."""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from datastill._errors import InputError
+from datastill.data import archive
+
+SCHEMA = "datastill.support/1"
+
+Rows: TypeAlias = np.ndarray | pd.DataFrame
+"""Rows in the user's own space: (n, d) vectors, (n, h, w[, c]) images, or a table."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """The target set, as the user gave it.
+
+    Attributes:
+        name: a short name for folders and titles.
+        x: n rows: an array (n, d), images (n, h, w) or (n, h, w, c), or a DataFrame.
+        y: (n,) class labels or real targets, or (n, k) real targets.
+        x_test: held-out rows of the same kind, or None.
+        y_test: their labels or targets, or None.
+    """
+
+    name: str
+    x: Rows
+    y: np.ndarray
+    x_test: Rows | None = None
+    y_test: np.ndarray | None = None
+
+
+def digest(rows: Rows) -> str:
+    """SHA-256 of the rows' shape, type and values; equal for equal data on every platform.
+
+    Args:
+        rows: an array (object arrays are hashed by their text) or a DataFrame.
+    """
+    hasher = hashlib.sha256()
+    if isinstance(rows, pd.DataFrame):
+        for name, column in rows.items():
+            hasher.update(repr((str(name), str(column.dtype))).encode())
+            hasher.update(pd.util.hash_pandas_object(column, index=False).to_numpy().tobytes())
+    else:
+        array = np.asarray(rows)
+        if array.dtype == object:
+            array = array.astype(str)
+        hasher.update(repr((array.shape, array.dtype.newbyteorder("<").str)).encode())
+        hasher.update(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).tobytes())
+    return hasher.hexdigest()
+
+
+def row_kind(rows: Rows) -> str:
+    """Either "table", "images" or "vectors"."""
+    if isinstance(rows, pd.DataFrame):
+        return "table"
+    return "vectors" if rows.ndim == 2 else "images"
+
+
+@dataclass(frozen=True, eq=False)
+class SupportSet:
+    """A few examples that stand for a dataset; what every distiller and selector returns.
+
+    Attributes:
+        x: s rows in the user's own space and dtype: (s, d), (s, h, w[, c]) or a DataFrame.
+        y: (s,) class labels, or (s,) or (s, k) real target values.
+        classes: the sorted class labels, in the order of the columns of `soft_labels`; None for regression.
+        soft_labels: (s, C) label vectors for classes (centred one-hot when they were not learned), (s, k)
+            standardised targets for regression: what kernel ridge regression is trained on.
+        weights: (s,) non-negative row weights.
+        indices: (s,) rows of the original data when rows were selected; None when they were learned.
+        preprocessing: the maps between x, y and the numbers the learner sees, with their inverses, as plain values
+            and arrays.
+        provenance: how it was made: method, settings, seed, digests, versions, timings (JSON types only).
+    """
+
+    x: Rows
+    y: np.ndarray
+    classes: np.ndarray | None = None
+    soft_labels: np.ndarray | None = None
+    weights: np.ndarray | None = None
+    indices: np.ndarray | None = None
+    preprocessing: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def save(self, folder: str | Path) -> None:
+        """Write `support.safetensors` and `manifest.json` into the folder, each atomically; no pickle.
+
+        Raises:
+            OutputError: if the folder cannot be made or written.
+        """
+        folder = Path(folder)
+        archive.make_folder(folder)
+        parts = {name: getattr(self, name) for name in PARTS}
+        described, tensors = archive.pack(parts)
+        archive.write_tensors(folder / "support.safetensors", tensors)
+        manifest = {"schema": SCHEMA, "rows": row_kind(self.x), **described, "provenance": self.provenance}
+        archive.write_json(folder / "manifest.json", manifest)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            InputError: if the folder is not that of a run, or its files are damaged or of a newer schema.
+        """
+        folder = Path(folder)
+        manifest = archive.read_json(folder / "manifest.json")
+        if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+            raise InputError(
+                f"Got {folder}, whose manifest is not of the schema {SCHEMA!r}; expected a folder written by "
+                "`SupportSet.save` or `datastill distill`; try upgrading datastill."
+            )
+        tensors, _ = archive.read_tensors(folder / "support.safetensors")
+        try:
+            parts = archive.unpack({name: manifest[name] for name in PARTS}, tensors)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"Got {folder}, whose manifest and tensors do not belong together ({error}); expected those of one "
+                "run; try making it again."
+            ) from error
+        return cls(**parts, provenance=manifest.get("provenance", {}))
+
+
+PARTS = ("x", "y", "classes", "soft_labels", "weights", "indices", "preprocessing")

@@ -1,0 +1,1 @@
+"""Learning the support: objectives, Kernel Inducing Points, Label Solve, and the loop around them."""

@@ -1,0 +1,114 @@
+"""Augmentation of target images: flips, shifts, rotations and crops, only where the user asks for them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from datastill._errors import InputError
+from datastill._typing import Array, Float, Key
+
+BATCH = 4096
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What may happen to each target image, independently, each time it is drawn.
+
+    Attributes:
+        flip: mirror left to right with probability ½.
+        shift: move by up to this many pixels each way, in whole pixels unless resampled anyway; edges repeat.
+        rotate: turn by up to this many degrees each way, about the centre.
+        crop: keep a square of at least this fraction of the side, enlarged to the whole; 1 crops nothing.
+    """
+
+    flip: bool = False
+    shift: int = 0
+    rotate: float = 0.0
+    crop: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.shift < 0 or self.rotate < 0 or not 0 < self.crop <= 1:
+            raise InputError(
+                f"Got shift={self.shift}, rotate={self.rotate}, crop={self.crop}; expected shift and rotate 0 or "
+                "more, and crop above 0 and at most 1."
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> "Augmentation":
+        """From the command line's form, for instance "flip,shift=2,rotate=10,crop=0.9"."""
+        kinds: dict[str, Any] = {"flip": bool, "shift": int, "rotate": float, "crop": float}
+        settings: dict[str, Any] = {}
+        for part in filter(None, text.split(",")):
+            name, _, value = part.strip().partition("=")
+            try:
+                settings[name] = True if name == "flip" and not value else kinds[name](value)
+            except (KeyError, ValueError):
+                raise InputError(
+                    f"Got {part!r} as an augmentation; expected flip, shift=PIXELS, rotate=DEGREES or crop=FRACTION."
+                ) from None
+        return cls(**settings)
+
+    def __bool__(self) -> bool:
+        return self != Augmentation()
+
+
+COPIES = 4
+
+
+def copies(x: np.ndarray, how: Augmentation, seed: int) -> list[np.ndarray]:
+    """The images and augmented copies of all of them: both mirror images for a flip alone, else four draws in all."""
+    if how == Augmentation(flip=True):
+        return [x, x[:, :, ::-1]]
+
+    def drawn(key: Key) -> np.ndarray:
+        starts = range(0, len(x), BATCH)
+        parts = [augment(jax.random.fold_in(key, i), jnp.asarray(x[i : i + BATCH]), how) for i in starts]
+        return np.concatenate([np.asarray(part) for part in parts])
+
+    return [x, *map(drawn, jax.random.split(jax.random.key(seed), COPIES - 1))]
+
+
+def augment(key: Key, x: Float[Array, "n h w *ch"], how: Augmentation) -> Float[Array, "n h w *ch"]:
+    """The images after one independent draw each; the same key gives the same images.
+
+    Rotation and crop resample bilinearly in one pass (with the shift); a shift alone copies pixels.
+    """
+    flip_key, shift_key, turn_key, crop_key = jax.random.split(key, 4)
+    n, h, w = x.shape[:3]
+    images = x.reshape(n, h, w, -1)
+    if how.flip:
+        mirrored = jax.random.bernoulli(flip_key, 0.5, (n, 1, 1, 1))
+        images = jnp.where(mirrored, images[:, :, ::-1], images)
+    offset = jax.random.randint(shift_key, (n, 2), -how.shift, how.shift + 1)
+    if how.rotate or how.crop < 1:
+        angle = jnp.deg2rad(jax.random.uniform(turn_key, (n,), minval=-how.rotate, maxval=how.rotate))
+        side = jax.random.uniform(crop_key, (n, 3), minval=0, maxval=1)
+        scale = how.crop + (1 - how.crop) * side[:, 0]
+        centre = (side[:, 1:] - 0.5) * (1 - scale[:, None]) * jnp.array([h, w]) + offset
+        images = jax.vmap(_resample)(images, angle, scale, centre)
+    elif how.shift:
+        margin = how.shift
+        padded = jnp.pad(images, ((0, 0), (margin, margin), (margin, margin), (0, 0)), mode="edge")
+        images = jax.vmap(
+            lambda image, o: jax.lax.dynamic_slice(image, (margin + o[0], margin + o[1], 0), (h, w, image.shape[2]))
+        )(padded, offset)
+    return images.reshape(x.shape)
+
+
+def _resample(image: Array, angle: Array, scale: Array, centre: Array) -> Array:
+    """One (h, w, ch) image seen through a window turned by `angle`, `scale` times its size, moved by `centre`."""
+    h, w, _ = image.shape
+    rows, columns = jnp.meshgrid(jnp.arange(h) - (h - 1) / 2, jnp.arange(w) - (w - 1) / 2, indexing="ij")
+    cos, sin = scale * jnp.cos(angle), scale * jnp.sin(angle)
+    source = (
+        cos * rows - sin * columns + (h - 1) / 2 + centre[0],
+        sin * rows + cos * columns + (w - 1) / 2 + centre[1],
+    )
+    return jax.vmap(
+        lambda channel: jax.scipy.ndimage.map_coordinates(channel, source, order=1, mode="nearest"),
+        in_axes=2,
+        out_axes=2,
+    )(image)

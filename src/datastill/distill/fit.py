@@ -1,0 +1,194 @@
+"""From target rows to learned examples: batches, validation and the loop put together."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from datastill._errors import InputError
+from datastill._typing import Array
+from datastill.data import sampling
+from datastill.distill import kip, loop
+from datastill.distill.augment import Augmentation, augment, copies
+from datastill.distill.label_solve import Batch, LabelSolution, label_solve
+from datastill.distill.objectives import normal_equations
+from datastill.distill.subspace import Subspace
+from datastill.krr import cholesky_solve, float64, support_block
+
+BATCH = 4096
+VALIDATION_TARGETS = 25_000
+VALIDATION_ROWS = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """Target rows as the kernel sees them.
+
+    Attributes:
+        x: (t, …) float32.
+        y: (t, c) label vectors, float32.
+        codes: (t,) class codes; None for regression.
+        balanced: whether every class counts the same, rather than every row.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    codes: np.ndarray | None = None
+    balanced: bool = False
+
+    def take(self, rows: np.ndarray) -> "Targets":
+        """The targets at these indices."""
+        return Targets(self.x[rows], self.y[rows], None if self.codes is None else self.codes[rows], self.balanced)
+
+    @property
+    def weights(self) -> np.ndarray | None:
+        """(t,) weights with mean 1 that make classes count the same; None when every row counts the same."""
+        if not self.balanced or self.codes is None:
+            return None
+        counts = np.bincount(self.codes)
+        return (len(self.codes) / (np.count_nonzero(counts) * counts[self.codes])).astype(np.float32)
+
+
+def embed(
+    problem: kip.Problem, targets: Targets, held: Targets | None, subspace: Subspace, seed: int
+) -> tuple[kip.Problem, Targets, Targets | None]:
+    """The problem in coordinates of a subspace, and its targets; augmentation is carried out beforehand, in copies.
+
+    Raises:
+        InputError: for a kernel that depends on more than inner products.
+    """
+    d, r = subspace.basis.shape
+    kernels = [kernel.embedded(d, r + 1) for kernel in problem.kernels]
+    if None in kernels:
+        raise InputError("Got components for a kernel that depends on more than inner products; try components=None.")
+    versions = copies(targets.x, problem.augmentation, seed) if problem.augmentation else [targets.x]
+    repeats = len(versions)
+    inside = Targets(
+        np.concatenate([subspace.targets(x) for x in versions]),
+        np.tile(targets.y, (repeats, 1)),
+        None if targets.codes is None else np.tile(targets.codes, repeats),
+        targets.balanced,
+    )
+    inner = replace(
+        problem,
+        kernels=tuple(k for k in kernels if k is not None),
+        features=subspace.support,
+        augmentation=Augmentation(),
+    )
+    outside = None if held is None else replace(held, x=subspace.targets(held.x))
+    return inner, inside, outside
+
+
+def learn(
+    problem: kip.Problem,
+    z: np.ndarray,
+    y: np.ndarray,
+    targets: Targets,
+    held: Targets | None,
+    batch_size: int,
+    schedule: loop.Schedule,
+    seed: int,
+    checkpoint: Path | None = None,
+    identity: str = "",
+    watch: loop.Watcher | None = None,
+) -> loop.Progress:
+    """Run KIP from initial examples z (s, …) and label vectors y (s, c).
+
+    Args:
+        problem: what is minimised, and how.
+        z: initial examples.
+        y: initial label vectors.
+        targets: what the examples must predict.
+        held: validation targets for early stopping and for keeping the best step; None keeps the last.
+        batch_size: targets in a step; all of them, in order, when there are no more than that.
+        schedule: steps, validations, patience.
+        seed: batches, kernels and augmentations are functions of it and of the step.
+        checkpoint: file to resume from and write to.
+        identity: of the run, so that no other run's checkpoint is resumed.
+        watch: told of every step.
+    """
+    advance = kip.step(problem)
+    x_all, y_all = jnp.asarray(targets.x), jnp.asarray(targets.y)
+    balanced = targets.codes if targets.balanced else None
+    keys = jax.random.key(seed)
+    whole = balanced is None and batch_size >= len(targets.x)
+
+    def step(state: kip.State, number: int) -> tuple[kip.State, Array]:
+        rows = None if whole else jnp.asarray(sampling.batch(len(targets.x), batch_size, seed, number, balanced))
+        kernel = int(sampling.rng(seed, 4, number).integers(len(problem.kernels)))
+        return advance(state, x_all, y_all, rows, jax.random.fold_in(keys, number), kernel)
+
+    return loop.run(
+        kip.init(problem, z, y),
+        step,
+        lambda state: (np.asarray(state.z), np.asarray(state.y)),
+        None if held is None or not len(held.x) else validator(problem, targets, held, x_all, y_all),
+        schedule,
+        checkpoint,
+        identity,
+        watch,
+    )
+
+
+def validator(problem: kip.Problem, targets: Targets, held: Targets, x_all: Array, y_all: Array) -> loop.Validator:
+    """State -> (loss, score) on the held-out rows: accuracy for classes, R² for real targets; the mean over kernels.
+
+    Eliminated labels are solved on at most 25,000 evenly spaced targets, and at most 10,000 rows are judged.
+    """
+    weights = targets.weights
+    thin = slice(None, None, -(-len(targets.x) // VALIDATION_TARGETS))
+    root = None if weights is None else jnp.sqrt(jnp.asarray(weights))[thin, None]
+    x_t, y_t = x_all[thin], y_all[thin]
+    x_h, y_h = (jnp.asarray(a[:: -(-len(held.x) // VALIDATION_ROWS)]) for a in (held.x, held.y))
+    classes = held.codes is not None
+
+    def judge(z: Array, y: Array) -> tuple[Array, Array]:
+        x_s = problem.features(z)
+        losses, scores = [], []
+        for kernel in problem.kernels:
+            k_ss = support_block(kernel, x_s, problem.penalties.reg)
+            if problem.labels == "solve":
+                gram, moment = normal_equations(kernel, x_s, x_t, y_t, problem.memory, root)
+                weight = problem.penalties.ridge * jnp.trace(k_ss) / len(k_ss) * len(x_t)
+                alpha = cholesky_solve(gram + weight * k_ss, moment)
+            else:
+                alpha = cholesky_solve(k_ss, y)
+            predicted = kernel.block(x_h, x_s) @ alpha.astype(x_h.dtype)
+            squares = jnp.sum((predicted - y_h) ** 2, axis=1)
+            losses.append(0.5 * jnp.mean(squares))
+            if classes:
+                scores.append(jnp.mean(jnp.argmax(predicted, axis=1) == jnp.argmax(y_h, axis=1)))
+            else:
+                spread = jnp.mean((y_h - y_h.mean(axis=0)) ** 2, axis=0)
+                missed = jnp.mean((predicted - y_h) ** 2, axis=0)
+                scores.append(jnp.mean(1 - missed / jnp.where(spread > 0, spread, jnp.nan)))
+        return jnp.mean(jnp.stack(losses)), jnp.mean(jnp.stack(scores))
+
+    compiled = jax.jit(judge)
+
+    def validate(state: kip.State) -> tuple[float, float]:
+        with float64(True):
+            loss, score = compiled(state.z, state.y)
+        return float(loss), float(score)
+
+    return validate
+
+
+def solve_labels(problem: kip.Problem, x_s: np.ndarray, targets: Targets, seed: int) -> LabelSolution:
+    """Label Solve on all targets (and, with augmentation, on as many augmented ones) for the problem's kernels."""
+
+    def batches() -> Iterator[Batch]:
+        weights = targets.weights
+        for start in range(0, len(targets.x), BATCH):
+            part = slice(start, start + BATCH)
+            share = None if weights is None else weights[part]
+            yield targets.x[part], targets.y[part], share
+            if problem.augmentation:
+                key = jax.random.fold_in(jax.random.key(seed + 1), start)
+                x = augment(key, jnp.asarray(targets.x[part]), problem.augmentation)
+                yield np.asarray(x), targets.y[part], share
+
+    return label_solve(problem.kernels, x_s, batches(), problem.penalties.reg, problem.penalties.ridge)

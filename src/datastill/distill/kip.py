@@ -1,0 +1,145 @@
+"""Kernel Inducing Points: gradient descent on the support so that KRR on it predicts the targets.
+
+    init(problem, z, y)                      -> state
+    step(problem)(state, x_t, y_t, …)        -> (state, loss)
+
+Source: Nguyen, Chen, Lee (2021), arXiv:2011.00050; sampled kernels: Nguyen, Novak, Xiao, Lee (2021),
+arXiv:2107.13034, section 3.2.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import optax.contrib
+
+from datastill._errors import InputError
+from datastill._typing import Array, Float, Key
+from datastill.distill.augment import Augmentation, augment
+from datastill.distill.objectives import Penalties, eliminated_loss, label_loss
+from datastill.kernels.base import Kernel
+from datastill.krr import float64
+
+LABELS = ("solve", "gradient", "fixed")
+LABEL_RATE = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What is minimised, over what, and how.
+
+    Attributes:
+        kernels: one is drawn for each step.
+        features: z -> what the kernels see; differentiable.
+        labels: "solve" eliminates them at every step, "gradient" learns them beside z, "fixed" leaves them.
+        optimiser: an optax transformation.
+        project: z -> the nearest z that is allowed, after each step; None allows everything.
+        learned: 1 where z may change and 0 where it is frozen noise; None learns everything.
+        penalties: the regularisers.
+        augmentation: of the target images, on what the kernels see.
+        memory: bytes for the working arrays of one tile of targets.
+    """
+
+    kernels: tuple[Kernel, ...]
+    features: Callable[[Array], Array]
+    labels: str
+    optimiser: optax.GradientTransformation
+    project: Callable[[Array], Array] | None = None
+    learned: np.ndarray | None = None
+    penalties: Penalties = Penalties()
+    augmentation: Augmentation = Augmentation()
+    memory: int = 2**30
+
+
+def optimiser(learning_rate: float, steps: int) -> optax.GradientTransformation:
+    """Muon on the examples, read as an (s, d) matrix, and Adam on label vectors, each with a cosine to zero.
+
+    Muon (Jordan et al., 2024) orthogonalises the momentum, so that all examples move by as much, each its own way;
+    chosen by measurement, see `docs/decisions/0003-optimiser.md`. Updates have root mean square `learning_rate`.
+    """
+    schedule = optax.cosine_decay_schedule(learning_rate, max(steps, 1))
+    slower = optax.cosine_decay_schedule(LABEL_RATE * learning_rate, max(steps, 1))
+    rules = {"z": optax.contrib.muon(schedule, consistent_rms=1.0), "y": optax.adam(slower)}
+    return optax.multi_transform(rules, lambda parameters: {name: name for name in parameters})
+
+
+class State(NamedTuple):
+    """What the next step needs: the examples, their label vectors, and the optimiser's memory."""
+
+    z: Float[Array, "s *d"]
+    y: Float[Array, "s c"]
+    optimiser: Any
+
+
+def init(problem: Problem, z: np.ndarray, y: np.ndarray) -> State:
+    """The state before the first step, from initial examples (s, …) and label vectors (s, c)."""
+    if problem.labels not in LABELS:
+        raise InputError(f"Got labels={problem.labels!r}; expected one of {', '.join(LABELS)}.")
+    examples, vectors = jnp.asarray(z, jnp.float32), jnp.asarray(y, jnp.float32)
+    return State(examples, vectors, problem.optimiser.init(_parameters(problem, examples, vectors)))
+
+
+def step(problem: Problem) -> Callable[..., tuple[State, Float[Array, ""]]]:
+    """`update`, compiled, with float64 solves."""
+    compiled = jax.jit(update(problem), static_argnums=5)
+
+    def run(*arguments: Any) -> tuple[State, Array]:
+        with float64(True):
+            return compiled(*arguments)
+
+    return run
+
+
+def update(problem: Problem) -> Callable[..., tuple[State, Float[Array, ""]]]:
+    """The step (state, x_all, y_all, rows, key, kernel number) -> (state, loss before the step), to be traced.
+
+    `x_all`, `y_all` are the whole target set on the device and `rows` the batch's indices (None for all), so that a
+    step moves no data from the host.
+    """
+
+    def loss(
+        parameters: dict[str, Array], shape: tuple[int, ...], y: Array, x_t: Array, y_t: Array, kernel: Kernel
+    ) -> Array:
+        x_s = problem.features(parameters["z"].reshape(shape))
+        if problem.labels == "solve":
+            return eliminated_loss(kernel, x_s, x_t, y_t, problem.penalties, problem.memory)[0]
+        return label_loss(kernel, x_s, parameters.get("y", y), x_t, y_t, problem.penalties, problem.memory)
+
+    def advance(
+        state: State, x_all: Array, y_all: Array, rows: Array | None, key: Key, number: int
+    ) -> tuple[State, Array]:
+        x_t, y_t = (x_all, y_all) if rows is None else (x_all[rows], y_all[rows])
+        if problem.augmentation:
+            x_t = augment(key, x_t, problem.augmentation)
+        parameters = _parameters(problem, state.z, state.y)
+        shape = state.z.shape
+        value, gradient = jax.value_and_grad(loss)(parameters, shape, state.y, x_t, y_t, problem.kernels[number])
+        if problem.learned is not None:
+            gradient["z"] = gradient["z"] * problem.learned.reshape(len(state.z), -1)
+        updates, memory = problem.optimiser.update(gradient, state.optimiser, parameters)
+        moved: Any = optax.apply_updates(parameters, updates)
+        z = moved["z"].reshape(shape)
+        z = z if problem.project is None else problem.project(z)
+        if problem.learned is not None:
+            z = jnp.where(problem.learned == 1, z, state.z)
+        return State(z, moved.get("y", state.y), memory), value
+
+    return advance
+
+
+def corruption_mask(shape: tuple[int, ...], rho: float, generator: np.random.Generator) -> np.ndarray:
+    """(s, …) of 1 where a coordinate is learned and 0 where it is noise: round(ρ·d) of each example's d."""
+    if not 0 <= rho < 1:
+        raise InputError(f"Got corruption={rho}; expected a fraction at least 0 and below 1.")
+    d = int(np.prod(shape[1:]))
+    order = generator.permuted(np.tile(np.arange(d), (shape[0], 1)), axis=1)
+    return (order >= round(rho * d)).astype(np.float32).reshape(shape)
+
+
+def _parameters(problem: Problem, z: Array, y: Array) -> dict[str, Array]:
+    matrix = z.reshape(len(z), -1)
+    return {"z": matrix, "y": y} if problem.labels == "gradient" else {"z": matrix}

@@ -1,0 +1,227 @@
+"""The loop around an algorithm: schedule, validation, early stopping, checkpoint and resume, history.
+
+An interrupted run that is started again continues from its checkpoint and ends in the same bits as one that was
+never stopped: every random choice is a function of (seed, step), and nothing depends on time.
+"""
+
+import json
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from datastill._errors import SolveError
+from datastill.data.archive import read_tensors, write_tensors
+
+SECONDS_BETWEEN_CHECKPOINTS = 2.0
+SNAPSHOTS = 10
+
+
+class Record(NamedTuple):
+    """One line of the history: a step, the training loss then, and the validation loss and score (NaN if none)."""
+
+    step: int
+    loss: float
+    validation_loss: float
+    validation_score: float
+
+
+@dataclass
+class Progress:
+    """Everything a run has produced so far; this, and the state, is what a checkpoint holds.
+
+    Attributes:
+        step: steps done.
+        loss: the training loss before the last of them; NaN at first.
+        best_step: the step whose examples are kept.
+        best_loss: the validation loss there (the training loss, without validation rows).
+        best: the examples and labels there.
+        history: a record for each validation.
+        snapshots: (step, examples) at about SNAPSHOTS steps, evenly spaced in log(1 + step).
+        converged: whether early stopping ended the run.
+    """
+
+    step: int = 0
+    loss: float = math.nan
+    best_step: int = 0
+    best_loss: float = math.inf
+    best: tuple[np.ndarray, ...] = ()
+    history: list[Record] = field(default_factory=list)
+    snapshots: list[tuple[int, np.ndarray]] = field(default_factory=list)
+    converged: bool = False
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When the loop does what.
+
+    Attributes:
+        steps: at most.
+        every: steps between validations.
+        patience: validations without improvement before stopping; None never stops early.
+    """
+
+    steps: int
+    every: int
+    patience: int | None
+
+
+Watcher = Callable[[Progress], None]
+"""Called after each step with the progress so far."""
+
+
+Validator = Callable[[Any], tuple[float, float]]
+"""State -> (loss, score) on held-out rows."""
+
+
+def run(
+    state: Any,
+    step: Callable[[Any, int], tuple[Any, Any]],
+    examples: Callable[[Any], tuple[np.ndarray, ...]],
+    validate: Validator | None,
+    schedule: Schedule,
+    checkpoint: Path | None = None,
+    identity: str = "",
+    watch: Watcher | None = None,
+) -> Progress:
+    """Run to the end, from the checkpoint if there is one.
+
+    Args:
+        state: a pytree of arrays, before the first step.
+        step: (state, step number) -> (state, loss).
+        examples: the arrays of a state that are worth keeping, examples first.
+        validate: state -> (loss, score) on held-out rows; None keeps the last step.
+        schedule: when to do what.
+        checkpoint: file to resume from and to write to; None keeps nothing.
+        identity: what the run is (its settings and data); a checkpoint of another run is not resumed.
+        watch: told of every step.
+
+    Raises:
+        SolveError: when the loss stops being finite; the checkpoint keeps the best examples so far.
+    """
+    progress = Progress()
+    if checkpoint is not None and checkpoint.exists():
+        state, progress = _resume(checkpoint, state, progress, identity)
+    moments = snapshot_steps(schedule.steps)
+    written = time.monotonic()
+    with interrupt_at_step_boundary() as interrupted:
+        while True:
+            due = progress.step % schedule.every == 0 or progress.step == schedule.steps
+            if due and not (progress.history and progress.history[-1].step == progress.step):
+                _validate(state, progress, examples, validate)
+            if progress.step in moments and not any(at == progress.step for at, _ in progress.snapshots):
+                progress.snapshots.append((progress.step, np.array(examples(state)[0])))
+            progress.converged = validate is not None and _stale(progress, schedule.patience)
+            finished = progress.step >= schedule.steps or progress.converged
+            elapsed = time.monotonic() - written
+            if checkpoint is not None and (finished or interrupted() or elapsed > SECONDS_BETWEEN_CHECKPOINTS):
+                _save(checkpoint, state, progress, identity)
+                written = time.monotonic()
+            if finished:
+                return progress
+            if interrupted():
+                raise KeyboardInterrupt
+            state, loss = step(state, progress.step)
+            progress.step, progress.loss = progress.step + 1, float(loss)
+            if watch is not None:
+                watch(progress)
+
+
+@contextmanager
+def interrupt_at_step_boundary() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C sets what the yielded function tells, so that state and step number are never saved out of step.
+
+    A second Ctrl-C interrupts at once. Outside the main thread signals are left alone.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    asked: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+
+    def ask(number: int, _: object) -> None:
+        asked.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def snapshot_steps(steps: int) -> set[int]:
+    """0, the last step, and steps between them evenly spaced in log(1 + step)."""
+    return {round(x) for x in np.expm1(np.linspace(0, np.log1p(steps), SNAPSHOTS))}
+
+
+def _validate(
+    state: Any,
+    progress: Progress,
+    examples: Callable[[Any], tuple[np.ndarray, ...]],
+    validate: Validator | None,
+) -> None:
+    """Add a record, and keep the examples if they are the best so far (the latest, without validation)."""
+    kept = tuple(np.array(a) for a in examples(state))
+    if (progress.step and not math.isfinite(progress.loss)) or not all(np.isfinite(a).all() for a in kept):
+        raise SolveError(
+            f"Got a non-finite loss at step {progress.step}; expected a number; the examples of step "
+            f"{progress.best_step} are kept; try a larger reg or ridge, or a smaller learning_rate."
+        )
+    held_loss, score = validate(state) if validate else (math.nan, math.nan)
+    progress.history.append(Record(progress.step, progress.loss, held_loss, score))
+    if validate is None or held_loss < progress.best_loss:
+        progress.best_step, progress.best = progress.step, kept
+        progress.best_loss = held_loss if validate else progress.loss
+
+
+def _stale(progress: Progress, patience: int | None) -> bool:
+    since_best = sum(record.step > progress.best_step for record in progress.history)
+    return patience is not None and since_best >= patience
+
+
+def _save(path: Path, state: Any, progress: Progress, identity: str) -> None:
+    """One file, written atomically: arrays as tensors, the rest as JSON in its header."""
+    tensors = {f"state.{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
+    tensors |= {f"best.{i}": array for i, array in enumerate(progress.best)}
+    tensors |= {f"snapshot.{i}": array for i, (_, array) in enumerate(progress.snapshots)}
+    header = {
+        "identity": identity,
+        "step": progress.step,
+        "loss": progress.loss,
+        "best_step": progress.best_step,
+        "best_loss": progress.best_loss,
+        "history": progress.history,
+        "snapshots": [at for at, _ in progress.snapshots],
+        "converged": progress.converged,
+    }
+    write_tensors(path, tensors, json.dumps(header))
+
+
+def _resume(path: Path, state: Any, fresh: Progress, identity: str) -> tuple[Any, Progress]:
+    """The state and progress in the checkpoint; what was given, if the checkpoint is of another run."""
+    tensors, text = read_tensors(path)
+    header = json.loads(text)
+    if header["identity"] != identity:
+        return state, fresh
+    leaves, tree = jax.tree.flatten(state)
+    restored = [jax.numpy.asarray(tensors[f"state.{i}"]) for i in range(len(leaves))]
+    count = sum(name.startswith("best.") for name in tensors)
+    return jax.tree.unflatten(tree, restored), Progress(
+        step=header["step"],
+        loss=header["loss"],
+        best_step=header["best_step"],
+        best_loss=header["best_loss"],
+        best=tuple(tensors[f"best.{i}"] for i in range(count)),
+        history=[Record(*record) for record in header["history"]],
+        snapshots=[(at, tensors[f"snapshot.{i}"]) for i, at in enumerate(header["snapshots"])],
+        converged=header["converged"],
+    )

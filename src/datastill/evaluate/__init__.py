@@ -1,0 +1,1 @@
+"""Judging a set on held-out rows."""

@@ -1,0 +1,177 @@
+"""How a small set does on test rows beside random rows, k-means centres and all the data, under one kernel."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from datastill import krr
+from datastill.data import sampling
+from datastill.data.dataset import Rows
+from datastill.distill import fit as distil
+from datastill.distill import kip
+from datastill.evaluate import intervals
+from datastill.evaluate.scores import Score
+from datastill.preprocess.labels import ClassLabels, Labels
+from datastill.preprocess.space import Space
+from datastill.select.kmeans import kmeans_centres
+
+RANDOM_DRAWS = 5
+EXACT_ROWS = 5000
+INDUCING_ROWS = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """Kernel ridge regression under one kernel, and the test rows it is judged on.
+
+    Attributes:
+        problem: the kernel and penalties; unless its labels are fixed, every rival gets solved labels, so that all
+            differ in their rows alone.
+        space: where rows become numbers.
+        labels: where labels become vectors.
+        targets: the training rows as the kernel sees them.
+        x_test: test rows as the kernel sees them.
+        y_test: (n,) labels or (n,) or (n, k) targets.
+    """
+
+    problem: kip.Problem
+    space: Space
+    labels: Labels
+    targets: distil.Targets
+    x_test: np.ndarray
+    y_test: np.ndarray
+
+    def predict(self, x_s: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+        """What KRR trained on these rows, as the kernel sees them, says of the test rows."""
+        kernel, reg = self.problem.kernels[0], self.problem.penalties.reg
+        alpha = krr.fit(kernel, x_s, vectors, reg)
+        return self.labels.decode(krr.predict(kernel, self.x_test, x_s, alpha))
+
+    def own_or_solved(self, x_s: np.ndarray, vectors: np.ndarray, seed: int) -> np.ndarray:
+        """The label vectors a rival is judged with: its own where the reported method's are fixed, else solved ones."""
+        if self.problem.labels == "fixed":
+            return vectors
+        return distil.solve_labels(self.problem, x_s, self.targets, seed).y_s
+
+    def judge(self, *predictions: np.ndarray) -> tuple[float, float, float]:
+        """(score, low, high), 95 %: accuracy or R², the mean over the draws when there are several predictions.
+
+        The interval is over the test rows (Clopper–Pearson, or a bootstrap for R²) and, for several draws, over them.
+        """
+        draws = np.array([self.value(predicted) for predicted in predictions])
+        mean, n = float(draws.mean()), len(self.y_test)
+        classes = isinstance(self.labels, ClassLabels)
+        if len(draws) == 1:
+            if classes:
+                return mean, *intervals.proportion(round(mean * n), n)
+            return mean, *intervals.r_squared(self.y_test, predictions[0])
+        if classes:
+            return mean, *intervals.mean_proportion(draws, n)
+        half = float(stats.t.ppf(0.975, len(draws) - 1) * draws.std(ddof=1) / len(draws) ** 0.5)
+        return mean, mean - half, mean + half
+
+    def value(self, predicted: np.ndarray) -> float:
+        """Accuracy, or R² averaged over columns."""
+        if isinstance(self.labels, ClassLabels):
+            return float(np.mean(predicted == self.y_test))
+        return intervals.r2(self.y_test, predicted)
+
+    @property
+    def metric(self) -> str:
+        """The name of the score."""
+        return "accuracy" if isinstance(self.labels, ClassLabels) else "R²"
+
+
+def compare(judge: Judge, name: str, predicted: np.ndarray, budget: np.ndarray, rows: Rows, seed: int) -> list[Score]:
+    """Scores of the reported set and of its rivals with the same budget, labels and learner, and of all rows.
+
+    Args:
+        judge: what judges them all.
+        name: of the reported set.
+        predicted: its predictions for the test rows.
+        budget: (C,) its rows for each class (one entry for regression).
+        rows: the training rows, in the user's space.
+        seed: for the random rows and k-means.
+    """
+    targets, size = judge.targets, int(budget.sum())
+    codes = np.zeros(len(targets.x), int) if targets.codes is None else targets.codes
+    solved = "" if judge.problem.labels == "fixed" else ", labels solved"
+
+    scores = [Score(name, size, *judge.judge(predicted), judge.metric, "result")]
+
+    given, own = [], []
+    for draw in range(RANDOM_DRAWS):
+        chosen = sampling.rows_per_class(codes, budget, seed + draw + 1, replace=True)
+        x_s, vectors = targets.x[chosen], targets.y[chosen]
+        own.append(judge.predict(x_s, vectors))
+        given.append(judge.predict(x_s, judge.own_or_solved(x_s, vectors, seed)))
+    scores.append(Score(f"random rows{solved}", size, *judge.judge(*given), judge.metric, "random"))
+    if solved:
+        scores.append(Score("random rows, own labels", size, *judge.judge(*own), judge.metric))
+
+    scores.append(_kmeans(judge, rows, codes, budget, seed, solved))
+    scores.append(_everything(judge, seed))
+    return scores
+
+
+def _kmeans(judge: Judge, rows: Rows, codes: np.ndarray, budget: np.ndarray, seed: int, solved: str) -> Score:
+    """k-means centres of each class with its label; in regression, of all rows with their cluster's mean target."""
+    z = judge.space.encode(rows)
+    centres = judge.space.encode_features(judge.space.decode(kmeans_centres(z, codes, budget, seed), in_range=False))
+    if judge.targets.codes is None:
+        vectors = _cluster_means(judge.targets, centres)
+    else:
+        vectors = judge.labels.encode(np.repeat(judge.labels.classes, budget))  # type: ignore[union-attr]
+    predicted = judge.predict(centres, judge.own_or_solved(centres, vectors, seed))
+    return Score(f"k-means centres{solved}", int(budget.sum()), *judge.judge(predicted), judge.metric)
+
+
+def _cluster_means(targets: distil.Targets, centres: np.ndarray) -> np.ndarray:
+    """The mean target of the rows nearest to each centre."""
+    flat, middle = targets.x.reshape(len(targets.x), -1), centres.reshape(len(centres), -1)
+    nearest = np.argmin(np.sum(middle**2, axis=1) - 2 * flat @ middle.T, axis=1)
+    sums = np.zeros((len(middle), targets.y.shape[1]))
+    np.add.at(sums, nearest, targets.y)
+    return sums / np.maximum(np.bincount(nearest, minlength=len(middle)), 1)[:, None]
+
+
+def _everything(judge: Judge, seed: int) -> Score:
+    """KRR on every training row; above 5,000 rows, on 1,000 random rows with labels solved on all of them."""
+    targets = judge.targets
+    if len(targets.x) <= EXACT_ROWS:
+        name, predicted = "all rows", judge.predict(targets.x, targets.y)
+    else:
+        name = f"all rows (labels of {INDUCING_ROWS:,} solved on all)"
+        chosen = sampling.rng(seed, 7).choice(len(targets.x), INDUCING_ROWS, replace=False)
+        x_s = targets.x[chosen]
+        predicted = judge.predict(x_s, distil.solve_labels(judge.problem, x_s, targets, seed).y_s)
+    return Score(name, len(targets.x), *judge.judge(predicted), judge.metric, "all")
+
+
+def nearest_rows(z: np.ndarray, codes: np.ndarray, support: np.ndarray, support_codes: np.ndarray) -> np.ndarray:
+    """(s,) index of the real row of the same class nearest to each support row, in standardised units."""
+    rows, points = z.reshape(len(z), -1), support.reshape(len(support), -1)
+    found = np.zeros(len(points), int)
+    for c in np.unique(support_codes):
+        own = np.flatnonzero(codes == c)
+        distance = np.sum(rows[own] ** 2, axis=1) - 2 * points[support_codes == c] @ rows[own].T
+        found[support_codes == c] = own[np.argmin(distance, axis=1)]
+    return found
+
+
+def class_means(rows: Rows, codes: np.ndarray, classes: int) -> Rows:
+    """One row per class: means of numbers, the commonest category of the rest; in the user's own space."""
+    if not isinstance(rows, pd.DataFrame):
+        means = np.stack([rows[codes == c].mean(axis=0, dtype=np.float64) for c in range(classes)])
+        return np.round(means).astype(rows.dtype) if rows.dtype.kind in "iu" else means.astype(rows.dtype)
+    columns = {}
+    for name in rows.columns:
+        column = rows[name]
+        numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+        of_class = [column[codes == c] for c in range(classes)]
+        columns[name] = [
+            part.mean() if numeric else (part.mode(dropna=False).iloc[0] if len(part) else None) for part in of_class
+        ]
+    return pd.DataFrame(columns)

@@ -1,0 +1,131 @@
+"""What a kernel is: a frozen value that maps two blocks of rows to a block of the Gram matrix."""
+
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from datastill._typing import Array, ArrayLike
+
+
+class Kernel(ABC):
+    """A positive semidefinite function k(x, x') on rows of vectors or images.
+
+    Kernels are frozen and hashable, so they are static under `jit`. They add (`k1 + k2`) and scale (`2.0 * k`),
+    and wrappers such as `tiled(kernel)` are kernels again.
+    """
+
+    def __call__(self, x1: ArrayLike, x2: ArrayLike | None = None) -> Array:
+        """The Gram block k(x1, x2).
+
+        Args:
+            x1: (n1, …) rows.
+            x2: (n2, …) rows; `x1` when left out.
+
+        Returns:
+            (n1, n2). Float64 NumPy input is computed in float64 whatever JAX's global precision.
+        """
+        x2 = x1 if x2 is None else x2
+        with precision_of(x1, x2):
+            return self._jitted(jnp.asarray(x1), jnp.asarray(x2))
+
+    def diagonal(self, x: ArrayLike) -> Array:
+        """The n values k(x_i, x_i), without the other n² − n."""
+        with precision_of(x):
+            return self.self_block(jnp.asarray(x))
+
+    @partial(jax.jit, static_argnums=0)
+    def _jitted(self, x1: Array, x2: Array) -> Array:
+        return self.block(x1, x2)
+
+    @abstractmethod
+    def block(self, x1: Array, x2: Array) -> Array:
+        """The block itself, traced and unchecked: (n1, …), (n2, …) -> (n1, n2)."""
+
+    @abstractmethod
+    def self_block(self, x: Array) -> Array:
+        """The diagonal, traced and unchecked: (n, …) -> (n,)."""
+
+    def resolve(self, x: np.ndarray) -> Self:
+        """This kernel with every setting that is left to the data filled in from the rows `x`."""
+        return self
+
+    def embedded(self, d: int, width: int) -> "Kernel | None":
+        """The kernel with the same values after rows of d numbers are rotated and scaled by √(width/d) into width.
+
+        None for a kernel that depends on more than inner products, such as the place of a pixel.
+        """
+        return None
+
+    def __add__(self, other: "Kernel") -> "Sum":
+        return Sum((self, other))
+
+    def __mul__(self, factor: float) -> "Scaled":
+        return Scaled(self, float(factor))
+
+    __rmul__ = __mul__
+
+
+@dataclass(frozen=True)
+class Sum(Kernel):
+    """k(x, x') = Σᵢ kᵢ(x, x')."""
+
+    terms: tuple[Kernel, ...]
+
+    def block(self, x1: Array, x2: Array) -> Array:
+        """See `Kernel.block`."""
+        return sum((k.block(x1, x2) for k in self.terms[1:]), self.terms[0].block(x1, x2))
+
+    def self_block(self, x: Array) -> Array:
+        """See `Kernel.self_block`."""
+        return sum((k.self_block(x) for k in self.terms[1:]), self.terms[0].self_block(x))
+
+    def resolve(self, x: np.ndarray) -> "Sum":
+        """See `Kernel.resolve`."""
+        return Sum(tuple(k.resolve(x) for k in self.terms))
+
+    def embedded(self, d: int, width: int) -> "Sum | None":
+        """See `Kernel.embedded`."""
+        terms = [k.embedded(d, width) for k in self.terms]
+        return None if None in terms else Sum(tuple(k for k in terms if k is not None))
+
+
+@dataclass(frozen=True)
+class Scaled(Kernel):
+    """factor · k(x, x')."""
+
+    kernel: Kernel
+    factor: float
+
+    def block(self, x1: Array, x2: Array) -> Array:
+        """See `Kernel.block`."""
+        return self.factor * self.kernel.block(x1, x2)
+
+    def self_block(self, x: Array) -> Array:
+        """See `Kernel.self_block`."""
+        return self.factor * self.kernel.self_block(x)
+
+    def resolve(self, x: np.ndarray) -> "Scaled":
+        """See `Kernel.resolve`."""
+        return Scaled(self.kernel.resolve(x), self.factor)
+
+    def embedded(self, d: int, width: int) -> "Scaled | None":
+        """See `Kernel.embedded`."""
+        inner = self.kernel.embedded(d, width)
+        return None if inner is None else Scaled(inner, self.factor)
+
+
+def flat(x: Array) -> Array:
+    """(n, …) -> (n, d): images read as vectors."""
+    return x.reshape(len(x), -1)
+
+
+def precision_of(*arrays: ArrayLike) -> AbstractContextManager:
+    """A context in which float64 NumPy input stays float64; the caller's own precision for everything else."""
+    wants_float64 = any(isinstance(x, np.ndarray) and x.dtype == np.float64 for x in arrays)
+    return jax.enable_x64(True) if wants_float64 else nullcontext()

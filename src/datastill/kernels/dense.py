@@ -1,0 +1,79 @@
+"""NNGP and NTK of infinitely wide fully connected networks, by recursion over the layers."""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+
+from datastill._errors import InputError
+from datastill._typing import Array, Float
+from datastill.kernels.base import Kernel, flat
+from datastill.kernels.dual import ACTIVATIONS
+
+
+@dataclass(frozen=True)
+class FullyConnected(Kernel):
+    """The kernel of a fully connected network with `depth` hidden layers and one linear output.
+
+    With Σ⁰ = w² x·x'/d + b² and Θ⁰ = Σ⁰, each hidden layer maps
+
+        Σ ← w² E[φ(u)φ(v)] + b²        Θ ← Σ + w² E[φ'(u)φ'(v)] Θ        (u, v) ~ N(0, Σ_old)
+
+    where w = w_std and b = b_std. kind "nngp" is Σ, kind "ntk" is Θ ("ntk" parameterisation). Images are flattened.
+
+    Args:
+        depth: hidden layers, 0 or more.
+        activation: "relu" or "erf".
+        w_std: standard deviation of the weights, times the root of the fan-in.
+        b_std: standard deviation of the biases.
+        kind: "ntk" or "nngp".
+
+    Source: Lee et al. (2018), arXiv:1711.00165, eq. (5); Jacot et al. (2018), arXiv:1806.07572, theorem 1.
+    """
+
+    depth: int = 1
+    activation: str = "relu"
+    w_std: float = 2**0.5
+    b_std: float = 0.1
+    kind: str = "ntk"
+
+    def __post_init__(self) -> None:
+        if self.depth < 0:
+            raise InputError(f"Got depth={self.depth}; expected 0 or more hidden layers; try depth=1.")
+        if self.activation not in ACTIVATIONS:
+            raise InputError(f"Got activation={self.activation!r}; expected one of {', '.join(ACTIVATIONS)}.")
+        if self.kind not in ("ntk", "nngp"):
+            raise InputError(f'Got kind={self.kind!r}; expected "ntk" or "nngp".')
+        if not (self.w_std > 0 and self.b_std >= 0):
+            raise InputError(f"Got w_std={self.w_std}, b_std={self.b_std}; expected w_std above 0 and b_std 0 or more.")
+
+    def block(self, x1: Float[Array, "n1 *d"], x2: Float[Array, "n2 *d"]) -> Float[Array, "n1 n2"]:
+        """See `Kernel.block`."""
+        x1, x2 = flat(x1), flat(x2)
+        nngp, ntk = self._layers(_mean_square(x1)[:, None], _mean_square(x2)[None, :], x1 @ x2.T / x1.shape[1])
+        return ntk if self.kind == "ntk" else nngp
+
+    def self_block(self, x: Float[Array, "n *d"]) -> Float[Array, " n"]:
+        """See `Kernel.self_block`."""
+        square = _mean_square(flat(x))
+        nngp, ntk = self._layers(square, square, square)
+        return ntk if self.kind == "ntk" else nngp
+
+    def embedded(self, d: int, width: int) -> "FullyConnected":
+        """See `Kernel.embedded`: only x·x'/d enters."""
+        return self
+
+    def _layers(self, k11: Array, k22: Array, k12: Array) -> tuple[Array, Array]:
+        """The recursion, from the input's second moments to the output's (Σ, Θ)."""
+        dual = ACTIVATIONS[self.activation]
+        w2, b2 = self.w_std**2, self.b_std**2
+        k11, k22, k12 = (w2 * k + b2 for k in (k11, k22, k12))
+        ntk = k12
+        for _ in range(self.depth):
+            phi12, slope12 = dual(k11, k22, k12)
+            k11, k22, k12 = (w2 * k + b2 for k in (dual(k11, k11, k11)[0], dual(k22, k22, k22)[0], phi12))
+            ntk = k12 + w2 * slope12 * ntk
+        return k12, ntk
+
+
+def _mean_square(x: Float[Array, "n d"]) -> Float[Array, " n"]:
+    return jnp.sum(x * x, axis=1) / x.shape[1]

@@ -1,0 +1,48 @@
+"""Kernels by short name, for the command line and for estimators."""
+
+import re
+from collections.abc import Sequence
+
+from datastill._errors import InputError
+from datastill.kernels.base import Kernel
+from datastill.kernels.classical import RBF, Linear, Polynomial
+from datastill.kernels.dense import FullyConnected
+
+PATTERN = re.compile(
+    r"(?P<fc>fc(?P<depth>\d+)?(?P<erf>-erf)?(?P<nngp>-nngp)?)"
+    r"|(?P<rbf>rbf(?::(?P<factor>\d*\.?\d+))?)"
+    r"|(?P<linear>linear)"
+    r"|(?P<poly>poly(?P<degree>\d+)?)"
+)
+HELP = "fc1 (any depth; -erf, -nngp), rbf (rbf:0.5 halves the median length scale), linear or poly2 (any degree)"
+
+
+def named(name: str) -> Kernel:
+    """The kernel with this short name.
+
+    "fc3" is `FullyConnected(depth=3)`, "fc2-erf-nngp" its NNGP with erf, "rbf" takes the median heuristic and
+    "rbf:0.5" half of it, "poly3" is `Polynomial(degree=3)`, "linear" is `Linear()`.
+    """
+    found = PATTERN.fullmatch(name.strip().lower())
+    if not found:
+        raise InputError(f"Got the kernel name {name!r}; expected {HELP}.")
+    part = found.groupdict()
+    if part["fc"]:
+        return FullyConnected(
+            depth=int(part["depth"] or 1),
+            activation="erf" if part["erf"] else "relu",
+            kind="nngp" if part["nngp"] else "ntk",
+        )
+    if part["rbf"]:
+        return RBF(factor=float(part["factor"] or 1))
+    return Linear() if part["linear"] else Polynomial(degree=int(part["degree"] or 2))
+
+
+def as_kernels(kernel: Kernel | str | Sequence[Kernel | str]) -> tuple[Kernel, ...]:
+    """One kernel, a name, comma-separated names, or a sequence of them, as a tuple of kernels."""
+    if isinstance(kernel, str):
+        kernel = kernel.split(",")
+    parts = [kernel] if isinstance(kernel, Kernel) else list(kernel)
+    if not parts:
+        raise InputError(f"Got no kernel; expected {HELP}.")
+    return tuple(part if isinstance(part, Kernel) else named(part) for part in parts)

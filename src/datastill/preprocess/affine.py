@@ -1,0 +1,128 @@
+"""Invertible affine maps of rows: standardise, and regularised ZCA whitening."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from datastill._typing import Array, Float
+
+BATCH = 1024
+
+
+class Ranges(NamedTuple):
+    """Mean, standard deviation, least and greatest value, per channel of images or per column of vectors, float64."""
+
+    mean: np.ndarray
+    std: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def of(cls, x: np.ndarray) -> "Ranges":
+        """Of (n, d) vectors by column, or of (n, h, w[, c]) images by channel; a few rows at a time, in cache."""
+        shift = x[0].astype(np.float64)
+        total, square = np.zeros(x.shape[1:]), np.zeros(x.shape[1:])
+        low, high = shift, shift
+        for start in range(0, len(x), BATCH):
+            rows = x[start : start + BATCH].astype(np.float64)
+            low, high = np.minimum(low, rows.min(axis=0)), np.maximum(high, rows.max(axis=0))
+            rows -= shift
+            total += rows.sum(axis=0)
+            square += np.einsum("n...,n...->...", rows, rows)
+        # Per coordinate first, shifted by the first row against cancellation; then pooled over the pixels.
+        mean = shift + total / len(x)
+        variance = np.maximum(square / len(x) - (total / len(x)) ** 2, 0)
+        axes = () if x.ndim == 2 else (0, 1)
+        pooled = mean.mean(axis=axes)
+        spread = (variance + (mean - pooled) ** 2).mean(axis=axes)
+        found = (pooled, np.sqrt(spread), low.min(axis=axes), high.max(axis=axes))
+        return cls(*(np.asarray(values) for values in found))
+
+
+@dataclass(frozen=True, eq=False)
+class Standardise:
+    """z = (x − mean) / scale, with the moments per channel of images or per column of vectors.
+
+    Attributes:
+        mean: broadcasts against a row.
+        scale: the same shape; 1 where the data is constant.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def fit(cls, ranges: "Ranges") -> "Standardise":
+        """The moments of the training rows."""
+        # A constant column keeps a spread of a few ulp of its value; that is rounding, not scale.
+        constant = ranges.std <= 64 * np.finfo(np.float64).eps * np.maximum(np.abs(ranges.mean), 1e-300)
+        return cls(ranges.mean, np.where(constant, 1.0, ranges.std))
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """x in the user's units -> z, float32."""
+        z = np.empty(x.shape, np.float32)
+        for start in range(0, len(x), BATCH):
+            z[start : start + BATCH] = (x[start : start + BATCH] - self.mean) / self.scale
+        return z
+
+    def inverse(self, z: np.ndarray) -> np.ndarray:
+        """z -> x in the user's units, float64."""
+        return np.asarray(z, np.float64) * self.scale + self.mean
+
+
+@dataclass(frozen=True, eq=False)
+class Whiten:
+    """Regularised ZCA: x ↦ x W with W = (C + 0.1·tr(C)/d · I)^(−1/2), C = XᵀX/n the uncentred covariance.
+
+    With `unit_norm`, each image first loses its mean and is divided by its Euclidean norm; `inverse` then gives
+    the image up to that mean and norm.
+
+    Attributes:
+        matrix: (d, d) W.
+        inverse_matrix: (d, d) W⁻¹.
+        unit_norm: whether each row is first centred and scaled to norm 1.
+
+    Source: Nguyen et al. (2021), arXiv:2107.13034, section 4 and its released code (reg 0.1, unit norm);
+    Shankar et al. (2020), arXiv:2003.02237 (regularised ZCA).
+    """
+
+    matrix: Float[np.ndarray, "d d"]
+    inverse_matrix: Float[np.ndarray, "d d"]
+    unit_norm: bool = False
+
+    @classmethod
+    def fit(cls, z: np.ndarray, reg: float = 0.1, unit_norm: bool = False) -> "Whiten":
+        """From standardised images (n, …); reg is a fraction of the mean eigenvalue of C."""
+        rows = z.reshape(len(z), -1)
+        covariance = np.zeros((rows.shape[1],) * 2)
+        for start in range(0, len(rows), 10_000):
+            block = rows[start : start + 10_000]
+            block = np.asarray(_unit_norm(jnp.asarray(block))) if unit_norm else block
+            covariance += block.T @ block
+        covariance /= len(rows)
+        eigenvalues, vectors = np.linalg.eigh(covariance)
+        shifted = eigenvalues + reg * np.trace(covariance) / len(covariance)
+        floor = np.finfo(np.float64).eps * max(shifted[-1], np.finfo(np.float64).tiny)
+        root = np.maximum(shifted, floor) ** 0.5
+        matrix, inverse = ((vectors * scale) @ vectors.T for scale in (1 / root, root))
+        return cls(matrix.astype(np.float32), inverse.astype(np.float32), unit_norm)
+
+    def forward(self, z: Float[Array, "n *d"]) -> Float[Array, "n *d"]:
+        """Whitened rows, in the shape they came in; differentiable."""
+        rows = z.reshape(len(z), -1)
+        rows = _unit_norm(rows) if self.unit_norm else rows
+        return (rows @ jnp.asarray(self.matrix, rows.dtype)).reshape(z.shape)
+
+    def inverse(self, x: Array) -> Array:
+        """The rows that `forward` maps to `x` (with unit_norm: up to each row's mean and norm); differentiable."""
+        return (x.reshape(len(x), -1) @ self.inverse_matrix).reshape(x.shape)
+
+
+@jax.jit
+def _unit_norm(rows: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    norm = jnp.sqrt(jnp.sum(centred**2, axis=1, keepdims=True))
+    return centred / jnp.where(norm > 0, norm, 1)

@@ -1,0 +1,232 @@
+"""Tables with numeric, categorical and missing values as rows of numbers, and back to readable rows."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.preprocessing import OneHotEncoder
+
+from datastill._errors import InputError
+
+MAX_CATEGORIES = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class NumericColumn:
+    """A numeric column: its value, missing ones at the median, and an indicator when some were missing.
+
+    Attributes:
+        name: the column's name.
+        dtype: the column's dtype, to which values are cast on the way back (integers are rounded).
+        median: what stands for a missing value.
+        has_missing: whether the training data missed any; decides whether there is an indicator.
+        integral: whether every training value was whole.
+    """
+
+    name: Any
+    dtype: str
+    median: float
+    has_missing: bool
+    integral: bool
+
+    @property
+    def width(self) -> int:
+        """Numbers per row."""
+        return 2 if self.has_missing else 1
+
+    @property
+    def binary(self) -> np.ndarray:
+        """Which of the numbers are 0/1 flags."""
+        return np.array([False, True])[: self.width]
+
+    @classmethod
+    def fit(cls, column: pd.Series) -> "NumericColumn":
+        """From the training column."""
+        values = _numbers(column)
+        present = values[~np.isnan(values)]
+        median = float(np.median(present)) if len(present) else 0.0
+        integral = bool(len(present)) and bool(np.all(present == np.round(present)))
+        return cls(column.name, str(column.dtype), median, len(present) < len(values), integral)
+
+    def encode(self, column: pd.Series) -> np.ndarray:
+        """(n, width) numbers."""
+        values = _numbers(column)
+        missing = np.isnan(values)
+        filled = np.where(missing, self.median, values)
+        return np.column_stack([filled, missing]) if self.has_missing else filled[:, None]
+
+    def decode(self, numbers: np.ndarray) -> pd.Series:
+        """(n, width) numbers -> the column; an indicator above ½ is a missing value."""
+        values = np.round(numbers[:, 0]) if self.integral else numbers[:, 0]
+        if self.has_missing:
+            values = np.where(numbers[:, 1] > 0.5, np.nan, values)
+        series = pd.Series(values, name=self.name)
+        return series if np.isnan(values).any() and self.dtype[0] in "iu" else series.astype(self.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class CategoricalColumn:
+    """A categorical column as one-hot numbers; a missing value is a category of its own.
+
+    Attributes:
+        name: the column's name.
+        dtype: the column's dtype.
+        categories: the values in the order of the numbers; None stands for missing.
+    """
+
+    name: Any
+    dtype: str
+    categories: tuple[Any, ...]
+
+    @property
+    def width(self) -> int:
+        """Numbers per row."""
+        return len(self.categories)
+
+    @property
+    def binary(self) -> np.ndarray:
+        """Which of the numbers are 0/1 flags: all."""
+        return np.ones(self.width, bool)
+
+    @classmethod
+    def fit(cls, column: pd.Series) -> "CategoricalColumn":
+        """From the training column.
+
+        Raises:
+            InputError: for more categories than anyone would want as columns.
+        """
+        values = _objects(column)
+        present = {v for v in values if v is not None}
+        if len(present) > MAX_CATEGORIES:
+            raise InputError(
+                f"Got {len(present)} different values in the text column {column.name!r}; expected at most "
+                f"{MAX_CATEGORIES} categories; try dropping the column."
+            )
+        ordered = sorted(present, key=lambda v: (str(type(v)), v))
+        return cls(column.name, str(column.dtype), (*ordered, *([None] if None in set(values) else [])))
+
+    def encode(self, column: pd.Series) -> np.ndarray:
+        """(n, width) one-hot; all zero for a value that training did not have."""
+        encoder = OneHotEncoder(
+            categories=[np.arange(self.width)], handle_unknown="ignore", sparse_output=False, dtype=np.float64
+        )
+        place = {value: i for i, value in enumerate(self.categories)}
+        codes = np.array([place.get(v, -1) for v in _objects(column)])[:, None]
+        return encoder.fit(np.zeros((1, 1))).transform(codes)
+
+    def decode(self, numbers: np.ndarray) -> pd.Series:
+        """(n, width) numbers -> the category with the largest, in the column's dtype."""
+        values = pd.Series([self.categories[i] for i in numbers.argmax(axis=1)], name=self.name, dtype=object)
+        if self.dtype == "category":
+            return values.astype(pd.CategoricalDtype([c for c in self.categories if c is not None]))
+        return values if self.dtype == "bool" and values.isna().any() else values.astype(self.dtype)
+
+
+Column = NumericColumn | CategoricalColumn
+
+
+@dataclass(frozen=True, eq=False)
+class TableCoder:
+    """A DataFrame as an (n, d) array of numbers, column by column, and back.
+
+    Attributes:
+        columns: how each column is coded, in the table's order.
+    """
+
+    columns: tuple[Column, ...]
+
+    @classmethod
+    def fit(cls, table: pd.DataFrame) -> "TableCoder":
+        """From the training table.
+
+        Raises:
+            InputError: for a column that is neither numeric nor categorical, or repeated column names.
+        """
+        if not table.columns.is_unique:
+            repeated = table.columns[table.columns.duplicated()].tolist()
+            raise InputError(f"Got repeated column names {repeated}; expected each once; try renaming them.")
+        return cls(tuple(_fit_column(table[name]) for name in table.columns))
+
+    @property
+    def binary(self) -> np.ndarray:
+        """(d,) which of the numbers are 0/1 flags rather than measurements."""
+        return np.concatenate([column.binary for column in self.columns])
+
+    def encode(self, table: pd.DataFrame) -> np.ndarray:
+        """(n, d) float64 numbers.
+
+        Raises:
+            InputError: for missing columns, or text where training had numbers.
+        """
+        absent = [c.name for c in self.columns if c.name not in table.columns]
+        if absent:
+            raise InputError(
+                f"Got a table without the columns {absent}; expected every column of the training data "
+                f"({len(self.columns)}); try adding them."
+            )
+        return np.concatenate([c.encode(table[c.name]) for c in self.columns], axis=1)
+
+    def decode(self, numbers: np.ndarray) -> pd.DataFrame:
+        """(n, d) numbers -> a table with the training table's columns and dtypes, categories as themselves."""
+        edges = np.cumsum([0, *(c.width for c in self.columns)])
+        parts = [c.decode(numbers[:, a:b]) for c, a, b in zip(self.columns, edges, edges[1:], strict=False)]
+        return pd.concat(parts, axis=1)
+
+
+def _fit_column(column: pd.Series) -> Column:
+    if pd.api.types.is_bool_dtype(column) or isinstance(column.dtype, pd.CategoricalDtype):
+        return CategoricalColumn.fit(column)
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column):
+        return NumericColumn.fit(column)
+    if pd.api.types.is_string_dtype(column) or pd.api.types.is_object_dtype(column):
+        return CategoricalColumn.fit(column)
+    raise InputError(
+        f"Got the column {column.name!r} of type {column.dtype}; expected numbers, text or categories; "
+        "try converting it to one of them."
+    )
+
+
+def _numbers(column: pd.Series) -> np.ndarray:
+    """(n,) float64, NaN where missing; an InputError names the first value that is no number."""
+    if pd.api.types.is_numeric_dtype(column):
+        values = column.to_numpy(np.float64, na_value=np.nan)
+    else:
+        converted = pd.to_numeric(column, errors="coerce")
+        wrong = column[converted.isna() & column.notna()]
+        if len(wrong):
+            raise InputError(
+                f"Got {str(wrong.iloc[0])!r} in the numeric column {column.name!r}; expected numbers; "
+                "try mending those cells or reading the column as text in training too."
+            )
+        values = converted.to_numpy(np.float64, na_value=np.nan)
+    if np.isinf(values).any():
+        raise InputError(
+            f"Got infinite values in the column {column.name!r}; expected finite numbers or missing; "
+            "try replacing them."
+        )
+    return values
+
+
+def _objects(column: pd.Series) -> list[Any]:
+    """The values as Python objects, None where missing."""
+    missing = column.isna().to_numpy()
+    values = column.astype(object).tolist()
+    return [None if m else (v.item() if isinstance(v, np.generic) else v) for v, m in zip(values, missing, strict=True)]
+
+
+def state(coder: TableCoder) -> list[dict[str, Any]]:
+    """What is needed to rebuild the coder, as JSON types."""
+    return [{"kind": "numeric" if isinstance(c, NumericColumn) else "categorical", **vars(c)} for c in coder.columns]
+
+
+def from_state(saved: list[dict[str, Any]]) -> TableCoder:
+    """The inverse of `state`."""
+
+    def column(record: dict[str, Any]) -> Column:
+        fields = {k: v for k, v in record.items() if k != "kind"}
+        if record["kind"] == "numeric":
+            return NumericColumn(**fields)
+        return CategoricalColumn(**{**fields, "categories": tuple(fields["categories"])})
+
+    return TableCoder(tuple(column(record) for record in saved))

@@ -1,0 +1,44 @@
+"""One progress bar on standard error: loss, validation score, time left. Silent when that is not a terminal."""
+
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from datastill.distill import loop
+
+
+@contextmanager
+def bar(title: str, steps: int, score: str, shown: bool) -> Iterator[loop.Watcher | None]:
+    """A watcher for the loop that draws the bar; None when it is not to be shown.
+
+    Args:
+        title: what is being done.
+        steps: at most.
+        score: the name of the validation score.
+        shown: whether the user wants it at all.
+    """
+    if not (shown and sys.stderr.isatty()):
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("[dim]loss[/] {task.fields[loss]}"),
+        TextColumn("{task.fields[score]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(title, total=steps, loss="…", score="")
+
+        def watch(state: loop.Progress) -> None:
+            last = state.history[-1] if state.history else None
+            known = last is not None and math.isfinite(last.validation_score)
+            text = f"[dim]validation {score}[/] {last.validation_score:.3f}" if last and known else ""
+            progress.update(task, completed=state.step, loss=f"{state.loss:.4f}", score=text)
+
+        yield watch

@@ -1,0 +1,278 @@
+"""A run: one folder that holds everything about one distillation, and can be continued after any interruption.
+
+run.json                what was asked for; a folder answers to one request only
+checkpoint.safetensors  the state while it runs
+support.safetensors, manifest.json, support.csv (tables)     the support set
+metrics.json, support.png, report.html                       what it is worth
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.utils.multiclass import type_of_target
+
+from datastill import report
+from datastill._errors import InputError
+from datastill.data import sampling
+from datastill.data.archive import make_folder, read_json, write_atomic, write_json
+from datastill.data.dataset import Dataset, Rows, SupportSet, digest
+from datastill.estimators import KIP, KIPRegressor, LabelSolve, LabelSolveRegressor
+from datastill.evaluate.comparison import Judge, class_means, compare, nearest_rows
+from datastill.evaluate.scores import Score
+from datastill.preprocess.labels import ClassLabels
+
+METHODS = {"kip": (KIP, KIPRegressor), "label-solve": (LabelSolve, LabelSolveRegressor)}
+TITLES = {"kip": "KIP", "label-solve": "Label Solve"}
+MANY_CLASSES = 100
+LARGE_TARGET = 4.0
+"""Standard deviations from the mean."""
+TEST_FRACTION = 0.25
+HIDDEN_SETTINGS = ("kernel", "random_state", "checkpoint", "verbose")
+FILES = ("support.safetensors", "manifest.json", "metrics.json", "support.png", "report.html")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run is asked to do; equal requests on equal data give equal results.
+
+    Attributes:
+        method: a key of METHODS.
+        task: "classification" or "regression".
+        settings: the estimator's parameters, JSON types only.
+        seed: of everything random, the test split included.
+    """
+
+    method: str
+    task: str
+    settings: dict[str, Any]
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What a finished run found.
+
+    Attributes:
+        folder: where everything is.
+        summary: everything the report shows.
+        resumed: whether the folder already held the finished run.
+    """
+
+    folder: Path
+    summary: dict[str, Any]
+    resumed: bool
+
+
+def guess_task(y: np.ndarray) -> tuple[str, str]:
+    """("classification" or "regression", why), from the labels alone."""
+    if y.dtype.kind in "OUSb":
+        return "classification", "the labels are true or false" if y.dtype.kind == "b" else "the labels are text"
+    kind = type_of_target(y)
+    if kind.startswith("continuous"):
+        return "regression", "the targets are real numbers"
+    distinct = len(np.unique(y))
+    if y.ndim == 2 or distinct > MANY_CLASSES:
+        return "regression", f"the targets take {distinct} different whole values"
+    return "classification", f"the labels take {distinct} different values"
+
+
+def with_test(data: Dataset, seed: int, task: str) -> Dataset:
+    """The dataset with test rows: its own, or a quarter of its rows, each class in proportion."""
+    if data.x_test is not None:
+        return data
+    codes = np.unique(data.y, return_inverse=True)[1] if task == "classification" else None
+    rest, held = sampling.split(codes, len(data.x), TEST_FRACTION, seed)
+    return replace(data, x=_take(data.x, rest), y=data.y[rest], x_test=_take(data.x, held), y_test=data.y[held])
+
+
+def distill(data: Dataset, request: Request, folder: Path, verbose: bool = False) -> Result:
+    """Carry out a request, or continue it, or read what it found.
+
+    Args:
+        data: with test rows; see `with_test`.
+        request: what to do.
+        folder: made if missing.
+        verbose: whether to draw a progress bar.
+
+    Raises:
+        InputError: if the folder holds another run, or the data or settings cannot be used.
+        OutputError: if the folder cannot be written.
+    """
+    identity = _identity(data, request)
+    claimed = _claim(folder, identity)
+    done = folder / "metrics.json"
+    if done.exists() and (folder / "report.html").exists():
+        return Result(folder, read_json(done), True)
+
+    estimator = _estimator(request, folder, verbose)
+    try:
+        estimator.fit(data.x, data.y)
+    except InputError:
+        if claimed:  # nothing was computed: the folder is free for a corrected request
+            (folder / "run.json").unlink(missing_ok=True)
+            if not any(folder.iterdir()):
+                folder.rmdir()
+        raise
+    support: SupportSet = estimator.support_set_
+    support = replace(support, provenance={**support.provenance, "dataset": data.name, "digests": identity["digests"]})
+    scores = _scores(estimator, data, request)
+    support.save(folder)
+    if isinstance(support.x, pd.DataFrame):
+        labelled = support.x.assign(**{_free_name(support.x): list(support.y)})
+        write_atomic(folder / "support.csv", labelled.to_csv(index=False).encode())
+    summary = _summary(estimator, data, request, scores)
+    write_atomic(folder / "support.png", report.support_grid(summary.gallery))
+    write_atomic(folder / "report.html", report.render(summary).encode())
+    numbers = json.loads(summary.to_json())
+    write_json(done, numbers)
+    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+    return Result(folder, numbers, False)
+
+
+def identify(data: Dataset, request: Request) -> str:
+    """A digest of a request and its data, for naming folders."""
+    return hashlib.sha256(json.dumps(_identity(data, request)).encode()).hexdigest()
+
+
+def _identity(data: Dataset, request: Request) -> dict[str, Any]:
+    digests = {part: digest(getattr(data, part)) for part in ("x", "y", "x_test", "y_test")}
+    return {**asdict(request), "dataset": data.name, "digests": digests}
+
+
+def _claim(folder: Path, identity: dict[str, Any]) -> bool:
+    """Make the folder this run's own, or find that it is; whether it is new. Another run's folder is left alone."""
+    make_folder(folder)
+    claim = folder / "run.json"
+    if claim.exists():
+        held = read_json(claim)
+        different = sorted(k for k in identity if held.get(k) != json.loads(json.dumps(identity[k])))
+        if different:
+            detail = ", ".join(_difference(held.get(k), identity[k], k) for k in different)
+            raise InputError(
+                f"Got the output folder {folder}, which holds another run (different {detail}); expected a new or "
+                "empty folder; try another --out."
+            )
+        return False
+    if any(folder.iterdir()):
+        raise InputError(
+            f"Got the output folder {folder}, which has other files in it; expected a new or empty folder; "
+            "try another --out."
+        )
+    write_json(claim, identity)
+    return True
+
+
+def _difference(old: Any, new: Any, name: str) -> str:
+    if not (isinstance(old, dict) and isinstance(new, dict)) or name == "digests":
+        return "data" if name == "digests" else f"{name}: {old!r}, not {new!r}"
+    keys = [k for k in {**old, **new} if old.get(k) != new.get(k)]
+    return ", ".join(f"{k}: {old.get(k)!r}, not {new.get(k)!r}" for k in keys)
+
+
+def _estimator(request: Request, folder: Path, verbose: bool) -> Any:
+    kinds = METHODS[request.method]
+    kind = kinds[request.task == "regression"]
+    known = kind._get_param_names()
+    settings = {k: v for k, v in request.settings.items() if k in known and v is not None}
+    if settings.get("patience") == "never":
+        settings["patience"] = None
+    if "checkpoint" in known:
+        settings |= {"checkpoint": folder / "checkpoint.safetensors", "verbose": verbose}
+    return kind(**settings, random_state=request.seed)
+
+
+def _scores(estimator: Any, data: Dataset, request: Request) -> list[Score]:
+    """The support beside random rows, k-means centres and all rows, on the test rows."""
+    judge = Judge(
+        problem=estimator.problem(),
+        space=estimator.space_,
+        labels=estimator.labels_,
+        targets=estimator.targets(data.x, data.y),
+        x_test=estimator.space_.encode_features(data.x_test),
+        y_test=np.asarray(data.y_test),
+    )
+    if isinstance(judge.labels, ClassLabels):
+        judge.labels.codes(judge.y_test)
+        budget = np.bincount(judge.labels.codes(estimator.y_support_), minlength=len(judge.labels.classes))
+    else:
+        budget = np.array([len(estimator.X_support_)])
+    name = f"{TITLES[request.method]} ({'learned' if request.method == 'kip' else 'chosen rows'})"
+    return compare(judge, name, estimator.predict(data.x_test), budget, data.x, request.seed)
+
+
+def _summary(estimator: Any, data: Dataset, request: Request, scores: list[Score]) -> report.Summary:
+    support: SupportSet = estimator.support_set_
+    means = nearest = None
+    if isinstance(estimator.labels_, ClassLabels):
+        codes = estimator.labels_.codes(data.y)
+        means = class_means(data.x, codes, len(estimator.classes_))
+        own = estimator.labels_.codes(estimator.y_support_)
+        found = nearest_rows(estimator.space_.encode(data.x), codes, estimator.space_.encode(support.x), own)
+        first = [int(np.argmax(own == c)) for c in range(len(estimator.classes_))]
+        nearest = _take(data.x, found[first]) if set(own) == set(range(len(estimator.classes_))) else None
+    history = [
+        (r.step, r.loss, r.validation_score if np.isfinite(r.validation_score) else None)
+        for r in getattr(estimator, "history_", [])
+        if np.isfinite(r.loss)
+    ]
+    settings = {"method": TITLES[request.method], "task": request.task, "seed": request.seed}
+    settings |= {"kernel": ", ".join(repr(k) for k in estimator.kernels_)}
+    settings |= {k: v for k, v in estimator.get_params().items() if k not in HIDDEN_SETTINGS and v is not None}
+    if hasattr(estimator, "n_iter_"):
+        settings |= {"steps done": estimator.n_iter_, "step kept": estimator.best_iter_}
+    return report.summarise(
+        support,
+        dataset=data.name,
+        method=TITLES[request.method],
+        n_train=len(data.x),
+        n_test=len(np.asarray(data.y_test)),
+        scores=scores,
+        learner=f"kernel ridge regression, {estimator.kernels_[0]!r}",
+        history=history,
+        snapshots=getattr(estimator, "snapshots_", []),
+        class_means=means,
+        nearest=nearest,
+        settings=settings,
+        warnings=_warnings(estimator, support),
+        files=[*FILES, *(["support.csv"] if isinstance(support.x, pd.DataFrame) else [])],
+    )
+
+
+def _warnings(estimator: Any, support: SupportSet) -> list[str]:
+    """What the reader must know before using the set."""
+    found = []
+    agreement = support.provenance.get("label_agreement", 1.0)
+    if agreement < 1:
+        found.append(
+            f"{1 - agreement:.0%} of the examples have a label vector that points to another class than the one they "
+            "were made for: use soft_labels, not y, with learners that can take them."
+        )
+    if not isinstance(estimator.labels_, ClassLabels) and np.abs(estimator.soft_labels_).max() > LARGE_TARGET:
+        found.append(
+            "Some learned target values lie far outside the data's: they are what the kernel predictor needs at those "
+            "points, and may mislead other learners."
+        )
+    if hasattr(estimator, "n_iter_") and not estimator.converged_ and estimator.best_iter_ == estimator.n_iter_:
+        found.append("The last step was the best one: more steps may give a better set.")
+    found.append(
+        "The scores hold for kernel ridge regression under the kernel named here. Another learner trained on this set "
+        "may do much better or much worse; measure it before you rely on it."
+    )
+    return found
+
+
+def _free_name(table: pd.DataFrame) -> str:
+    """A name for the label column that the table does not have yet."""
+    name = "target"
+    while name in table.columns:
+        name += "_"
+    return name
+
+
+def _take(rows: Rows, indices: np.ndarray) -> Rows:
+    return rows.iloc[indices].reset_index(drop=True) if isinstance(rows, pd.DataFrame) else rows[indices]

@@ -1,0 +1,1 @@
+"""Choosing or averaging rows: the classic summaries."""

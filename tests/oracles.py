@@ -1,0 +1,165 @@
+"""Slow, obvious NumPy float64 twins of every displayed equation. Nothing here is imported from datastill."""
+
+import numpy as np
+import scipy.linalg
+import scipy.stats
+from scipy.special import erf
+
+
+def rows(x):
+    """(n, …) -> (n, d), float64."""
+    return np.asarray(x, np.float64).reshape(len(x), -1)
+
+
+def polynomial(x1, x2, degree=2, bias=1.0):
+    """(x·x'/d + bias)^degree."""
+    x1, x2 = rows(x1), rows(x2)
+    return np.array([[(a @ b / len(a) + bias) ** degree for b in x2] for a in x1])
+
+
+def linear(x1, x2, bias=1.0):
+    """x·x'/d + bias."""
+    return polynomial(x1, x2, 1, bias)
+
+
+def rbf(x1, x2, length_scale):
+    """exp(−‖x − x'‖² / (2 length_scale²))."""
+    x1, x2 = rows(x1), rows(x2)
+    return np.array([[np.exp(-np.sum((a - b) ** 2) / (2 * length_scale**2)) for b in x2] for a in x1])
+
+
+def median_length_scale(x):
+    """√(half the median squared distance between distinct rows)."""
+    x = rows(x)
+    squares = [np.sum((x[i] - x[j]) ** 2) for i in range(len(x)) for j in range(i)]
+    return np.sqrt(np.median([s for s in squares if s > 0]) / 2)
+
+
+def dual_relu(k11, k22, k12):
+    """E[φ(u)φ(v)], E[φ'(u)φ'(v)] for ReLU: Cho and Saul (2009), eqs. (3)-(6)."""
+    # By sine and cosine, so that identical and opposite rows have exactly the angles 0 and π.
+    theta = np.arctan2(np.sqrt(max(k11 * k22 - k12**2, 0)), k12) if k11 * k22 > 0 else np.pi / 2
+    one = (np.sin(theta) + (np.pi - theta) * np.cos(theta)) / (2 * np.pi) * np.sqrt(k11 * k22)
+    return one, (np.pi - theta) / (2 * np.pi)
+
+
+def dual_erf(k11, k22, k12):
+    """E[φ(u)φ(v)], E[φ'(u)φ'(v)] for erf: Williams (1997), eq. (11)."""
+    product = (1 + 2 * k11) * (1 + 2 * k22)
+    return 2 / np.pi * np.arcsin(2 * k12 / np.sqrt(product)), 4 / np.pi / np.sqrt(product - 4 * k12**2)
+
+
+DUALS = {"relu": dual_relu, "erf": dual_erf}
+
+
+def dense(x1, x2, depth=1, activation="relu", w_std=2**0.5, b_std=0.1):
+    """(NNGP, NTK) of a fully connected network: the recursion over layers, one pair of rows at a time."""
+    dual = DUALS[activation]
+
+    def pair(a, b):
+        k11, k22, k12 = (w_std**2 * p @ q / len(a) + b_std**2 for p, q in ((a, a), (b, b), (a, b)))
+        ntk = k12
+        for _ in range(depth):
+            phi12, slope12 = dual(k11, k22, k12)
+            k11, k22, k12 = (w_std**2 * k + b_std**2 for k in (dual(k11, k11, k11)[0], dual(k22, k22, k22)[0], phi12))
+            ntk = k12 + w_std**2 * slope12 * ntk
+        return k12, ntk
+
+    x1, x2 = rows(x1), rows(x2)
+    both = np.array([[pair(a, b) for b in x2] for a in x1])
+    return both[..., 0], both[..., 1]
+
+
+def wide_network(x, width, draws, rng, activation="relu", w_std=2**0.5, b_std=0.1):
+    """Monte-Carlo (NNGP, NTK) of one hidden layer of `width` units: means over `draws` random networks.
+
+    f(x) = w_std/√width · v·φ(h) + b_std·b₂,  h = w_std/√d · W x + b_std·b₁,  everything standard normal; the NTK is
+    the inner product of ∂f/∂(W, b₁, v, b₂), written out.
+    """
+    phi = {"relu": lambda h: np.maximum(h, 0), "erf": erf}[activation]
+    slope = {"relu": lambda h: (h > 0) * 1.0, "erf": lambda h: 2 / np.sqrt(np.pi) * np.exp(-(h**2))}[activation]
+    x = rows(x)
+    n, d = x.shape
+    nngp, ntk = np.zeros((n, n)), np.zeros((n, n))
+    for _ in range(draws):
+        h = w_std / np.sqrt(d) * x @ rng.standard_normal((d, width)) + b_std * rng.standard_normal(width)
+        back = w_std / np.sqrt(width) * rng.standard_normal(width) * slope(h)  # ∂f/∂h
+        last = w_std**2 / width * phi(h) @ phi(h).T + b_std**2  # ∂f/∂v and ∂f/∂b₂; also the NNGP, over v and b₂
+        first = (w_std**2 / d * x @ x.T + b_std**2) * (back @ back.T)  # ∂f/∂W and ∂f/∂b₁
+        nngp += last / draws
+        ntk += (last + first) / draws
+    return nngp, ntk
+
+
+def regularise(k_ss, reg):
+    """k_ss + reg · tr(k_ss)/s · I."""
+    return k_ss + reg * np.trace(k_ss) / len(k_ss) * np.eye(len(k_ss))
+
+
+def predict(k_ss, k_ts, y_s, reg):
+    """f(x_t) = k_ts k_ss⁻¹ y_s."""
+    return k_ts @ np.linalg.inv(regularise(k_ss, reg)) @ y_s
+
+
+def loss(k_ss, k_ts, y_s, y_t, reg):
+    """½ mean over targets of ‖k_ts k_ss⁻¹ y_s − y_t‖²."""
+    return 0.5 * np.mean([np.sum(row**2) for row in predict(k_ss, k_ts, y_s, reg) - y_t])
+
+
+def label_solve(k_ss, k_ts, y_t, reg, ridge=0.0, weights=None):
+    """(k_ts k_ss⁻¹)⁺ y_t; with a ridge, the least-norm minimiser of the stacked least squares."""
+    k_ss_reg = regularise(k_ss, reg)
+    root = np.ones(len(y_t)) if weights is None else np.sqrt(weights)
+    a, b = root[:, None] * (k_ts @ np.linalg.inv(k_ss_reg)), root[:, None] * y_t
+    if ridge:
+        weight = ridge * np.trace(k_ss) / len(k_ss) * len(y_t)
+        # y_sᵀ k_ss⁻¹ y_s = ‖L⁻¹ y_s‖², k_ss = L Lᵀ
+        a = np.concatenate([a, np.sqrt(weight) * np.linalg.inv(np.linalg.cholesky(k_ss_reg))])
+        b = np.concatenate([b, np.zeros((len(k_ss), b.shape[1]))])
+    return np.linalg.pinv(a) @ b
+
+
+def eliminated_minimum(k_ss, k_ts, y_t, reg, ridge):
+    """min over α of ½/t ‖k_ts α − y_t‖² + ½ ridge·m αᵀ k_ss α, and that α; m is the mean diagonal of k_ss."""
+    k_ss, t = regularise(k_ss, reg), len(y_t)
+    weight = ridge * np.trace(k_ss) / len(k_ss)
+    a = np.concatenate([k_ts, np.sqrt(t * weight) * np.linalg.cholesky(k_ss).T])
+    b = np.concatenate([y_t, np.zeros((len(k_ss), y_t.shape[1]))])
+    alpha = np.linalg.lstsq(a, b, rcond=None)[0]
+    return 0.5 / t * np.sum((a @ alpha - b) ** 2), alpha
+
+
+def zca(z, reg=0.1):
+    """W = (C + reg·tr(C)/d · I)^(−1/2), C = XᵀX/n uncentred, by a matrix square root."""
+    z = rows(z)
+    covariance = z.T @ z / len(z)
+    shifted = covariance + reg * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+    return np.linalg.inv(np.real(scipy.linalg.sqrtm(shifted)))
+
+
+def centred_one_hot(codes, classes):
+    """1 − 1/C at the class and −1/C elsewhere."""
+    return np.array([[(1.0 if c == code else 0.0) - 1 / classes for c in range(classes)] for code in codes])
+
+
+def clopper_pearson(successes, n, confidence=0.95):
+    """The exact interval for a proportion, by SciPy."""
+    interval = scipy.stats.binomtest(successes, n).proportion_ci(confidence, method="exact")
+    return interval.low, interval.high
+
+
+def difference(f, x, step=1e-5):
+    """Central differences of a scalar function, coordinate by coordinate."""
+    x = np.asarray(x, np.float64)
+    slope = np.zeros_like(x)
+    for i in np.ndindex(x.shape):
+        move = np.zeros_like(x)
+        move[i] = step
+        slope[i] = (f(x + move) - f(x - move)) / (2 * step)
+    return slope
+
+
+def relative(actual, expected):
+    """The largest deviation, relative to the largest expected entry."""
+    expected = np.asarray(expected, np.float64)
+    return np.max(np.abs(np.asarray(actual, np.float64) - expected)) / np.max(np.abs(expected))

@@ -1,0 +1,198 @@
+"""The command line: what it prints, what it exits with, and that an interrupted run ends as an uninterrupted one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from datastill import SupportSet
+from datastill.cli import _run as run
+
+QUICK = ("--steps", "20", "--patience", "0")
+
+
+@pytest.fixture(scope="module")
+def blobs(tmp_path_factory):
+    """A small .npz with two classes and a test part."""
+    draw = np.random.default_rng(0)
+    y = np.arange(120) % 2
+    x = draw.normal(size=(120, 4)) + 3 * y[:, None]
+    path = tmp_path_factory.mktemp("data") / "blobs.npz"
+    np.savez(path, x_train=x[:80], y_train=y[:80], x_test=x[80:], y_test=y[80:])
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """A CSV with numbers, whole numbers, categories and missing values, and a real and a text target."""
+    draw = np.random.default_rng(1)
+    frame = pd.DataFrame(
+        {
+            "height": draw.normal(170, 10, 90).round(1),
+            "children": draw.integers(0, 5, 90),
+            "town": draw.choice(["Köln", "<b>Bonn</b>", "Trier"], 90),
+        }
+    )
+    frame.loc[::7, "height"] = np.nan
+    frame["income"] = 10 * frame["children"] + draw.normal(0, 0.5, 90)
+    frame["tall"] = np.where(frame["children"] > 2, "yes", "no")
+    path = tmp_path_factory.mktemp("table") / "people.csv"
+    frame.to_csv(path, index=False)
+    return str(path)
+
+
+def test_a_run_leaves_its_files_and_prints_one_json_object(blobs, tmp_path, capsys):
+    assert run(["distill", blobs, "--ipc", "2", *QUICK, "--out", str(tmp_path / "run"), "--json"]) == 0
+    captured = capsys.readouterr()
+    printed = json.loads(captured.out)
+    assert captured.err == ""
+    assert printed["out"] == str(tmp_path / "run")
+    assert [s["role"] for s in printed["scores"]].count("random") == 1
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {
+        *("support.safetensors", "manifest.json", "metrics.json", "support.png", "report.html", "run.json"),
+    }
+    loaded = SupportSet.load(tmp_path / "run")
+    assert len(loaded) == 4
+    assert loaded.classes is not None and loaded.classes.tolist() == [0, 1]
+
+
+def test_the_same_command_again_computes_nothing_and_says_so(blobs, tmp_path, capsys):
+    words = ["distill", blobs, "--ipc", "1", *QUICK, "--out", str(tmp_path / "run")]
+    assert run(words) == 0
+    before = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "run").iterdir() if p.name != "run.json"}
+    capsys.readouterr()
+    assert run(words) == 0
+    assert "finished already" in capsys.readouterr().err
+    assert before == {p.name: p.stat().st_mtime_ns for p in (tmp_path / "run").iterdir() if p.name != "run.json"}
+
+
+def test_another_run_does_not_get_the_folder(blobs, tmp_path, capsys):
+    assert run(["distill", blobs, "--ipc", "1", *QUICK, "--out", str(tmp_path / "run")]) == 0
+    assert run(["distill", blobs, "--ipc", "2", *QUICK, "--out", str(tmp_path / "run")]) == 2
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "holds another run" in message and "ipc: 1, not 2" in message
+
+
+def test_a_folder_with_strangers_files_is_left_alone(blobs, tmp_path, capsys):
+    (tmp_path / "precious.txt").write_text("mine")
+    assert run(["distill", blobs, *QUICK, "--out", str(tmp_path)]) == 2
+    assert "other files" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["precious.txt"]
+
+
+@pytest.mark.parametrize(("target", "task"), [("tall", "classification"), ("income", "regression")])
+def test_tables_come_back_in_their_own_columns(table, tmp_path, target, task, capsys):
+    assert run(["distill", table, "--target", target, "--n-support", "6", *QUICK, "--out", str(tmp_path / "r")]) == 0
+    assert f"Taken as {task}" in capsys.readouterr().err
+    written = pd.read_csv(tmp_path / "r" / "support.csv")
+    assert set(written["town"]) <= {"Köln", "<b>Bonn</b>", "Trier"}
+    assert pd.api.types.is_integer_dtype(written["children"]) and written["children"].between(0, 4).all()
+    assert "<b>Bonn</b>" not in (tmp_path / "r" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "fragment"),
+    [
+        (["distill", "no-such-thing"], "no-such-thing"),
+        (["distill", "digits", "--method", "magic"], "kip"),
+        (["distill", "digits", "--kernel", "fc-1"], "kernel"),
+        (["distill", "digits", "--labels", "hard"], "solve"),
+        (["distill", "digits", "--task", "guess"], "classification"),
+        (["distill", "digits", "--ipc", "0"], "ipc=0"),
+        (["distill", "digits", "--ipc", "1", "--n-support", "10"], "exactly one"),
+        (["distill", "digits", "--ipc", "many"], "--ipc"),
+        (["distill", "diabetes", "--ipc", "3"], "--n-support"),
+        (["distill", "digits", "--preprocess", "wash"], "standardise"),
+        (["distill", "iris", "--preprocess", "zca"], "not images"),
+        (["distill", "digits", "--augment", "mirror"], "flip"),
+        (["distill", "iris", "--augment", "flip"], "not images"),
+        (["distill", "digits", "--corruption", "1"], "corruption"),
+        (["distill", "digits", "--config", "/nowhere.toml"], "--config"),
+        (["distill"], "DATA"),
+        (["plan", "digits", "--ipc", "a,b"], "whole numbers"),
+        (["plan", "digits", "--method", "magic"], "kip"),
+        (["report", "/nowhere"], "no finished run"),
+        (["frobnicate"], "frobnicate"),
+        (["distill", "digits", "--frobnicate"], "frobnicate"),
+    ],
+)
+def test_bad_arguments_give_one_line_and_exit_2(words, fragment, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run([*words, "--json"] if words[0] == "distill" and len(words) > 1 else words) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.strip().splitlines()) == 1
+    assert fragment in captured.err
+
+
+def test_an_unwritable_folder_is_said_in_one_line(blobs, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert run(["distill", blobs, *QUICK, "--out", str(tmp_path / "file" / "run"), "--json"]) == 2
+    assert "Could not write" in capsys.readouterr().err
+
+
+def test_options_come_from_a_config_file_and_the_command_line_wins(blobs, tmp_path, capsys):
+    config = tmp_path / "c.toml"
+    config.write_text('steps = 10\nipc = 2\nkernel = "linear"\n')
+    words = ["distill", blobs, "--config", str(config), "--ipc", "1", "--json", "--out", str(tmp_path / "run")]
+    assert run(words) == 0
+    settings = json.loads((tmp_path / "run" / "run.json").read_text())["settings"]
+    assert (settings["ipc"], settings["kernel"], settings["max_iter"]) == (1, "linear", 10)
+    config.write_text("colour = 3\n")
+    assert run(words) == 2
+    assert "colour" in capsys.readouterr().err
+
+
+def test_plan_and_datasets_and_report_print_json(blobs, tmp_path, capsys):
+    assert run(["plan", blobs, "--ipc", "1", "--kernel", "linear,rbf", "--steps", "10", "--json"]) == 0
+    forecasts = json.loads(capsys.readouterr().out)["forecasts"]
+    assert len(forecasts) == 4
+    assert all(f["memory_bytes"] > 0 and f["seconds"] > 0 for f in forecasts)
+    assert run(["datasets", "--json"]) == 0
+    assert "digits" in {d["name"] for d in json.loads(capsys.readouterr().out)["datasets"]}
+    assert run(["distill", blobs, "--method", "label-solve", "--ipc", "1", "--out", str(tmp_path / "r"), "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert run(["report", str(tmp_path / "r"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["scores"] == first["scores"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_run_continues_to_the_same_bits(blobs, tmp_path, stop):
+    def command(folder):
+        words = ["distill", blobs, "--ipc", "1", "--steps", "3000", "--patience", "0", "--out", str(folder), "--json"]
+        return subprocess.Popen(
+            [sys.executable, "-m", "datastill", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "JAX_PLATFORMS": "cpu"},
+        )
+
+    def finish(folder):
+        process = command(folder)
+        process.communicate()
+        return process.returncode
+
+    assert finish(tmp_path / "whole") == 0
+    stopped = command(tmp_path / "cut")
+    checkpoint = tmp_path / "cut" / "checkpoint.safetensors"
+    deadline = time.monotonic() + 60
+    while not checkpoint.exists() and stopped.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert stopped.poll() is None, "the run ended before its first checkpoint"
+    stopped.send_signal(stop)
+    _, said = stopped.communicate()
+    if stop == signal.SIGINT:
+        assert stopped.returncode == 130
+        assert "run the same command again" in said
+    assert not (tmp_path / "cut" / "metrics.json").exists()
+    assert finish(tmp_path / "cut") == 0
+    for name in ("support.safetensors", "metrics.json", "support.png", "report.html"):
+        assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name

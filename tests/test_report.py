@@ -1,0 +1,431 @@
+import io
+import json
+import math
+import re
+from collections import Counter
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from datastill._errors import InputError
+from datastill.data.dataset import SupportSet
+from datastill.report import (
+    Score,
+    Summary,
+    learning_curve,
+    render,
+    summarise,
+    support_grid,
+    to_markdown,
+    verdict,
+)
+from datastill.report.columns import column_text
+from datastill.report.figures import picture
+
+VOID = {"meta", "img", "input", "br", "source"}
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "</title></style></pre><b>",
+    "{{ 7 * 7 }}{% raw %}",
+    "\u202eright to left شيء",
+    "x" * 300,
+    "😀\x00\x1b[31m",
+]
+
+
+class Page(HTMLParser):
+    """The elements, attributes and texts of a page; fails on tags that do not close."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.text = [], Counter(), [], ""
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags[tag] += 1
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] != "style":
+            self.text += data
+
+    def values(self, name):
+        return [value for _, attribute, value in self.attributes if attribute == name]
+
+
+def page_of(summary):
+    """Parse a report and check what must hold for every report."""
+    html = render(summary)
+    page = Page(html)
+    html.encode("utf-8")
+    assert not re.search(r"https?://|url\(|@import", html)
+    assert page.tags["script"] == page.tags["link"] == page.tags["iframe"] == 0
+    assert all(v.startswith("data:image/") for v in page.values("src") + page.values("srcset"))
+    assert not any(name.startswith("on") for _, name, _ in page.attributes)
+    assert all(value.startswith("#") for value in page.values("href"))
+    ids = page.values("id")
+    assert len(ids) == len(set(ids))
+    assert {value[1:] for value in page.values("href")} | set(page.values("for")) <= set(ids)
+    alts = [value for tag, name, value in page.attributes if (tag, name) == ("img", "alt")]
+    assert len(alts) == page.tags["img"] and all(alts)
+    assert "default-src 'none'" in html and '<html lang="en">' in html
+    return page
+
+
+def digits(per_class=1, steps=(0, 10, 20), **changes):
+    rng = np.random.default_rng(0)
+    x = rng.random((3 * per_class, 8, 8))
+    support = SupportSet(x, np.repeat(["ant", "bee", "cow"], per_class), np.array(["ant", "bee", "cow"]))
+    arguments = {
+        "dataset": "digits",
+        "method": "KIP",
+        "n_train": 1400,
+        "n_test": 397,
+        "scores": [
+            Score("KIP (learned)", 3 * per_class, 0.896, 0.889, 0.902, role="result"),
+            Score("random rows", 3 * per_class, 0.612, 0.56, 0.66, role="random"),
+            Score("all rows", 1400, 0.978, 0.96, 0.99, role="all"),
+        ],
+        "learner": "kernel ridge regression",
+        "history": [(step, 1 / (1 + step), 0.5 if step % 2 else None) for step in range(30)],
+        "snapshots": [(step, x + 20 - step) for step in steps],
+        "class_means": rng.random((3, 8, 8)),
+        "nearest": rng.random((3, 8, 8)),
+        "settings": {"reg": 1e-6, "learn labels": True, "seed": None},
+        "warnings": ["Measured on one seed."],
+        "files": ["support.safetensors"],
+        "folder": "runs/a",
+    }
+    return summarise(support, **(arguments | changes))
+
+
+def table(target=None, **changes):
+    x = pd.DataFrame({"age": [38.25, 51.5], "hours": [40, 20], "job": ["clerk", None], "wed": [True, False]})
+    y = np.array(["no", "yes"]) if target is None else target
+    support = SupportSet(x, y, None if target is not None else np.array(["no", "yes"]))
+    return summarise(support, **({"dataset": "adult", "method": "KIP", "n_train": 100} | changes))
+
+
+def test_headline_tells_all_three_figures():
+    assert digits().headline == (
+        "3 learned examples (1 per class) give 89.6 % test accuracy (95 % interval 88.9–90.2) where "
+        "1,400 rows give 97.8 %; 3 random rows give 61.2 %."
+    )
+
+
+def test_headline_of_one_regression_example():
+    scores = [Score("KIP", 1, 0.8712, -0.1, 0.9, metric="R²", role="result")]
+    summary = summarise(SupportSet(np.zeros((1, 2)), np.zeros(1)), dataset="d", method="m", n_train=9, scores=scores)
+    assert summary.headline == "1 learned example gives a test R² of 0.871 (95 % interval −0.100 to 0.900)."
+
+
+@pytest.mark.parametrize(
+    ("result", "random", "outcome"),
+    [
+        ((0.9, 0.88, 0.92), (0.6, 0.5, 0.7), "better"),
+        ((0.9, 0.70, 0.95), (0.6, 0.5, 0.70), "cannot tell"),  # touching is not apart
+        ((0.7, 0.60, 0.80), (0.65, 0.55, 0.75), "cannot tell"),
+        ((0.6, 0.50, 0.70), (0.6, 0.5, 0.7), "not better"),
+        ((0.5, 0.40, 0.60), (0.6, 0.5, 0.7), "not better"),
+        ((0.7, math.nan, math.nan), (0.6, 0.5, 0.65), "cannot tell"),
+        ((0.5, math.nan, math.nan), (0.6, math.nan, math.nan), "not better"),
+        ((math.nan, 0.8, 0.9), (0.6, 0.5, 0.7), "not compared"),
+        ((0.9, 0.8, 0.95), (math.nan, 0.5, 0.7), "not compared"),
+        (None, (0.6, 0.5, 0.7), "not compared"),
+        ((0.9, 0.8, 0.95), None, "not compared"),
+    ],
+)
+def test_verdict_rule(result, random, outcome):
+    given = [None if ends is None else Score("a set", 10, *ends) for ends in (result, random)]
+    assert verdict(*given, n_test=397).outcome == outcome
+
+
+def test_verdict_sentences():
+    better, worse = Score("a", 10, 0.9, 0.8, 0.95), Score("b", 10, 0.5, 0.4, 0.6)
+    assert verdict(better, worse, 397).sentence.startswith("Better than random rows with the same budget")
+    assert verdict(worse, better).sentence == "NOT better than random rows with the same budget."
+    close = Score("c", 20, 0.89, 0.8, 0.95)
+    assert verdict(better, close, 1).sentence == "Cannot be told apart from 20 random rows on 1 test row."
+
+
+@given(st.tuples(*[st.floats(0, 1)] * 6))
+def test_verdict_is_never_better_both_ways(ends):
+    a, b = (Score("set", 5, sorted(three)[1], min(three), max(three)) for three in (ends[:3], ends[3:]))
+    outcomes = {verdict(a, b).outcome, verdict(b, a).outcome}
+    assert outcomes in ({"better", "not better"}, {"cannot tell", "not better"}, {"not better"})
+
+
+def test_report_of_images_shows_everything():
+    page = page_of(digits())
+    for expected in (
+        "digits",
+        "KIP",
+        "89.6 %",
+        "88.9–90.2",
+        "Better than random rows",
+        "kernel ridge regression",
+        "397 held-out rows",
+        "ant",
+        "class mean",
+        "nearest real",
+        "1e-06",
+        "yes",
+        "none",
+        "Measured on one seed.",
+        "support.safetensors",
+        'SupportSet.load("runs/a")',
+        "The loss went from 1 at step 0",
+    ):
+        assert expected in page.text
+    assert page.tags["img"] == 3 * (2 + 3) + 1
+    assert "class bee: learned example 1, step 10" in page.values("alt")
+
+
+def test_scrubber_has_every_state_and_starts_at_the_last():
+    html = render(digits())
+    assert re.findall(r'id="step-(\d)"', html) == ["0", "1", "2"]
+    assert re.search(r'id="step-2" checked', html) and html.count(" checked>") == 1
+    assert [len(re.findall(rf'class="block examples state at-{i}"', html)) for i in range(3)] == [3, 3, 3]
+    assert "20 (kept)" in html
+    for i in range(2):
+        assert f".evolution:has(#step-{i}:checked) .at-{i} {{ display: revert; }}" in html
+
+
+def test_finished_set_is_added_after_other_snapshots():
+    assert digits(steps=(10, 0)).gallery.states == ("0", "10", "kept")
+    assert digits(steps=()).gallery.states == ("kept",)
+    assert 'type="radio"' not in render(digits(steps=()))
+
+
+def test_json_round_trip_without_arrays_or_nan():
+    summary = digits(scores=[Score("KIP", 3, math.nan, role="result")], history=[(0, math.inf, None)])
+    data = json.loads(summary.to_json())
+    assert data == summary.as_dict()
+    assert data["scores"][0]["value"] is None and data["history"][0]["loss"] is None
+    assert data["gallery"]["classes"][1] == {"name": "bee", "total": 1, "shown": 1}
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_outside_text_is_escaped_everywhere(text):
+    rows = pd.DataFrame({text: [text, "b"], "n": [1, 2]})
+    support = SupportSet(rows, np.array([0, 1]), np.array([0, 1]))
+    summary = summarise(
+        support,
+        dataset=text,
+        method=text,
+        learner=text,
+        n_train=2,
+        scores=[Score(text, 2, 0.5, role="result")],
+        class_names=[text, "other"],
+        settings={text: text},
+        warnings=[text],
+        files=[text],
+        folder=text,
+    )
+    page = page_of(summary)
+    assert not {"script", "b", "img"} & set(page.tags)
+    shown = re.sub(r"[\x00\x1b]", "\ufffd", text)
+    assert page.text.count(shown) >= 9
+    images = SupportSet(np.zeros((2, 4, 4)), np.array([text, "z"], dtype=object), np.array([text, "z"], dtype=object))
+    drawn = summarise(images, dataset="d", method="m", n_train=2)
+    assert shown in page_of(drawn).text
+    assert Image.open(io.BytesIO(support_grid(drawn.gallery))).width < 400
+    assert "<" not in re.sub(r"\\<|```.*", "", to_markdown(summary), flags=re.DOTALL)
+
+
+def test_lone_surrogates_can_be_written():
+    summary = digits(class_names=["\ud800", "b", "c"], files=["caf\udce9.npz"], dataset="\udfff")
+    page_of(summary)
+    for text in (summary.to_json(), to_markdown(summary)):
+        text.encode("utf-8")
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.text(max_size=60), min_size=1, max_size=5))
+def test_any_class_names_render(names):
+    support = SupportSet(np.zeros((len(names), 2)), np.arange(len(names)), np.arange(len(names)))
+    summary = summarise(support, dataset="d", method="m", n_train=9, class_names=names)
+    page = page_of(summary)
+    for name in names:
+        if name.isprintable():
+            assert name in page.text
+
+
+def test_table_gallery_shows_rows_as_text():
+    means = pd.DataFrame({"job": ["smith", "clerk"], "age": [40.0, 30.0], "hours": [38.5, 20.25]})
+    summary = table(
+        class_means=means,
+        snapshots=[(0, pd.DataFrame([[1.0, 2, "x", True]] * 2, columns=["age", "hours", "job", "wed"]))],
+    )
+    page = page_of(summary)
+    for expected in ("age", "job", "38.2", "51.5", "38.5", "clerk", "smith", "—", "yes", "most frequent"):
+        assert expected in page.text
+    assert page.tags["img"] == 0 and page.values("scope").count("rowgroup") == 2
+    assert {"examples state at-0", "examples state at-1"} <= set(page.values("class"))
+
+
+def test_wide_table_is_cut_and_says_so():
+    support = SupportSet(pd.DataFrame(np.zeros((2, 60))), np.arange(2), np.arange(2))
+    summary = summarise(support, dataset="d", method="m", n_train=9)
+    assert "The first 24 of 60 columns are shown." in page_of(summary).text
+
+
+def test_duplicate_column_names():
+    x = pd.DataFrame([[1, "a"], [2, "b"]], columns=["same", "same"])
+    summary = summarise(SupportSet(x, np.arange(2), np.arange(2)), dataset="d", method="m", n_train=9, class_means=x)
+    assert "same" in page_of(summary).text
+
+
+@pytest.mark.parametrize("kind", ["table", "images", "vectors", "wide"])
+def test_regression_without_classes(kind):
+    rng = np.random.default_rng(1)
+    shape = {"images": (4, 5, 6, 3), "vectors": (4, 3), "wide": (4, 700)}.get(kind, (4, 2))
+    x = pd.DataFrame(rng.random(shape), columns=["a", "b"]) if kind == "table" else rng.random(shape)
+    y = np.array([3.5, -1.25, 2.0, 0.5])
+    scores = [
+        Score("KIP", 4, -3.0, -9.0, 0.2, "R²", "result"),
+        Score("random rows", 4, math.nan, metric="R²"),
+    ]
+    mean = x.mean().to_frame().T if kind == "table" else x.mean(axis=0, keepdims=True)
+    summary = summarise(SupportSet(x, y), dataset="d", method="KIP", n_train=50, scores=scores, class_means=mean)
+    page = page_of(summary)
+    shown = page.text if kind != "wide" else " ".join(page.values("alt"))
+    assert shown.index("−1.25") < shown.index("0.50") < shown.index("3.50")
+    assert "overall mean" in page.text and "per class" not in page.text
+    assert Image.open(io.BytesIO(support_grid(summary.gallery))).format == "PNG"
+
+
+def test_several_targets():
+    summary = table(target=np.array([[1.0, 2.0], [0.5, -1.0]]))
+    assert summary.gallery.panels[0].targets == ("(0.50, −1)", "(1.00, 2)")
+
+
+def test_huge_support_is_capped_with_a_sentence():
+    rng = np.random.default_rng(2)
+    x = rng.integers(0, 256, (500, 32, 32, 3), dtype=np.uint8)
+    support = SupportSet(x, np.repeat(np.arange(10), 50), np.arange(10))
+    summary = summarise(
+        support,
+        dataset="c",
+        method="KIP",
+        n_train=50_000,
+        snapshots=[(i, np.roll(x, i + 1)) for i in range(12)],
+    )
+    html = render(summary)
+    assert "8 of 13 saved steps are shown." in html
+    assert re.search(r"At most \d+ examples of each class are shown, of 500 in all\.", html)
+    assert len(html) < 8_000_000
+    assert summary.gallery.value_range == (0.0, 255.0)
+
+
+def test_nan_scores_and_history():
+    scores = [
+        Score("KIP", 3, math.nan, role="result"),
+        Score("random rows", 3, 0.5, math.nan, math.nan, role="random"),
+    ]
+    summary = digits(scores=scores, history=[(0, math.nan, math.nan), (1, math.inf, None)])
+    page = page_of(summary)
+    assert "could not be measured" in summary.headline and "—" in page.text
+    assert "without finite values" in page.text and "nan" not in page.text.lower().replace("ant", "")
+
+
+def test_report_without_anything_measured():
+    page = page_of(digits(scores=[], history=[], settings=None, warnings=(), files=(), n_test=0))
+    assert "nothing was measured" in page.text and "Comparison" not in page.text
+
+
+def test_chosen_rows_are_not_called_learned():
+    support = SupportSet(np.zeros((2, 3)), np.arange(2), np.arange(2), indices=np.array([4, 7]))
+    summary = summarise(support, dataset="d", method="herding", n_train=9)
+    assert summary.headline.startswith("2 chosen examples") and "What was chosen" in page_of(summary).text
+
+
+def test_unequal_classes_and_an_empty_one():
+    support = SupportSet(np.zeros((3, 4, 4)), np.array([0, 0, 2]), np.arange(3))
+    summary = summarise(support, dataset="d", method="m", n_train=9)
+    assert "(0 to 2 per class)" in summary.headline
+    assert "none" in page_of(summary).text
+    support_grid(summary.gallery)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"snapshots": [(0, np.zeros((2, 8, 8)))]},
+        {"class_means": np.zeros((2, 8, 8))},
+        {"nearest": np.zeros((4, 8, 8))},
+        {"class_names": ["only one"]},
+    ],
+)
+def test_mismatched_numbers_are_refused(changes):
+    with pytest.raises(InputError, match=r"Got \d.*expected \d"):
+        digits(**changes)
+
+
+def test_markdown():
+    text = to_markdown(digits())
+    assert "| KIP (learned) | 3 | 89.6 % | 88.9–90.2 |" in text
+    assert text.startswith("# digits · KIP\n") and "```python" in text
+
+
+def test_learning_curve_is_reproducible_and_refuses_nothing_to_draw():
+    summary = digits()
+    svg = learning_curve(summary.history)
+    assert svg == learning_curve(summary.history) and b"<svg" in svg
+    with pytest.raises(InputError):
+        learning_curve([])
+
+
+@pytest.mark.parametrize(("shape", "mode"), [((8, 8), "L"), ((8, 8, 1), "L"), ((8, 8, 3), "RGB"), ((200, 9, 4), "RGB")])
+def test_picture_modes_and_range(shape, mode):
+    image = np.full(shape, 3.0)
+    image[0, 0] = np.nan
+    drawn = picture(image, 1.0, 3.0)
+    assert drawn.mode == mode and max(drawn.size) <= 96
+    assert np.asarray(drawn).max() == 255
+
+
+def test_grid_is_a_row_for_each_class():
+    one, ten = (Image.open(io.BytesIO(support_grid(digits(per_class=n).gallery))) for n in (1, 10))
+    assert one.height < 150 < ten.height and ten.width > 10 * 64
+
+
+@pytest.mark.parametrize(
+    ("values", "cells", "numeric"),
+    [
+        ([1.0, 20.0, 3000.0], ["1", "20", "3000"], True),
+        ([12345, 1], ["12,345", "1"], True),
+        ([38.25, 1.0, np.nan], ["38.2", "1.0", "—"], True),
+        ([0.00012, -0.0004], ["0.00012", "−0.0004"], True),
+        ([-0.0001, 0.5], ["0.000", "0.500"], True),
+        (["a", None, True], ["a", "—", "yes"], False),
+        ([pd.Timestamp("2024-05-01"), pd.NaT], ["2024-05-01", "—"], False),
+        ([], [], False),
+    ],
+)
+def test_column_text(values, cells, numeric):
+    assert column_text(values) == (cells, numeric)
+
+
+def test_summary_is_frozen():
+    with pytest.raises(AttributeError):
+        digits().title = "other"
+    assert isinstance(digits(), Summary)
