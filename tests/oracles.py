@@ -116,7 +116,7 @@ def label_solve(k_ss, k_ts, y_t, reg, ridge=0.0, weights=None):
         # y_sᵀ k_ss⁻¹ y_s = ‖L⁻¹ y_s‖², k_ss = L Lᵀ
         a = np.concatenate([a, np.sqrt(weight) * np.linalg.inv(np.linalg.cholesky(k_ss_reg))])
         b = np.concatenate([b, np.zeros((len(k_ss), b.shape[1]))])
-    return np.linalg.pinv(a) @ b
+    return np.linalg.pinv(a, rcond=1e-10) @ b
 
 
 def eliminated_minimum(k_ss, k_ts, y_t, reg, ridge):

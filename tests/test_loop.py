@@ -66,6 +66,10 @@ class Stop(Exception):
     """What the tests raise to end a run."""
 
 
+def never(state, number):
+    raise AssertionError("a finished run took a step")
+
+
 def stop_at(number):
     def watch(progress):
         if progress.step == number:
@@ -119,7 +123,7 @@ def test_many_interruptions_add_up_to_nothing(tmp_path, every_step, uninterrupte
 def test_a_finished_run_is_read_and_does_no_step(tmp_path, uninterrupted):
     path = tmp_path / "checkpoint"
     run(path)
-    equal(run(path, stop_at(STEPS), advance=None), uninterrupted)
+    equal(run(path, stop_at(STEPS), advance=never), uninterrupted)
 
 
 @pytest.mark.parametrize("number", [1, 5, STEPS - 1])
@@ -239,7 +243,7 @@ def test_patience_counts_validations_since_the_best(patience, stops_at):
 def test_a_stopped_run_resumes_as_stopped(tmp_path):
     schedule = loop.Schedule(STEPS, 3, 1)
     path = tmp_path / "checkpoint"
-    equal(run(path, schedule=schedule), run(path, schedule=schedule, advance=None))
+    equal(run(path, schedule=schedule), run(path, schedule=schedule, advance=never))
 
 
 def test_no_steps_keep_the_start():

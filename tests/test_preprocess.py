@@ -54,7 +54,7 @@ def columns(n):
         of(texts | st.none(), "str"),
         of(texts | st.none(), "object"),
         of(st.sampled_from(["x", 1, 2.5, True, None]), "object"),
-        of(st.sampled_from(["low", "high"]) | st.none(), "category"),
+        of(st.sampled_from(["low", "high"]) | st.none(), "category").filter(lambda column: column.notna().any()),
         of(st.integers(0, 3), "category"),
     )
 

@@ -63,7 +63,7 @@ def read_json(path: Path) -> Any:
 
 def write_tensors(path: Path, tensors: dict[str, np.ndarray], header: str = "") -> None:
     """Write arrays and one text as a .safetensors file, atomically; equal input gives equal bytes."""
-    contiguous = {name: np.ascontiguousarray(array) for name, array in sorted(tensors.items())}
+    contiguous = {name: np.asarray(array, order="C") for name, array in sorted(tensors.items())}
     write_atomic(path, safetensors.numpy.save(contiguous, {HEADER: header}))
 
 

@@ -52,7 +52,8 @@ class Subspace:
         for start in range(0, len(x), BATCH):
             rows = x[start : start + BATCH].reshape(-1, len(self.basis))
             inside = rows @ self.basis
-            outside = np.sqrt(np.maximum(np.sum(rows**2, axis=1) - np.sum(inside**2, axis=1), 0))
+            lost = _squares(rows) - _squares(inside)
+            outside = np.sqrt(np.maximum(lost, 0)).astype(rows.dtype)
             parts.append(np.column_stack([inside, outside]) * np.float32(self.stretch))
         return np.concatenate(parts)
 
@@ -67,3 +68,8 @@ class Subspace:
     def support(self, coordinates: Float[Array, "s r"]) -> Float[Array, "s r1"]:
         """(s, r) coordinates -> (s, r + 1), the support as `targets` sees targets; differentiable."""
         return jnp.pad(coordinates, ((0, 0), (0, 1))) * self.stretch
+
+
+def _squares(rows: np.ndarray) -> Float[np.ndarray, " n"]:
+    """‖row‖² in float64, since the difference of two of them is wanted."""
+    return np.einsum("nd,nd->n", rows, rows, dtype=np.float64)
