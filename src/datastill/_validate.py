@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import column_or_1d, validate_data
 
 from datastill._errors import InputError
 
@@ -68,7 +68,7 @@ def check_classes(y: np.ndarray) -> np.ndarray:
         InputError: for real-valued, missing or two-dimensional labels, or one class.
     """
     if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
+        y = column_or_1d(y, warn=True)
     if y.ndim != 1:
         raise InputError(f"Got labels of shape {y.shape}; expected (n,), one class for each row; try y.argmax(axis=1).")
     _check_present(y)
@@ -129,7 +129,7 @@ def check_memory(rows: int, columns: int) -> None:
 
 
 def _holds_arrays(X: Any) -> bool:
-    return bool(np.size(X)) and not np.isscalar(np.ravel(X)[0]) and np.ravel(X)[0] is not None
+    return bool(np.size(X)) and isinstance(np.ravel(X)[0], (np.ndarray, list, tuple))
 
 
 def _check_numbers(x: np.ndarray, name: str = "X") -> None:

@@ -94,13 +94,15 @@ class _Distiller(BaseEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """KRR on the support, under the first kernel: (n,) labels, or (n,) or (n, k) targets."""
-        return self.labels_.decode(self.predict_vectors(X))
+        vectors = self.predict_vectors(X)
+        return self.labels_.decode(vectors)
 
     def predict_vectors(self, X: Any) -> np.ndarray:
         """f(x) = k(x, x_s) k_ss⁻¹ y_s, not yet read as labels: (n, C) scores or (n, k) standardised targets."""
         check_is_fitted(self)
+        _check_kind(X, self.X_support_)
         rows, _ = _validate.check_rows(self, X, fitting=False)
-        _check_like(rows, self.X_support_)
+        _check_shape(rows, self.X_support_)
         x = self.space_.encode_features(rows)
         return krr.predict(self.kernels_[0], x, self.support_features_, self.alpha_)
 
@@ -176,7 +178,8 @@ class _Distiller(BaseEstimator):
     def _given_support(self, data: _Data) -> _Support:
         x_s, y_s = (self.init.x, self.init.y) if isinstance(self.init, SupportSet) else self.init
         y_s = np.asarray(y_s)
-        _check_like(x_s, data.rows)
+        _check_kind(x_s, data.rows)
+        _check_shape(x_s, data.rows)
         if len(x_s) != len(y_s) or not len(x_s):
             raise InputError(
                 f"Got init with {len(x_s)} rows and {len(y_s)} labels; expected the same number, 1 or more."
@@ -607,12 +610,16 @@ def _take(rows: Rows, indices: np.ndarray) -> Rows:
     return rows.iloc[indices].reset_index(drop=True) if isinstance(rows, pd.DataFrame) else rows[indices]
 
 
-def _check_like(rows: Rows, like: Rows) -> None:
-    """InputError unless the rows are of the kind and shape of others."""
+def _check_kind(rows: Any, like: Rows) -> None:
+    """InputError unless both are tables, or neither is."""
     if isinstance(like, pd.DataFrame) != isinstance(rows, pd.DataFrame):
         raise InputError(
             f"Got a {type(rows).__name__}; expected a {type(like).__name__}, as in fit; try converting it."
         )
+
+
+def _check_shape(rows: Rows, like: Rows) -> None:
+    """InputError unless single rows are of one shape."""
     if rows.shape[1:] != like.shape[1:]:
         raise InputError(
             f"Got rows of shape {rows.shape[1:]}; expected {like.shape[1:]}: X has {rows.shape[1]} features, but "
