@@ -1,0 +1,148 @@
+"""A run's folder, the plan before it and the bar beside it."""
+
+import io
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from datastill import Dataset, plan, progress, runs
+from datastill._errors import InputError
+from datastill.distill import loop
+from datastill.kernels import RBF, FullyConnected
+
+
+@pytest.fixture
+def blobs():
+    draw = np.random.default_rng(0)
+    y = np.arange(100) % 2
+    return Dataset("blobs", draw.normal(size=(100, 3)) + 2 * y[:, None], y)
+
+
+@pytest.mark.parametrize(
+    ("y", "task"),
+    [
+        (np.array(["a", "b", "a"]), "classification"),
+        (np.array([True, False, True]), "classification"),
+        (np.array([1, 5, 1]), "classification"),
+        (np.array([0.0, 1.0, 2.0]), "classification"),
+        (np.array([0.5, 1.0, 2.0]), "regression"),
+        (np.arange(500), "regression"),
+        (np.array([[1, 2], [3, 4], [5, 6]]), "regression"),
+        (np.array([[0.5, 2], [3, 4], [5, 6]]), "regression"),
+    ],
+    ids=["text", "true or false", "two integers", "whole floats", "reals", "many integers", "columns", "real columns"],
+)
+def test_the_task_is_told_from_the_labels(y, task):
+    assert runs.guess_task(y)[0] == task
+
+
+def test_a_quarter_of_each_class_is_held_out(blobs):
+    split = runs.with_test(blobs, 0, "classification")
+    assert abs(len(split.x_test) - 25) <= 1
+    assert abs(np.bincount(split.y_test)[0] - np.bincount(split.y_test)[1]) <= 1
+    together = np.concatenate([split.x, split.x_test])
+    assert {row.tobytes() for row in together} == {row.tobytes() for row in blobs.x}
+    assert runs.with_test(split, 1, "classification") is split
+
+
+def request(**settings):
+    return runs.Request("kip", "classification", {"ipc": 1, "max_iter": 5, **settings}, 0)
+
+
+def test_a_run_is_done_once_and_refused_to_others(blobs, tmp_path):
+    data = runs.with_test(blobs, 0, "classification")
+    first = runs.distill(data, request(), tmp_path / "run")
+    again = runs.distill(data, request(), tmp_path / "run")
+    assert not first.resumed and again.resumed
+    assert first.summary == again.summary
+    with pytest.raises(InputError, match="max_iter: 5, not 6"):
+        runs.distill(data, request(max_iter=6), tmp_path / "run")
+    other = runs.with_test(Dataset("blobs", blobs.x + 1, blobs.y), 0, "classification")
+    with pytest.raises(InputError, match="different data"):
+        runs.distill(other, request(), tmp_path / "run")
+
+
+def test_a_refused_request_leaves_no_folder_behind(blobs, tmp_path):
+    data = runs.with_test(blobs, 0, "classification")
+    with pytest.raises(InputError, match="ipc=0"):
+        runs.distill(data, request(ipc=0), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_disk_that_fills_up_loses_no_checkpoint(blobs, tmp_path, monkeypatch):
+    data = runs.with_test(blobs, 0, "classification")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(runs.report, "render", full)
+    with pytest.raises(OSError, match="No space left"):
+        runs.distill(data, request(), tmp_path / "run")
+    assert (tmp_path / "run" / "checkpoint.safetensors").exists()
+    monkeypatch.undo()
+    resumed = runs.distill(data, request(), tmp_path / "run")
+    whole = runs.distill(data, request(), tmp_path / "whole")
+    assert resumed.summary == whole.summary
+
+
+def test_unseen_test_classes_are_refused(blobs, tmp_path):
+    data = runs.with_test(blobs, 0, "classification")
+    strange = Dataset("blobs", data.x, data.y, data.x_test, data.y_test + 1)
+    with pytest.raises(InputError, match=r"training data does not have: 2"):
+        runs.distill(strange, request(), tmp_path / "run")
+
+
+def test_a_forecast_grows_with_what_is_asked(blobs):
+    shape = plan.Shape.of(blobs, "classification")
+    assert (shape.rows, shape.row_shape, shape.classes, shape.outputs) == (100, (3,), (50, 50), 2)
+
+    def forecast(method, kernel, ipc, steps):
+        return plan.forecast(shape, method, kernel, ipc, steps, 5000, 2**30, plan.Baseline(1.0, 2.0**28))
+
+    small = forecast("kip", FullyConnected(1), 1, 10)
+    large = forecast("kip", FullyConnected(1), 1, 100_000)
+    assert large.seconds > 10 * small.seconds
+    assert small.memory_bytes >= 2**28
+    assert small.n_support == 2
+    solve = forecast("label-solve", RBF(), 5, 0)
+    assert solve.step_seconds == 0 < solve.seconds
+    assert solve.n_support == 10
+    with pytest.raises(InputError, match="label-solve"):
+        forecast("magic", RBF(), 1, 1)
+
+
+def test_shapes_of_tables_and_of_real_targets():
+    frame = pd.DataFrame({"a": [1.0, 2.0, np.nan], "b": ["x", "y", "x"]})
+    shape = plan.Shape.of(Dataset("t", frame, np.array([0.5, 1.5, 2.5])), "regression")
+    assert shape.classes is None
+    assert (shape.outputs, shape.rows) == (1, 3)
+    assert shape.columns == 4  # a number, whether it is missing, and two categories
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_the_bar_shows_loss_score_and_time_left_on_a_terminal(monkeypatch):
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(progress, "Console", lambda **_: Console(file=screen, force_terminal=True, width=120))
+    with progress.bar("KIP: 10 examples", 100, "accuracy", True) as watch:
+        watch(loop.Progress(step=40, loss=0.1234, history=[loop.Record(40, 0.1234, 0.2, 0.875)]))
+    text = screen.getvalue()
+    for part in ("KIP: 10 examples", "40/100", "0.1234", "validation accuracy", "0.875"):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("shown", "screen"), [(True, io.StringIO()), (False, Terminal())], ids=["no terminal", "quiet"]
+)
+def test_the_bar_is_silent_elsewhere(shown, screen, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", screen)
+    with progress.bar("KIP", 10, "R²", shown) as watch:
+        assert watch is None
+    assert screen.getvalue() == ""
