@@ -40,8 +40,7 @@ STEPS = {
     "plain": {10: 600, 100: 600, 500: 800},
     "learned": {10: 1000, 100: 2000, 500: 1500},
 }
-AUGMENT = {"mnist": "shift=1,rotate=8", "cifar10": "flip,shift=1"}
-RBF = {10: "rbf:1", 100: "rbf:1", 500: "rbf:0.7"}
+AUGMENT = {"mnist": "shift=1,rotate=8", "cifar10": "flip,shift=2"}
 
 
 def settings(data: str, kernel: str, variant: str, points: int) -> dict[str, Any]:
@@ -49,16 +48,16 @@ def settings(data: str, kernel: str, variant: str, points: int) -> dict[str, Any
     if variant == "label-solve":
         return {"kernel": kernel}
     chosen: dict[str, Any] = {
-        "kernel": RBF[points] if kernel == "rbf" else kernel,
+        "kernel": kernel,
         "learning_rate": 0.1,
         "max_iter": STEPS[variant][points],
         "keep_range": False,
         "patience": None,
     }
     if variant == "plain":
-        return {**chosen, "learn_labels": False}
-    # Labels are solved at every step while a batch has many more rows than there are points.
-    return {**chosen, "augment": AUGMENT[data], "learn_labels": "gradient" if points == 500 else True}
+        length = "rbf:0.7" if kernel == "rbf" and points == 500 else kernel
+        return {**chosen, "kernel": length, "learn_labels": False, "batch_size": 5000}
+    return {**chosen, "augment": AUGMENT[data], "batch_size": 10_000, "ridge": 1e-8}
 
 
 def run(data: str, kernel: str, variant: str, points: int, seed: int, rows: dict[str, np.ndarray]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from datastill._errors import InputError
-from datastill.distill.augment import Augmentation, augment, copies
+from datastill.distill.augment import COPIES, Augmentation, augment, copies
 
 KEY = jax.random.key(0)
 
@@ -73,11 +73,12 @@ def test_images_without_channels(images):
 
 
 def test_copies_begin_with_the_images_themselves(images):
-    flipped = copies(images, Augmentation(flip=True), 0)
+    assert len(list(copies(images, Augmentation(), 0))) == 1
+    flipped = list(copies(images, Augmentation(flip=True), 0))
     assert len(flipped) == 2
     np.testing.assert_array_equal(flipped[1], images[:, :, ::-1])
-    drawn = copies(images, Augmentation(shift=1), 0)
-    assert len(drawn) == 4
+    drawn = list(copies(images, Augmentation(shift=1), 0))
+    assert len(drawn) == COPIES
     np.testing.assert_array_equal(drawn[0], images)
     assert all((a != b).any() for i, a in enumerate(drawn) for b in drawn[:i])
 

@@ -132,7 +132,13 @@ def distill(
         typer.Option("--class-balanced", help="Count every class the same, not every row.", rich_help_panel="Method"),
     ] = False,
     steps: Annotated[int, typer.Option(help="At most.", rich_help_panel="Optimisation")] = 1000,
-    batch: Annotated[int, typer.Option(help="Training rows in a step.", rich_help_panel="Optimisation")] = 5000,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            help="Training rows in a step; by default 5,000, and at least 20 for each example.",
+            rich_help_panel="Optimisation",
+        ),
+    ] = None,
     learning_rate: Annotated[
         float | None,
         typer.Option(help="In units of the standardised data.", rich_help_panel="Optimisation", show_default=False),
@@ -222,7 +228,7 @@ def plan(
     task: Task = "auto",
     image_size: ImageSize = None,
     steps: Annotated[int, typer.Option(help="Of KIP.")] = 1000,
-    batch: Annotated[int, typer.Option(help="Training rows in a step.")] = 5000,
+    batch: Annotated[int | None, typer.Option(help="Training rows in a step, as for `distill`.")] = None,
     memory_gb: Annotated[float, typer.Option(help="For the working arrays of a step, in GiB.")] = 1.0,
     as_json: AsJson = False,
 ) -> None:

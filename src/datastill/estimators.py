@@ -341,8 +341,10 @@ class _KIP(_Distiller):
 
     def _check_settings(self) -> None:
         super()._check_settings()
-        for name, least in (("max_iter", 0), ("batch_size", 1), ("learning_rate", 0), ("memory", 1)):
+        for name, least in (("max_iter", 0), ("learning_rate", 0), ("memory", 1)):
             _validate.check_between(name, getattr(self, name), least)
+        if self.batch_size != "auto":
+            _validate.check_between("batch_size", self.batch_size, 1)
         _validate.check_between("validation_fraction", self.validation_fraction, 0, 0.9)
         if self.learn_labels not in (True, False, "gradient"):
             raise InputError(f'Got learn_labels={self.learn_labels!r}; expected True, False or "gradient".')
@@ -396,7 +398,7 @@ class _KIP(_Distiller):
                 vectors,
                 targets,
                 held,
-                int(self.batch_size),
+                distil.rows_per_step(len(z)) if self.batch_size == "auto" else int(self.batch_size),
                 schedule,
                 data.seed,
                 None if self.checkpoint is None else Path(self.checkpoint),
@@ -460,10 +462,11 @@ class KIP(ClassifierMixin, _KIP):
         kernel: a kernel, its short name ("fc1", "fc2-erf-nngp", "rbf", "linear", "poly3"), or several, of which one
             is drawn for each step.
         learn_labels: True solves the labels in closed form at every step; "gradient" starts from solved labels, learns
-            them by gradient beside the examples and solves them again at the end (better where examples are more than
-            a tenth of a batch); False keeps them at the class of each example.
+            them by gradient beside the examples and solves them again at the end (better where a batch has fewer than
+            ten rows for each example); False keeps them at the class of each example.
         max_iter: steps at most.
-        batch_size: training rows in a step; all of them when there are no more.
+        batch_size: training rows in a step, all of them when there are no more; "auto" takes 5,000, and at least 20
+            for each example.
         learning_rate: root mean square of the first step, in units of the standardised data; falls by a cosine.
         reg: added to the diagonal of k_ss, as a fraction of its mean.
         ridge: weight of the squared norm of the predictor when labels are solved, as a fraction of the mean diagonal.
@@ -507,7 +510,7 @@ class KIP(ClassifierMixin, _KIP):
         kernel: KernelLike = "fc1",
         learn_labels: bool | str = True,
         max_iter: int = 1000,
-        batch_size: int = 5000,
+        batch_size: int | str = "auto",
         learning_rate: float = 0.1,
         reg: float = 1e-6,
         ridge: float = 1e-6,
@@ -562,7 +565,7 @@ class KIPRegressor(RegressorMixin, _KIP):
         kernel: KernelLike = "fc1",
         learn_labels: bool | str = True,
         max_iter: int = 1000,
-        batch_size: int = 5000,
+        batch_size: int | str = "auto",
         learning_rate: float = 0.1,
         reg: float = 1e-6,
         ridge: float = 1e-6,

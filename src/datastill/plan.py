@@ -104,7 +104,7 @@ class Baseline(NamedTuple):
 
 
 def forecast(
-    shape: Shape, method: str, kernel: Kernel, ipc: int, steps: int, batch: int, memory: int, baseline: Baseline
+    shape: Shape, method: str, kernel: Kernel, ipc: int, steps: int, batch: int | None, memory: int, baseline: Baseline
 ) -> Forecast:
     """Time and memory of `datastill distill` with these settings, within a factor of 2.
 
@@ -114,7 +114,7 @@ def forecast(
         kernel: the kernel.
         ipc: examples per class; for regression, examples in all.
         steps: of KIP.
-        batch: training rows in a step.
+        batch: training rows in a step; None for as many as KIP would take.
         memory: bytes for a step's working arrays.
         baseline: taken before the first forecast.
     """
@@ -150,7 +150,7 @@ def forecast(
         problem = replace(problem, project=lambda c: estimator.clip_coordinates(subspace, c))
         x_s = subspace.coordinates(x_s)
         data += 2 * 4 * shape.rows * (width + 1)
-    working, compiling, step = _step_cost(problem, x_s, targets, min(batch, shape.rows))
+    working, compiling, step = _step_cost(problem, x_s, targets, min(batch or distil.rows_per_step(s), shape.rows))
     validate = _validation_cost(problem, targets, x_s, shape.rows)
     validations = steps // validation_interval(steps) + 1
     total = reading + 2 * compiling + steps * step + validations * validate + RIVALS * solve

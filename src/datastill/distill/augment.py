@@ -1,5 +1,6 @@
 """Augmentation of target images: flips, shifts, rotations and crops, only where the user asks for them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,20 +56,22 @@ class Augmentation:
         return self != Augmentation()
 
 
-COPIES = 4
+COPIES = 8
 
 
-def copies(x: np.ndarray, how: Augmentation, seed: int) -> list[np.ndarray]:
-    """The images and augmented copies of all of them: both mirror images for a flip alone, else four draws in all."""
+def copies(x: np.ndarray, how: Augmentation, seed: int) -> Iterator[np.ndarray]:
+    """The images, then augmented copies of all of them: the mirror images for a flip alone, else COPIES draws in all.
+
+    One copy is held at a time.
+    """
+    yield x
     if how == Augmentation(flip=True):
-        return [x, x[:, :, ::-1]]
-
-    def drawn(key: Key) -> np.ndarray:
-        starts = range(0, len(x), BATCH)
-        parts = [augment(jax.random.fold_in(key, i), jnp.asarray(x[i : i + BATCH]), how) for i in starts]
-        return np.concatenate([np.asarray(part) for part in parts])
-
-    return [x, *map(drawn, jax.random.split(jax.random.key(seed), COPIES - 1))]
+        yield x[:, :, ::-1]
+    elif how:
+        for key in jax.random.split(jax.random.key(seed), COPIES - 1):
+            starts = range(0, len(x), BATCH)
+            parts = [augment(jax.random.fold_in(key, i), jnp.asarray(x[i : i + BATCH]), how) for i in starts]
+            yield np.concatenate([np.asarray(part) for part in parts])
 
 
 def augment(key: Key, x: Float[Array, "n h w *ch"], how: Augmentation) -> Float[Array, "n h w *ch"]:

@@ -19,6 +19,8 @@ from datastill.distill.subspace import Subspace
 from datastill.krr import cholesky_solve, float64, support_block
 
 BATCH = 4096
+LEAST_PER_STEP = 5_000
+ROWS_PER_EXAMPLE = 20
 VALIDATION_TARGETS = 25_000
 VALIDATION_ROWS = 10_000
 
@@ -52,6 +54,14 @@ class Targets:
         return (len(self.codes) / (np.count_nonzero(counts) * counts[self.codes])).astype(np.float32)
 
 
+def rows_per_step(examples: int) -> int:
+    """Targets in a step when nothing is asked for: 5,000, and at least 20 for each example.
+
+    Label vectors that are solved on a batch fit its noise where the batch has few rows for each of them.
+    """
+    return max(LEAST_PER_STEP, ROWS_PER_EXAMPLE * examples)
+
+
 def embed(
     problem: kip.Problem, targets: Targets, held: Targets | None, subspace: Subspace, seed: int
 ) -> tuple[kip.Problem, Targets, Targets | None]:
@@ -64,10 +74,10 @@ def embed(
     kernels = [kernel.embedded(d, r + 1) for kernel in problem.kernels]
     if None in kernels:
         raise InputError("Got components for a kernel that depends on more than inner products; try components=None.")
-    versions = copies(targets.x, problem.augmentation, seed) if problem.augmentation else [targets.x]
+    versions = [subspace.targets(x) for x in copies(targets.x, problem.augmentation, seed)]
     repeats = len(versions)
     inside = Targets(
-        np.concatenate([subspace.targets(x) for x in versions]),
+        np.concatenate(versions),
         np.tile(targets.y, (repeats, 1)),
         None if targets.codes is None else np.tile(targets.codes, repeats),
         targets.balanced,
