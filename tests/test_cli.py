@@ -131,6 +131,15 @@ def test_bad_arguments_give_one_line_and_exit_2(words, fragment, tmp_path, capsy
     assert fragment in captured.err
 
 
+@pytest.mark.parametrize("task", ["auto", "classification", "regression"])
+def test_labels_that_are_missing_are_named_whatever_the_task(task, tmp_path, capsys):
+    path = tmp_path / "t.csv"
+    pd.DataFrame({"a": range(6), "t": ["x", None, "x", "y", "y", "y"]}).to_csv(path, index=False)
+    assert run(["distill", str(path), "--target", "t", "--task", task, *QUICK, "--out", str(tmp_path / "run")]) == 2
+    assert "the first in row 1" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_unwritable_folder_is_said_in_one_line(blobs, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert run(["distill", blobs, *QUICK, "--out", str(tmp_path / "file" / "run"), "--json"]) == 2

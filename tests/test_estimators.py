@@ -320,6 +320,7 @@ def test_what_is_saved_is_what_was_fitted(people, tmp_path):
 REFUSED = {
     "NaN": (lambda X, y: (np.where(np.arange(3) == 1, np.nan, X), y), r"NaN, the first at \[0, 1\]"),
     "infinity": (lambda X, y: (np.where(np.arange(3) == 2, np.inf, X), y), "inf"),
+    "numbers whose squares overflow": (lambda X, y: (X * 1e200, y), r"as large as \de\+200"),
     "one class": (lambda X, y: (X, np.full(len(X), "cat")), "1 class"),
     "real-valued labels": (lambda X, y: (X, X[:, 0]), "KIPRegressor"),
     "missing labels": (lambda X, y: (X, np.where(np.arange(len(X)) == 3, None, y)), "first in row 3"),

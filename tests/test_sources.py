@@ -508,3 +508,12 @@ def test_unreadable_files(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Path, "read_bytes", refuse)
     message = error(tmp_path / name, target=None if name == "t.npz" else "y")
     assert "Permission denied" in message and "chmod" in message
+
+
+def test_the_test_part_of_a_file_must_be_like_its_training_part(tmp_path, rng):
+    path = tmp_path / "wide.npz"
+    np.savez(
+        path, x_train=rng.random((6, 3)), y_train=np.arange(6) % 2, x_test=rng.random((6, 2)), y_test=np.arange(6) % 2
+    )
+    with pytest.raises(InputError, match=r"test data in .*wide.npz with rows of shape \(2,\)"):
+        load(path)

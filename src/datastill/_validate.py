@@ -10,6 +10,9 @@ from sklearn.utils.validation import column_or_1d, validate_data
 
 from datastill._errors import InputError
 
+LARGEST = 1e100
+"""Beyond this, squares and sums of squares overflow even float64."""
+
 COPIES = 2
 """Of the data in float32 that are held at once: all rows, and those not held out for validation."""
 
@@ -71,7 +74,7 @@ def check_classes(y: np.ndarray) -> np.ndarray:
         y = column_or_1d(y, warn=True)
     if y.ndim != 1:
         raise InputError(f"Got labels of shape {y.shape}; expected (n,), one class for each row; try y.argmax(axis=1).")
-    _check_present(y)
+    check_present(y)
     kind = type_of_target(y)
     if kind not in ("binary", "multiclass"):
         raise InputError(
@@ -143,9 +146,16 @@ def _check_numbers(x: np.ndarray, name: str = "X") -> None:
             f"Got {name} with {int(wrong.sum())} entries that are {kind}, the first at [{place}]; expected finite "
             "numbers; try removing those rows, or a DataFrame, whose missing values are handled."
         )
+    greatest = float(np.abs(x).max(initial=0))
+    if greatest > LARGEST:
+        raise InputError(
+            f"Got {name} with numbers as large as {greatest:.0e}; expected at most {LARGEST:.0e}; "
+            "try dividing them, or dropping the rows that hold them."
+        )
 
 
-def _check_present(y: np.ndarray) -> None:
+def check_present(y: np.ndarray) -> None:
+    """InputError unless every row has a label."""
     missing = pd.isna(y)
     if missing.any():
         raise InputError(

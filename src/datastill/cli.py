@@ -313,9 +313,13 @@ def _load(
 ) -> tuple[Any, str]:
     """The dataset with test rows, and the task, said on standard error when it was guessed."""
     from datastill import runs
+    from datastill._validate import check_present
     from datastill.data.sources import load
 
     dataset = load(data, target=target, test=test, image_size=image_size)
+    for labels in (dataset.y, dataset.y_test):
+        if labels is not None:
+            check_present(labels)
     if task == "auto":
         task, why = runs.guess_task(dataset.y)
         if not quiet:

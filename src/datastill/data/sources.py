@@ -43,6 +43,8 @@ def load(
     """
     data = _read(source, target, image_size, None)
     if test is None:
+        if data.x_test is not None and data.y_test is not None:
+            _check_test(data, Dataset(data.name, data.x_test, data.y_test), f"in {source}")
         return data
     held_out = _read(test, target, image_size, data)
     _check_test(data, held_out, test)

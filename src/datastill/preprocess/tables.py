@@ -8,6 +8,7 @@ import pandas as pd
 from sklearn.preprocessing import OneHotEncoder
 
 from datastill._errors import InputError
+from datastill._validate import LARGEST
 
 MAX_CATEGORIES = 1000
 
@@ -200,10 +201,10 @@ def _numbers(column: pd.Series) -> np.ndarray:
                 "try mending those cells or reading the column as text in training too."
             )
         values = converted.to_numpy(np.float64, na_value=np.nan)
-    if np.isinf(values).any():
+    if (np.abs(values) > LARGEST).any():
         raise InputError(
-            f"Got infinite values in the column {column.name!r}; expected finite numbers or missing; "
-            "try replacing them."
+            f"Got values that are infinite or above {LARGEST:.0e} in the column {column.name!r}; expected smaller "
+            "numbers or missing ones; try replacing them."
         )
     return values
 
