@@ -38,7 +38,7 @@ VALIDATION_ROWS = 5000
 
 STEPS = {
     "plain": {10: 600, 100: 600, 500: 800},
-    "learned": {10: 1000, 100: 2000, 500: 1500},
+    "learned": {10: 600, 100: 1500, 500: 1500},
 }
 AUGMENT = {"mnist": "shift=1,rotate=8", "cifar10": "flip,shift=2"}
 
@@ -54,10 +54,11 @@ def settings(data: str, kernel: str, variant: str, points: int) -> dict[str, Any
         "keep_range": False,
         "patience": None,
     }
+    many_rbf = kernel == "rbf" and points == 500
     if variant == "plain":
-        length = "rbf:0.7" if kernel == "rbf" and points == 500 else kernel
-        return {**chosen, "kernel": length, "learn_labels": False, "batch_size": 5000}
-    return {**chosen, "augment": AUGMENT[data], "batch_size": 10_000, "ridge": 1e-8}
+        return {**chosen, "kernel": "rbf:0.7" if many_rbf else kernel, "learn_labels": False, "batch_size": 5000}
+    chosen |= {"augment": AUGMENT[data], "batch_size": 10_000, "ridge": 1e-8}
+    return {**chosen, "kernel": "rbf:0.85", "learning_rate": 0.2} if many_rbf else chosen
 
 
 def run(data: str, kernel: str, variant: str, points: int, seed: int, rows: dict[str, np.ndarray]) -> dict[str, Any]:
