@@ -64,6 +64,16 @@ def test_repeated_rows_get_the_least_norm_labels(rows):
     np.testing.assert_allclose(found.y_s[:2], found.y_s[4:], rtol=1e-6)  # equal rows share their label
 
 
+def test_repeated_rows_of_float32_do_not_turn_rounding_into_labels(rng):
+    x_s, x_t, y_t = (rng.standard_normal(shape).astype(np.float32) for shape in ((20, 30), (500, 30), (500, 2)))
+    once = label_solve(KERNEL, x_s, batched(x_t, y_t, 200), 1e-6)
+    twice = label_solve(KERNEL, np.concatenate([x_s, x_s[:7]]), batched(x_t, y_t, 200), 1e-6)
+    assert once.rank == twice.rank == 20
+    assert twice.loss == pytest.approx(once.loss, rel=1e-4)
+    assert np.abs(twice.y_s).max() < 3 * np.abs(once.y_s).max()
+    np.testing.assert_allclose(twice.y_s[:7], twice.y_s[20:], atol=1e-2)
+
+
 def test_fewer_targets_than_support_rows_are_met_with_the_least_norm(rows):
     x_s, x_t, y_t = rows
     found = label_solve(KERNEL, x_s, batched(x_t[:3], y_t[:3], 1), REG)

@@ -18,6 +18,9 @@ from datastill._typing import Float
 from datastill.kernels.base import Kernel
 from datastill.krr import solve
 
+ROUNDING = 1.0
+"""Units in the last place by which an entry of a kernel block may be wrong."""
+
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 
 
@@ -63,11 +66,13 @@ def label_solve(
     s = len(x_s)
     blocks = [np.asarray(kernel(np.asarray(x_s, np.float64))) for kernel in kernels]
     inverses = [solve(block, np.eye(s), reg).unwrap() for block in blocks]
-    factor, n = None, 0
+    factor, n, eps = None, 0, 0.0
     for x_t, y_t, weights in targets:
         n += len(x_t)
         for kernel, inverse in zip(kernels, inverses, strict=True):
-            rows = np.concatenate([np.asarray(kernel(x_t, x_s), np.float64) @ inverse, y_t], axis=1)
+            k_ts = np.asarray(kernel(x_t, x_s))
+            eps = max(eps, float(np.finfo(k_ts.dtype).eps))
+            rows = np.concatenate([k_ts.astype(np.float64) @ inverse, y_t], axis=1)
             factor = _stack(factor, rows if weights is None else rows * np.sqrt(weights)[:, None])
     if factor is None:
         raise SolveError("Got no targets; expected at least one row to solve the labels from.")
@@ -82,7 +87,10 @@ def label_solve(
             factor = _stack(factor, np.concatenate([weight**0.5 * root, zeros], axis=1))
     a, b = factor[:s, :s], factor[:s, s:]
     u, singular, vt = np.linalg.svd(a, full_matrices=False)
-    kept = singular > max(n, s) * np.finfo(np.float64).eps * singular[0]
+    # k_ss⁻¹ magnifies the rounding of k_ts, most of all between repeated rows; what is no larger than that is 0.
+    magnified = [np.trace(block) / s * inverse @ vt.T for block, inverse in zip(blocks, inverses, strict=True)]
+    noise = ROUNDING * eps * n**0.5 * np.linalg.norm(np.concatenate(magnified), axis=0)
+    kept = singular > np.maximum(noise, max(n, s) * np.finfo(np.float64).eps * singular[0])
     y_s = vt[kept].T @ ((u.T[kept] @ b) / singular[kept, None])
     residual = np.sum((data[:, :s] @ y_s - data[:, s:]) ** 2)
     return LabelSolution(y_s, int(kept.sum()), float(0.5 * residual / (n * len(kernels))))
