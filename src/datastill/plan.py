@@ -19,7 +19,7 @@ from datastill.data.dataset import Dataset
 from datastill.distill import fit as distil
 from datastill.distill import kip
 from datastill.distill.subspace import FIT_ROWS, Subspace
-from datastill.estimators import COMPONENTS, KIP, KIPRegressor, validation_interval
+from datastill.estimators.kip import COMPONENTS, KIP, KIPRegressor, validation_interval
 from datastill.kernels.base import Kernel
 from datastill.krr import float64
 from datastill.preprocess.labels import ClassLabels

@@ -20,7 +20,7 @@ from datastill import report
 from datastill._errors import InputError
 from datastill.data import sampling
 from datastill.data.archive import make_folder, read_json, write_atomic, write_json
-from datastill.data.dataset import Dataset, Rows, SupportSet, digest
+from datastill.data.dataset import Dataset, SupportSet, digest, take
 from datastill.estimators import KIP, KIPRegressor, LabelSolve, LabelSolveRegressor
 from datastill.evaluate.comparison import Judge, class_means, compare, nearest_rows
 from datastill.evaluate.scores import Score
@@ -87,7 +87,7 @@ def with_test(data: Dataset, seed: int, task: str) -> Dataset:
         return data
     codes = np.unique(data.y, return_inverse=True)[1] if task == "classification" else None
     rest, held = sampling.split(codes, len(data.x), TEST_FRACTION, seed)
-    return replace(data, x=_take(data.x, rest), y=data.y[rest], x_test=_take(data.x, held), y_test=data.y[held])
+    return replace(data, x=take(data.x, rest), y=data.y[rest], x_test=take(data.x, held), y_test=data.y[held])
 
 
 def distill(data: Dataset, request: Request, folder: Path, verbose: bool = False) -> Result:
@@ -214,7 +214,7 @@ def _summary(estimator: Any, data: Dataset, request: Request, scores: list[Score
         own = estimator.labels_.codes(estimator.y_support_)
         found = nearest_rows(estimator.space_.encode(data.x), codes, estimator.space_.encode(support.x), own)
         first = [int(np.argmax(own == c)) for c in range(len(estimator.classes_))]
-        nearest = _take(data.x, found[first]) if set(own) == set(range(len(estimator.classes_))) else None
+        nearest = take(data.x, found[first]) if set(own) == set(range(len(estimator.classes_))) else None
     history = [
         (r.step, r.loss, r.validation_score if np.isfinite(r.validation_score) else None)
         for r in getattr(estimator, "history_", [])
@@ -272,7 +272,3 @@ def _free_name(table: pd.DataFrame) -> str:
     while name in table.columns:
         name += "_"
     return name
-
-
-def _take(rows: Rows, indices: np.ndarray) -> Rows:
-    return rows.iloc[indices].reset_index(drop=True) if isinstance(rows, pd.DataFrame) else rows[indices]

@@ -63,6 +63,11 @@ def row_kind(rows: Rows) -> str:
     return "vectors" if rows.ndim == 2 else "images"
 
 
+def take(rows: Rows, indices: np.ndarray) -> Rows:
+    """The rows at these indices; a table's are numbered anew."""
+    return rows.iloc[indices].reset_index(drop=True) if isinstance(rows, pd.DataFrame) else rows[indices]
+
+
 @dataclass(frozen=True, eq=False)
 class SupportSet:
     """A few examples that stand for a dataset; what every distiller and selector returns.

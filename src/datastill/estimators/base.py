@@ -1,0 +1,272 @@
+"""What the four estimators share: check, enter the space of learning, learn, come back, describe.
+
+Each is a classifier or regressor that predicts by kernel ridge regression on a small support, and a resampler in
+imbalanced-learn's sense (`fit_resample`). `fit` validates once; everything below assumes checked data.
+"""
+
+import platform
+import resource
+import time
+from abc import abstractmethod
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import optax
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from datastill import _validate, krr
+from datastill._errors import InputError
+from datastill.data import sampling
+from datastill.data.dataset import Rows, SupportSet, digest, take
+from datastill.distill import fit as distil
+from datastill.distill import kip
+from datastill.distill.objectives import Penalties
+from datastill.kernels.base import Kernel
+from datastill.kernels.names import as_kernels
+from datastill.preprocess import labels as label_maps
+from datastill.preprocess import space as spaces
+
+DEFAULT_IPC = 10
+DEFAULT_POINTS = 20
+KernelLike = Kernel | str | Sequence[Kernel | str]
+
+
+class Data(NamedTuple):
+    """Checked training data, and the same as the kernel sees it."""
+
+    rows: Rows
+    y: np.ndarray
+    codes: np.ndarray | None
+    targets: distil.Targets
+    seed: int
+
+
+class Support(NamedTuple):
+    """Support rows while they are being made."""
+
+    z: np.ndarray
+    vectors: np.ndarray
+    codes: np.ndarray | None
+    indices: np.ndarray | None
+
+
+class Distiller(BaseEstimator):
+    """A fitted support set, and kernel ridge regression on it."""
+
+    _selects_rows = False
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Learn the support set.
+
+        Args:
+            X: (n, d) array, (n, h, w[, c]) images, or a DataFrame with mixed columns and missing values.
+            y: (n,) class labels, or (n,) or (n, k) real targets for the regressors.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            InputError: for data or settings that cannot be used: what was given, expected, and what to try.
+            SolveError: when the loss stops being finite or the kernel matrix cannot be inverted.
+        """
+        started = time.monotonic()
+        data = self._prepare(X, y)
+        support = self._learn(data, self._initial_support(data))
+        self._finish(data, support)
+        self.support_set_ = self._describe(data, time.monotonic() - started)
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """KRR on the support, under the first kernel: (n,) labels, or (n,) or (n, k) targets."""
+        vectors = self.predict_vectors(X)
+        return self.labels_.decode(vectors)
+
+    def predict_vectors(self, X: Any) -> np.ndarray:
+        """f(x) = k(x, x_s) k_ss⁻¹ y_s, not yet read as labels: (n, C) scores or (n, k) standardised targets."""
+        check_is_fitted(self)
+        _check_kind(X, self.X_support_)
+        rows, _ = _validate.check_rows(self, X, fitting=False)
+        _check_shape(rows, self.X_support_)
+        x = self.space_.encode_features(rows)
+        return krr.predict(self.kernels_[0], x, self.support_features_, self.alpha_)
+
+    def fit_resample(self, X: Any, y: Any) -> tuple[Rows, np.ndarray]:
+        """`fit`, then the support as a smaller dataset (X_support_, y_support_): imbalanced-learn's convention."""
+        self.fit(X, y)
+        return self.X_support_, self.y_support_
+
+    def __sklearn_tags__(self) -> Tags:
+        """Scikit-learn's tags: targets are required."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.target_tags.multi_output = isinstance(self, RegressorMixin)
+        return tags
+
+    @abstractmethod
+    def _learn(self, data: Data, start: Support) -> Support:
+        """The learned support: rows, their label vectors, or both."""
+
+    def _prepare(self, X: Any, y: Any) -> Data:
+        rows, y = _validate.check_rows(self, X, y, fitting=True)
+        self._check_settings()
+        if isinstance(self, ClassifierMixin):
+            y = _validate.check_classes(y)
+            self.labels_: label_maps.Labels = label_maps.ClassLabels.fit(y)
+            self.classes_ = self.labels_.classes
+            codes = self.labels_.codes(y)
+        else:
+            y = _validate.check_targets(y)
+            self.labels_, codes = label_maps.RealTargets.fit(y), None
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        self.space_ = spaces.fit_space(rows, self.preprocess)
+        _validate.check_memory(len(rows), self.space_.columns or int(np.prod(rows.shape[1:])))
+        x = self.space_.encode_features(rows)
+        self.kernels_ = tuple(k.resolve(x) for k in as_kernels(self.kernel or "fc1"))
+        return Data(rows, y, codes, self._as_targets(x, y), seed)
+
+    def targets(self, X: Rows, y: np.ndarray) -> distil.Targets:
+        """Rows and labels as a fitted estimator's kernel sees them."""
+        return self._as_targets(self.space_.encode_features(X), y)
+
+    def _as_targets(self, x: np.ndarray, y: np.ndarray) -> distil.Targets:
+        codes = self.labels_.codes(y) if isinstance(self.labels_, label_maps.ClassLabels) else None
+        return distil.Targets(x, self.labels_.encode(y), codes, bool(getattr(self, "class_balanced", False)))
+
+    def _check_settings(self) -> None:
+        _validate.check_between("reg", self.reg, 0)
+        _validate.check_between("ridge", self.ridge, 0)
+
+    def _budget(self, data: Data) -> np.ndarray:
+        """(C,) support rows for each class; one entry for regression."""
+        if data.codes is None:
+            wanted = self.n_support or DEFAULT_POINTS
+            _validate.check_between("n_support", wanted, 1)
+            return np.array([wanted])
+        ipc = DEFAULT_IPC if self.ipc is None and self.n_support is None else self.ipc
+        return sampling.budget_per_class(np.bincount(data.codes), ipc, self.n_support)
+
+    def _initial_support(self, data: Data) -> Support:
+        if isinstance(self.init, (SupportSet, tuple, list)):
+            return self._given_support(data)
+        if self.init not in ("random", "noise"):
+            raise InputError(f'Got init={self.init!r}; expected "random", "noise", a SupportSet or a pair (X_s, y_s).')
+        codes = np.zeros(len(data.y), int) if data.codes is None else data.codes
+        indices = sampling.rows_per_class(codes, self._budget(data), data.seed, replace=not self._selects_rows)
+        z = self.space_.encode(take(data.rows, indices))
+        if self.init == "noise":
+            z = self._noise(z.shape, data.seed)
+        own = None if data.codes is None else data.codes[indices]
+        return Support(z, data.targets.y[indices], own, indices if self.init == "random" else None)
+
+    def _given_support(self, data: Data) -> Support:
+        x_s, y_s = (self.init.x, self.init.y) if isinstance(self.init, SupportSet) else self.init
+        y_s = np.asarray(y_s)
+        _check_kind(x_s, data.rows)
+        _check_shape(x_s, data.rows)
+        if len(x_s) != len(y_s) or not len(x_s):
+            raise InputError(
+                f"Got init with {len(x_s)} rows and {len(y_s)} labels; expected the same number, 1 or more."
+            )
+        codes = self.labels_.codes(y_s) if isinstance(self.labels_, label_maps.ClassLabels) else None
+        return Support(self.space_.encode(x_s), self.labels_.encode(y_s), codes, None)
+
+    def _noise(self, shape: tuple[int, ...], seed: int) -> np.ndarray:
+        noise = sampling.rng(seed, 5).standard_normal(shape).astype(np.float32)
+        return np.asarray(self.space_.clip(noise), np.float32)
+
+    def problem(self) -> kip.Problem:
+        """What a fitted estimator minimises: its kernels, penalties and labels."""
+        return kip.Problem(
+            kernels=self.kernels_,
+            features=self.space_.features,
+            labels="solve",
+            optimiser=optax.identity(),
+            penalties=Penalties(float(self.reg), float(self.ridge)),
+        )
+
+    def _finish(self, data: Data, support: Support) -> None:
+        """Fix the support in the user's own space, and solve the regression on exactly what is handed out."""
+        if support.indices is not None:
+            self.sample_indices_ = support.indices
+            self.X_support_ = take(data.rows, support.indices)
+        else:
+            self.X_support_ = self.space_.decode(support.z, in_range=getattr(self, "keep_range", True))
+        self.support_features_ = self.space_.encode_features(self.X_support_)
+        vectors = np.asarray(support.vectors, np.float64)
+        if self._solves_labels():
+            problem = self.problem()
+            solved = distil.solve_labels(problem, self.support_features_, data.targets, data.seed)
+            vectors, self.training_loss_ = solved.y_s, solved.loss
+        self.soft_labels_ = vectors
+        self.alpha_ = krr.fit(self.kernels_[0], self.support_features_, vectors, self.reg)
+        self.y_support_ = self.labels_.decode(vectors) if support.codes is None else self.classes_[support.codes]
+
+    def _solves_labels(self) -> bool:
+        return True
+
+    def _settings(self) -> dict[str, Any]:
+        """The parameters that decide the result, as JSON values."""
+        parameters = self.get_params(deep=False).items()
+        return {k: _plain(v) for k, v in parameters if k not in ("checkpoint", "verbose")}
+
+    def _describe(self, data: Data, seconds: float) -> SupportSet:
+        classes = self.classes_ if isinstance(self, ClassifierMixin) else None
+        provenance = {
+            "method": type(self).__name__,
+            "settings": self._settings(),
+            "kernels": [repr(k) for k in self.kernels_],
+            "seed": data.seed,
+            "n_train": len(data.y),
+            "digest": {"x": digest(data.rows), "y": digest(data.y)},
+            "seconds": round(seconds, 3),
+            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "versions": {"python": platform.python_version()}
+            | {name: version(name) for name in ("datastill", "jax", "numpy", "scikit-learn")},
+        }
+        if classes is not None:
+            agreement = np.mean(self.classes_[self.soft_labels_.argmax(axis=1)] == self.y_support_)
+            provenance["label_agreement"] = float(agreement)
+        return SupportSet(
+            x=self.X_support_,
+            y=self.y_support_,
+            classes=classes,
+            soft_labels=self.soft_labels_,
+            indices=getattr(self, "sample_indices_", None),
+            preprocessing={"space": spaces.state(self.space_), "labels": label_maps.state(self.labels_)},
+            provenance=provenance,
+        )
+
+
+def _check_kind(rows: Any, like: Rows) -> None:
+    """InputError unless both are tables, or neither is."""
+    if isinstance(like, pd.DataFrame) != isinstance(rows, pd.DataFrame):
+        raise InputError(
+            f"Got a {type(rows).__name__}; expected a {type(like).__name__}, as in fit; try converting it."
+        )
+
+
+def _check_shape(rows: Rows, like: Rows) -> None:
+    """InputError unless single rows are of one shape."""
+    if rows.shape[1:] != like.shape[1:]:
+        raise InputError(
+            f"Got rows of shape {rows.shape[1:]}; expected {like.shape[1:]}: X has {rows.shape[1]} features, but "
+            f"fit had {like.shape[1]} features as input."
+        )
+
+
+def _plain(value: Any) -> Any:
+    """A setting as a JSON value."""
+    if isinstance(value, SupportSet):
+        return {"support_set": digest(value.x)}
+    if isinstance(value, (tuple, list)):
+        return [_plain(v) for v in value]
+    if isinstance(value, (np.ndarray, pd.DataFrame)):
+        return {"digest": digest(value)}
+    if isinstance(value, np.generic):
+        return value.item()
+    return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)

@@ -1,0 +1,302 @@
+"""Kernel Inducing Points as estimators: `KIP` for classes, `KIPRegressor` for real targets."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from sklearn.base import ClassifierMixin, RegressorMixin
+
+from datastill import _validate
+from datastill._errors import InputError
+from datastill._typing import Array
+from datastill.data import sampling
+from datastill.data.dataset import digest
+from datastill.distill import fit as distil
+from datastill.distill import kip, loop
+from datastill.distill.augment import Augmentation
+from datastill.distill.objectives import Penalties
+from datastill.distill.subspace import Subspace
+from datastill.estimators.base import Data, Distiller, KernelLike, Support
+from datastill.progress import bar
+
+COMPONENTS = 400
+WIDE = 600
+VALIDATIONS = 40
+LEAST_BETWEEN = 20
+
+
+class _KIP(Distiller):
+    """Examples learned by gradient descent through kernel ridge regression."""
+
+    def _check_settings(self) -> None:
+        super()._check_settings()
+        for name, least in (("max_iter", 0), ("learning_rate", 0), ("memory", 1)):
+            _validate.check_between(name, getattr(self, name), least)
+        if self.batch_size != "auto":
+            _validate.check_between("batch_size", self.batch_size, 1)
+        _validate.check_between("validation_fraction", self.validation_fraction, 0, 0.9)
+        if self.learn_labels not in (True, False, "gradient"):
+            raise InputError(f'Got learn_labels={self.learn_labels!r}; expected True, False or "gradient".')
+
+    def _solves_labels(self) -> bool:
+        return self.learn_labels is not False
+
+    def problem(self) -> kip.Problem:
+        """What a fitted estimator minimises, over what and how."""
+        labels = "solve" if self.learn_labels is True else (self.learn_labels or "fixed")
+        how = Augmentation.parse(self.augment) if isinstance(self.augment, str) else self.augment
+        return kip.Problem(
+            kernels=self.kernels_,
+            features=self.space_.features,
+            labels=str(labels),
+            optimiser=kip.optimiser(float(self.learning_rate), int(self.max_iter)),
+            project=self.space_.clip if self.keep_range else None,
+            penalties=Penalties(float(self.reg), float(self.ridge)),
+            augmentation=how or Augmentation(),
+            memory=int(self.memory),
+        )
+
+    def _learn(self, data: Data, start: Support) -> Support:
+        problem = self.problem()
+        if problem.augmentation and data.targets.x.ndim < 3:
+            raise InputError("Got augment for rows that are not images; expected images; try augment=None.")
+        z = start.z
+        if self.corruption:
+            mask = kip.corruption_mask(z.shape, self.corruption, sampling.rng(data.seed, 6))
+            z = np.where(mask == 1, z, self._noise(z.shape, data.seed))
+            problem = replace(problem, learned=mask)
+        rest, kept_out = sampling.split(data.codes, len(data.y), self.validation_fraction, data.seed)
+        targets = data.targets.take(rest)
+        held = data.targets.take(kept_out) if len(kept_out) else None
+        subspace = self._subspace(targets.x, data.seed)
+        if subspace is not None:
+            z = subspace.coordinates(np.asarray(self.space_.features(z)))
+            problem, targets, held = distil.embed(problem, targets, held, subspace, data.seed)
+            if self.keep_range:
+                problem = replace(problem, project=lambda c: self.clip_coordinates(subspace, c))
+        schedule = loop.Schedule(int(self.max_iter), validation_interval(int(self.max_iter)), self.patience)
+        vectors = start.vectors
+        if problem.labels == "gradient":
+            x_s = np.asarray(problem.features(jnp.asarray(z)))
+            vectors = distil.solve_labels(problem, x_s, targets, data.seed).y_s
+        score = "accuracy" if isinstance(self, ClassifierMixin) else "R²"
+        with bar(f"{type(self).__name__}: {len(z)} examples", schedule.steps, score, bool(self.verbose)) as watch:
+            progress = distil.learn(
+                problem,
+                z,
+                vectors,
+                targets,
+                held,
+                distil.rows_per_step(len(z)) if self.batch_size == "auto" else int(self.batch_size),
+                schedule,
+                data.seed,
+                None if self.checkpoint is None else Path(self.checkpoint),
+                self._identity(data),
+                watch,
+            )
+        self.n_iter_, self.history_, self.converged_ = progress.step, progress.history, progress.converged
+        self.best_iter_ = progress.best_step
+
+        def rows(z: np.ndarray) -> np.ndarray:
+            return z if subspace is None else np.asarray(self.space_.from_features(subspace.rows(z)))
+
+        in_range = bool(self.keep_range)
+        self.snapshots_ = [(step, self.space_.decode(rows(z), in_range)) for step, z in progress.snapshots]
+        z, vectors = progress.best
+        z = np.asarray(self.space_.clip(rows(z))) if in_range else rows(z)
+        return Support(z, vectors, start.codes, None)
+
+    def _subspace(self, x: np.ndarray, seed: int) -> Subspace | None:
+        """The span to learn in, if there is to be one."""
+        d = int(np.prod(x.shape[1:]))
+        if not self.learns_in_subspace(d):
+            return None
+        wanted = COMPONENTS if self.components == "auto" else self.components
+        return Subspace.fit(x, min(int(wanted), len(x)), seed)
+
+    def learns_in_subspace(self, d: int) -> bool:
+        """Whether rows of d numbers are learned within the span of their principal components."""
+        if self.components is None or (self.components == "auto" and d < WIDE):
+            return False
+        rotatable = not self.corruption and all(k.embedded(d, d) is not None for k in self.kernels_)
+        if self.components != "auto":
+            _validate.check_between("components", self.components, 1, d)
+            if not rotatable:
+                raise InputError(
+                    f"Got components={self.components} with corruption or a kernel that depends on more than inner "
+                    "products; try components=None."
+                )
+        return rotatable
+
+    def clip_coordinates(self, subspace: Subspace, coordinates: Array) -> Array:
+        """Coordinates after one projection of their rows on the data's range."""
+        z = self.space_.clip(self.space_.from_features(subspace.rows(coordinates)))
+        return self.space_.features(z).reshape(len(z), -1) @ subspace.basis
+
+    def _identity(self, data: Data) -> str:
+        """A digest of the settings and the data: two runs with the same one end in the same bits."""
+        parts = (self._settings(), repr(self.kernels_), data.seed, digest(data.rows), digest(data.y))
+        return hashlib.sha256(json.dumps(parts, default=repr).encode()).hexdigest()
+
+
+class KIP(ClassifierMixin, _KIP):
+    """Kernel Inducing Points: a few learned examples on which kernel ridge regression does as on all the data.
+
+    Minimises ½ mean ‖k_ts k_ss⁻¹ y_s − y_t‖² over the examples x_s (and their label vectors y_s), by Muon with a
+    cosine schedule, keeping the step with the least validation loss.
+
+    Args:
+        ipc: learned examples per class; 10 when neither budget is given.
+        n_support: learned examples in all, spread over the classes.
+        kernel: a kernel, its short name ("fc1", "fc2-erf-nngp", "rbf", "linear", "poly3"), or several, of which one
+            is drawn for each step.
+        learn_labels: True solves the labels in closed form at every step; "gradient" starts from solved labels, learns
+            them by gradient beside the examples and solves them again at the end (better where a batch has fewer than
+            ten rows for each example); False keeps them at the class of each example.
+        max_iter: steps at most.
+        batch_size: training rows in a step, all of them when there are no more; "auto" takes 5,000, and at least 20
+            for each example.
+        learning_rate: root mean square of the first step, in units of the standardised data; falls by a cosine.
+        reg: added to the diagonal of k_ss, as a fraction of its mean.
+        ridge: weight of the squared norm of the predictor when labels are solved, as a fraction of the mean diagonal.
+        init: where examples start: "random" rows of each class, "noise", a `SupportSet`, or a pair (X_s, y_s).
+        preprocess: "standardise", "zca" (images), "zca-unit-norm" (images) or "none".
+        components: learn within the span of this many principal components, where the kernel costs as much less; None
+            for all coordinates; "auto" takes 400 for rows of 600 numbers or more. The result is judged, and its labels
+            solved, under the full kernel.
+        keep_range: whether examples stay within the data's range, and in its dtype. Without, they are floats.
+        augment: of training images: an `Augmentation` or its text form, such as "flip,shift=2"; None for none.
+        corruption: ρ, the fraction of every example's coordinates that is noise and never learned.
+        class_balanced: whether every class counts the same, rather than every row.
+        validation_fraction: of the rows, held out of learning to judge the steps; 0 keeps the last step.
+        patience: validations (every max_iter/40 steps, and at least 20) without improvement before stopping; None
+            never stops early.
+        memory: bytes for the working arrays of one tile of targets.
+        checkpoint: file to resume from and to keep up to date; an interrupted fit that is started again ends in the
+            same bits as one that was not.
+        verbose: whether to draw a progress bar, when standard error is a terminal.
+        random_state: seed, RandomState or None.
+
+    Attributes:
+        X_support_: the learned examples, in X's own space.
+        y_support_: (s,) the class each was learned for.
+        soft_labels_: (s, C) their label vectors; columns in the order of `classes_`.
+        n_iter_: steps done.
+        best_iter_: the step that was kept.
+        converged_: whether patience ran out.
+        history_: records (step, loss, validation_loss, validation_score).
+        snapshots_: pairs (step, examples) from start to end.
+        support_set_: all of it as a `SupportSet`.
+
+    Source: Nguyen, Chen, Lee (2021), arXiv:2011.00050.
+    """
+
+    def __init__(
+        self,
+        ipc: int | None = None,
+        *,
+        n_support: int | None = None,
+        kernel: KernelLike = "fc1",
+        learn_labels: bool | str = True,
+        max_iter: int = 1000,
+        batch_size: int | str = "auto",
+        learning_rate: float = 0.1,
+        reg: float = 1e-6,
+        ridge: float = 1e-6,
+        init: Any = "random",
+        preprocess: str = "standardise",
+        components: int | str | None = "auto",
+        keep_range: bool = True,
+        augment: Augmentation | str | None = None,
+        corruption: float = 0.0,
+        class_balanced: bool = False,
+        validation_fraction: float = 0.1,
+        patience: int | None = 10,
+        memory: float = 2**30,
+        checkpoint: str | Path | None = None,
+        verbose: bool = False,
+        random_state: Any = None,
+    ) -> None:
+        self.ipc = ipc
+        self.n_support = n_support
+        self.kernel = kernel
+        self.learn_labels = learn_labels
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.reg = reg
+        self.ridge = ridge
+        self.init = init
+        self.preprocess = preprocess
+        self.components = components
+        self.keep_range = keep_range
+        self.augment = augment
+        self.corruption = corruption
+        self.class_balanced = class_balanced
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.memory = memory
+        self.checkpoint = checkpoint
+        self.verbose = verbose
+        self.random_state = random_state
+
+
+class KIPRegressor(RegressorMixin, _KIP):
+    """Kernel Inducing Points for real targets, one or several columns; see `KIP`.
+
+    The budget is `n_support` examples (20 when left out). `y_support_` are target values in their own units.
+    """
+
+    def __init__(
+        self,
+        n_support: int | None = None,
+        *,
+        kernel: KernelLike = "fc1",
+        learn_labels: bool | str = True,
+        max_iter: int = 1000,
+        batch_size: int | str = "auto",
+        learning_rate: float = 0.1,
+        reg: float = 1e-6,
+        ridge: float = 1e-6,
+        init: Any = "random",
+        preprocess: str = "standardise",
+        components: int | str | None = "auto",
+        keep_range: bool = True,
+        augment: Augmentation | str | None = None,
+        corruption: float = 0.0,
+        validation_fraction: float = 0.1,
+        patience: int | None = 10,
+        memory: float = 2**30,
+        checkpoint: str | Path | None = None,
+        verbose: bool = False,
+        random_state: Any = None,
+    ) -> None:
+        self.n_support = n_support
+        self.kernel = kernel
+        self.learn_labels = learn_labels
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.reg = reg
+        self.ridge = ridge
+        self.init = init
+        self.preprocess = preprocess
+        self.components = components
+        self.keep_range = keep_range
+        self.augment = augment
+        self.corruption = corruption
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.memory = memory
+        self.checkpoint = checkpoint
+        self.verbose = verbose
+        self.random_state = random_state
+
+
+def validation_interval(max_iter: int) -> int:
+    """Steps between validations: a fortieth of the run, but at least 20."""
+    return max(LEAST_BETWEEN, max_iter // VALIDATIONS)
