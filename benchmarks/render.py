@@ -1,4 +1,4 @@
-"""Render the committed result files into docs/results.md.
+"""Render the committed result files into docs/results.md and the table of README.md.
 
 python benchmarks/render.py
 """
@@ -12,6 +12,8 @@ from typing import Any
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 PAGE = HERE.parent / "docs" / "results.md"
+README = HERE.parent / "README.md"
+MARKS = "<!-- results -->", "<!-- /results -->"
 NAMES = {
     "plain": "KIP, fixed labels, no augmentation",
     "learned": "KIP, learned labels, augmentation",
@@ -25,12 +27,21 @@ def read(name: str) -> Any:
     return json.loads(path.read_text()) if path.exists() else None
 
 
-def tables() -> list[str]:
-    """The table of accuracies: mean over seeds, spread, published figure."""
-    cells: dict[tuple[str, str, str], dict[int, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+Cell = tuple[str, str, str]
+
+
+def accuracies() -> dict[Cell, dict[int, list[dict[str, Any]]]]:
+    """Data, kernel and method -> number of points -> one record for each seed."""
+    cells: dict[Cell, dict[int, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for path in sorted((RESULTS / "tables").glob("*.json")):
         cell = json.loads(path.read_text())
         cells[cell["data"], cell["kernel"], cell["variant"]][cell["points"]].append(cell)
+    return cells
+
+
+def tables() -> list[str]:
+    """The table of accuracies: mean over seeds, spread, published figure."""
+    cells = accuracies()
     if not cells:
         return []
     lines = [
@@ -181,8 +192,8 @@ def forecasts() -> list[str]:
     return [*lines, ""]
 
 
-def main() -> None:
-    draw_scaling()
+def page() -> str:
+    """docs/results.md."""
     sections = [part for make in (tables, notebook, scaling, forecasts, optimisers) for part in make()]
     intro = [
         "# Results",
@@ -191,7 +202,28 @@ def main() -> None:
         "a noisy machine with two cores; ratios were measured side by side in one run.",
         "",
     ]
-    PAGE.write_text("\n".join([*intro, *sections]), encoding="utf-8")
+    return "\n".join([*intro, *sections])
+
+
+def readme() -> str:
+    """README.md with its table of results made anew."""
+    lines = ["| KRR test accuracy, %: here (published) | 10 points | 100 points | 500 points |", "|---|---|---|---|"]
+    for (data, kernel, variant), sizes in sorted(accuracies().items()):
+        shown = [
+            f"{mean(run['test_accuracy'] for run in sizes[points]):.1f} ({sizes[points][0]['published']})"
+            if sizes[points]
+            else "–"
+            for points in (10, 100, 500)
+        ]
+        lines.append(f"| {data}, {kernel}, {NAMES[variant]} | {' | '.join(shown)} |")
+    before, rest = README.read_text(encoding="utf-8").split(MARKS[0])
+    return "\n".join([before + MARKS[0], *lines, MARKS[1] + rest.split(MARKS[1])[1]])
+
+
+def main() -> None:
+    draw_scaling()
+    PAGE.write_text(page(), encoding="utf-8")
+    README.write_text(readme(), encoding="utf-8")
 
 
 if __name__ == "__main__":

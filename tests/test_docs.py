@@ -172,3 +172,11 @@ def test_documented_objects_exist(page):
                 continue
         for name in parts[cut:]:
             value = getattr(value, name)
+
+
+def test_the_figures_shown_are_those_of_the_result_files(monkeypatch):
+    """docs/results.md and the README's table are what `python benchmarks/render.py` makes of the committed files."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    render = importlib.import_module("render")
+    assert (ROOT / "docs" / "results.md").read_text(encoding="utf-8") == render.page()
+    assert (ROOT / "README.md").read_text(encoding="utf-8") == render.readme()
