@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 
 import numpy as np
 import pandas as pd
@@ -156,6 +157,20 @@ def test_options_come_from_a_config_file_and_the_command_line_wins(blobs, tmp_pa
     config.write_text("colour = 3\n")
     assert run(words) == 2
     assert "colour" in capsys.readouterr().err
+
+
+def test_a_run_may_start_from_another(blobs, tmp_path, capsys):
+    first, second = (str(tmp_path / name) for name in ("first", "second"))
+    assert run(["distill", blobs, "--ipc", "1", *QUICK, "--out", first]) == 0
+    assert run(["distill", blobs, "--init", first, "--steps", "0", "--out", second]) == 0
+    np.testing.assert_allclose(SupportSet.load(second).x, SupportSet.load(first).x, rtol=1e-5)
+    assert run(["distill", blobs, "--init", str(tmp_path / "nowhere"), "--out", str(tmp_path / "third")]) == 2
+    assert "nowhere" in capsys.readouterr().err
+
+
+def test_the_version_is_the_packages(capsys):
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"datastill {version('datastill')}\n"
 
 
 def test_plan_and_datasets_and_report_print_json(blobs, tmp_path, capsys):

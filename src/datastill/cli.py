@@ -20,7 +20,6 @@ INTERRUPTED = 130
 
 app = typer.Typer(
     name="datastill",
-    help="Compress a dataset into a handful of learned examples, and prove on held-out data that they are enough.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -95,6 +94,23 @@ Config = Annotated[
 ]
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"datastill {version('datastill')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Compress a dataset into a handful of learned examples, and prove on held-out data that they are enough."""
+
+
 @app.command()
 def distill(
     data: Data,
@@ -111,7 +127,10 @@ def distill(
         str,
         typer.Option(help="solve, gradient or fixed: how label vectors come about.", rich_help_panel="Method"),
     ] = "solve",
-    init: Annotated[str, typer.Option(help="random rows or noise to start from.", rich_help_panel="Method")] = "random",
+    init: Annotated[
+        str,
+        typer.Option(help="What to start from: random rows, noise, or the folder of a run.", rich_help_panel="Method"),
+    ] = "random",
     preprocess: Annotated[
         str, typer.Option(help="standardise, zca, zca-unit-norm or none.", rich_help_panel="Method")
     ] = "standardise",
@@ -140,9 +159,8 @@ def distill(
         ),
     ] = None,
     learning_rate: Annotated[
-        float | None,
-        typer.Option(help="In units of the standardised data.", rich_help_panel="Optimisation", show_default=False),
-    ] = None,
+        float, typer.Option(help="In units of the standardised data.", rich_help_panel="Optimisation")
+    ] = 0.1,
     patience: Annotated[
         int,
         typer.Option(
@@ -156,6 +174,13 @@ def distill(
             rich_help_panel="Optimisation",
         ),
     ] = 1e-6,
+    ridge: Annotated[
+        float | None,
+        typer.Option(
+            help="Weight of the predictor's norm when labels are solved; by default 1e-6 for kip, 0 for label-solve.",
+            rich_help_panel="Optimisation",
+        ),
+    ] = None,
     memory_gb: Annotated[
         float, typer.Option(help="For the working arrays of a step, in GiB.", rich_help_panel="Optimisation")
     ] = 1.0,
@@ -189,6 +214,7 @@ def distill(
         "learning_rate": learning_rate,
         "patience": patience if patience > 0 else "never",
         "reg": reg,
+        "ridge": ridge,
         "memory": int(memory_gb * 2**30),
     }
     request = runs.Request(method, task, settings, seed)

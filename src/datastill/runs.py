@@ -179,6 +179,8 @@ def _estimator(request: Request, folder: Path, verbose: bool) -> Any:
     kind = kinds[request.task == "regression"]
     known = kind._get_param_names()
     settings = {k: v for k, v in request.settings.items() if k in known and v is not None}
+    if settings.get("init") not in (None, "random", "noise"):
+        settings["init"] = SupportSet.load(settings["init"])
     if settings.get("patience") == "never":
         settings["patience"] = None
     if "checkpoint" in known:
