@@ -4,7 +4,6 @@ Standard output holds the result (one table, or one JSON object with --json); pr
 Exit 0 on success, 2 for a bad input or argument, 1 for a failure of the program, 130 when interrupted.
 """
 
-import json
 import os
 import sys
 import tomllib
@@ -15,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from datastill._errors import DatastillError, InputError
+from datastill.console import bytes_text, print_json, print_summary, print_table, seconds_text
 
 INTERRUPTED = 130
 
@@ -221,9 +221,9 @@ def distill(
     folder = out or Path("runs") / f"{_slug(dataset.name)}-{method}-{runs.identify(dataset, request)[:8]}"
     result = runs.distill(dataset, request, folder, verbose=not as_json)
     if as_json:
-        _print_json({"out": str(folder), "resumed_finished_run": result.resumed, **result.summary})
+        print_json({"out": str(folder), "resumed_finished_run": result.resumed, **result.summary})
     else:
-        _print_summary(result, folder)
+        print_summary(result, folder)
 
 
 @app.command()
@@ -239,9 +239,9 @@ def report(
         raise InputError(f"Got {folder}, which holds no finished run; expected metrics.json; try `datastill distill`.")
     summary = read_json(folder / "metrics.json")
     if as_json:
-        _print_json({"out": str(folder), **summary})
+        print_json({"out": str(folder), **summary})
     else:
-        _print_summary(runs.Result(folder, summary, True), folder)
+        print_summary(runs.Result(folder, summary, True), folder)
 
 
 @app.command()
@@ -278,12 +278,12 @@ def plan(
         for b in budgets
     ]
     if as_json:
-        _print_json({"data": dataset.name, "forecasts": [{"name": name, **row.as_dict()} for name, row in rows]})
+        print_json({"data": dataset.name, "forecasts": [{"name": name, **row.as_dict()} for name, row in rows]})
         return
-    _print_table(
+    print_table(
         f"{dataset.name}: {shape.rows:,} rows of {shape.columns:,} numbers",
         ("method", "kernel", "examples", "memory", "time"),
-        [(f.method, name, f"{f.n_support:,}", _bytes(f.memory_bytes), _seconds(f.seconds)) for name, f in rows],
+        [(f.method, name, f"{f.n_support:,}", bytes_text(f.memory_bytes), seconds_text(f.seconds)) for name, f in rows],
     )
 
 
@@ -294,9 +294,9 @@ def datasets(as_json: AsJson = False) -> None:
 
     records = named.available()
     if as_json:
-        _print_json({"datasets": [asdict(r) for r in records]})
+        print_json({"datasets": [asdict(r) for r in records]})
         return
-    _print_table(
+    print_table(
         "Built-in names",
         ("name", "kind", "rows", "shape", "on this machine"),
         [(r.name, r.kind, f"{r.rows:,}", str(r.shape), "yes" if r.on_this_machine else "no") for r in records],
@@ -358,60 +358,3 @@ def _load(
 
 def _slug(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in name)[:60] or "data"
-
-
-def _print_json(value: Any) -> None:
-    from datastill.data.archive import finite
-
-    print(json.dumps(finite(value), ensure_ascii=False))
-
-
-def _print_summary(result: Any, folder: Path) -> None:
-    """The comparison table, the verdict in words, and where the report is."""
-    summary = result.summary
-    percent = str(summary["metric"]).endswith("accuracy")
-
-    def number(value: float | None) -> str:
-        return "–" if value is None else f"{100 * value:.1f} %" if percent else f"{value:.3f}"
-
-    _print_table(
-        summary["title"],
-        ("trained on", "examples", summary["metric"], "95 % interval"),
-        [
-            (
-                s["name"],
-                f"{s['n_examples']:,}",
-                number(s["value"]),
-                f"{number(s['low'])} to {number(s['high'])}",
-            )
-            for s in summary["scores"]
-        ],
-    )
-    print(summary["verdict"]["sentence"])
-    if result.resumed:
-        print("This run was finished already; nothing was computed again.", file=sys.stderr)
-    print(f"Report: {(folder / 'report.html').resolve()}")
-
-
-def _print_table(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
-    for i, name in enumerate(header):
-        table.add_column(Text(name), justify="left" if i == 0 else "right")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    console = Console()
-    console.width = max(console.width, 100) if not console.is_terminal else console.width
-    console.print(table)
-
-
-def _bytes(count: float) -> str:
-    return f"{count / 2**30:.2f} GiB" if count >= 2**29 else f"{count / 2**20:.0f} MiB"
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"

@@ -1,0 +1,70 @@
+"""What the command line prints on standard output: one table for people, or one JSON object for programs.
+
+Imports are inside the functions, so that `datastill --help` answers at once.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def print_json(value: Any) -> None:
+    """One JSON object on standard output; null for what is no finite number."""
+    from datastill.data.archive import finite
+
+    print(json.dumps(finite(value), ensure_ascii=False))
+
+
+def print_summary(result: Any, folder: Path) -> None:
+    """The comparison table, the verdict in words, and where the report is."""
+    summary = result.summary
+    percent = str(summary["metric"]).endswith("accuracy")
+
+    def number(value: float | None) -> str:
+        return "–" if value is None else f"{100 * value:.1f} %" if percent else f"{value:.3f}"
+
+    print_table(
+        summary["title"],
+        ("trained on", "examples", summary["metric"], "95 % interval"),
+        [
+            (
+                s["name"],
+                f"{s['n_examples']:,}",
+                number(s["value"]),
+                f"{number(s['low'])} to {number(s['high'])}",
+            )
+            for s in summary["scores"]
+        ],
+    )
+    print(summary["verdict"]["sentence"])
+    if result.resumed:
+        print("This run was finished already; nothing was computed again.", file=sys.stderr)
+    print(f"Report: {(folder / 'report.html').resolve()}")
+
+
+def print_table(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """A table for people, the first column of words, the others of numbers."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
+    for i, name in enumerate(header):
+        table.add_column(Text(name), justify="left" if i == 0 else "right")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console = Console()
+    console.width = max(console.width, 100) if not console.is_terminal else console.width
+    console.print(table)
+
+
+def bytes_text(count: float) -> str:
+    """`512 MiB`, `1.50 GiB`."""
+    return f"{count / 2**30:.2f} GiB" if count >= 2**29 else f"{count / 2**20:.0f} MiB"
+
+
+def seconds_text(seconds: float) -> str:
+    """`12.3 s`, `5.1 min`."""
+    return f"{seconds:.1f} s" if seconds < 100 else f"{seconds / 60:.1f} min"
