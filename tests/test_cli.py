@@ -92,7 +92,9 @@ def test_tables_come_back_in_their_own_columns(table, tmp_path, target, task, ca
     assert run(["distill", table, "--target", target, "--n-support", "6", *QUICK, "--out", str(tmp_path / "r")]) == 0
     assert f"Taken as {task}" in capsys.readouterr().err
     written = pd.read_csv(tmp_path / "r" / "support.csv")
+    assert set(written.columns) == {"height", "children", "town", "income", "tall"}
     assert set(written["town"]) <= {"Köln", "<b>Bonn</b>", "Trier"}
+    np.testing.assert_allclose(written["height"], written["height"].round(1), atol=1e-9)  # as many digits as the data
     assert pd.api.types.is_integer_dtype(written["children"]) and written["children"].between(0, 4).all()
     assert "<b>Bonn</b>" not in (tmp_path / "r" / "report.html").read_text()
 

@@ -123,7 +123,7 @@ def distill(data: Dataset, request: Request, folder: Path, verbose: bool = False
     scores = _scores(estimator, data, request)
     support.save(folder)
     if isinstance(support.x, pd.DataFrame):
-        labelled = support.x.assign(**{_free_name(support.x): list(support.y)})
+        labelled = support.x.assign(**{_free_name(data.target, support.x): list(support.y)})
         write_atomic(folder / "support.csv", labelled.to_csv(index=False).encode())
     summary = _summary(estimator, data, request, scores)
     write_atomic(folder / "support.png", report.support_grid(summary.gallery))
@@ -268,9 +268,8 @@ def _warnings(estimator: Any, support: SupportSet) -> list[str]:
     return found
 
 
-def _free_name(table: pd.DataFrame) -> str:
-    """A name for the label column that the table does not have yet."""
-    name = "target"
+def _free_name(name: str, table: pd.DataFrame) -> str:
+    """The name, or one like it that the table does not have yet."""
     while name in table.columns:
         name += "_"
     return name

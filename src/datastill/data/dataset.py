@@ -27,6 +27,7 @@ class Dataset:
         y: (n,) class labels or real targets, or (n, k) real targets.
         x_test: held-out rows of the same kind, or None.
         y_test: their labels or targets, or None.
+        target: what the labels are called, where they are a column of a table.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Dataset:
     y: np.ndarray
     x_test: Rows | None = None
     y_test: np.ndarray | None = None
+    target: str = "target"
 
 
 def digest(rows: Rows) -> str:

@@ -45,7 +45,8 @@ def read_table(path: Path, target: str | None, like: Dataset | None = None) -> D
     if like is not None:
         x = _aligned(path, x, like.x)
     x = pd.DataFrame({name: _column(path, x[name]) for name in x.columns}, index=x.index)
-    return Dataset(path.name.split(".")[0] or path.name, x, _target_values(path, table[target]))
+    name = path.name.split(".")[0] or path.name
+    return Dataset(name, x, _target_values(path, table[target]), target=str(target))
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:

@@ -13,6 +13,9 @@ from datastill._validate import LARGEST
 MAX_CATEGORIES = 1000
 
 
+MOST_DECIMALS = 6
+
+
 @dataclass(frozen=True, eq=False)
 class NumericColumn:
     """A numeric column: its value, missing ones at the median, and an indicator when some were missing.
@@ -22,14 +25,15 @@ class NumericColumn:
         dtype: the column's dtype, to which values are cast on the way back (integers are rounded).
         median: what stands for a missing value.
         has_missing: whether the training data missed any; decides whether there is an indicator.
-        integral: whether every training value was whole.
+        decimals: digits after the point that every training value makes do with, to which values are rounded on the
+            way back; None when they take more than MOST_DECIMALS.
     """
 
     name: Any
     dtype: str
     median: float
     has_missing: bool
-    integral: bool
+    decimals: int | None
 
     @property
     def width(self) -> int:
@@ -47,8 +51,9 @@ class NumericColumn:
         values = _numbers(column)
         present = values[~np.isnan(values)]
         median = float(np.median(present)) if len(present) else 0.0
-        integral = bool(len(present)) and bool(np.all(present == np.round(present)))
-        return cls(column.name, str(column.dtype), median, len(present) < len(values), integral)
+        enough = (k for k in range(MOST_DECIMALS + 1) if np.all(present == np.round(present, k)))
+        decimals = next(enough, None) if len(present) else None
+        return cls(column.name, str(column.dtype), median, len(present) < len(values), decimals)
 
     def encode(self, column: pd.Series) -> np.ndarray:
         """(n, width) numbers."""
@@ -59,7 +64,7 @@ class NumericColumn:
 
     def decode(self, numbers: np.ndarray) -> pd.Series:
         """(n, width) numbers -> the column; an indicator above ½ is a missing value."""
-        values = np.round(numbers[:, 0]) if self.integral else numbers[:, 0]
+        values = numbers[:, 0] if self.decimals is None else np.round(numbers[:, 0], self.decimals)
         if self.has_missing:
             values = np.where(numbers[:, 1] > 0.5, np.nan, values)
         series = pd.Series(values, name=self.name)
