@@ -36,7 +36,7 @@ def problems(data: Path) -> dict[str, tuple[np.ndarray, np.ndarray, dict[str, An
     """Name -> (X, y, settings)."""
     digits = load_digits(return_X_y=True)
     found = {"digits, 10 points": (digits[0].reshape(-1, 8, 8), digits[1], {"n_support": 10})}
-    for name, points in (("mnist", 10), ("mnist", 100), ("cifar10", 100)):
+    for name, points in (("mnist", 10), ("cifar10", 100)):
         path = data / f"{name}.npz"
         if path.exists():
             with np.load(path) as file:

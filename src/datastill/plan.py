@@ -6,7 +6,9 @@ the same shape, scaled to the whole.
 
 import resource
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple, Self
 
 import jax
@@ -14,20 +16,26 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
+from datastill import krr
 from datastill._errors import InputError
 from datastill.data.dataset import Dataset
 from datastill.distill import fit as distil
 from datastill.distill import kip
 from datastill.distill.subspace import FIT_ROWS, Subspace
 from datastill.estimators.kip import COMPONENTS, KIP, KIPRegressor, validation_interval
+from datastill.evaluate.comparison import EXACT_ROWS, INDUCING_ROWS, RANDOM_DRAWS
 from datastill.kernels.base import Kernel
 from datastill.krr import float64
 from datastill.preprocess.labels import ClassLabels
 from datastill.preprocess.space import fit_space
+from datastill.select.kmeans import kmeans_centres
 
 PROBE_ROWS = 2000
-RIVALS = 8
-"""Label solves in the comparison at the end of a run: five random draws, k-means, all rows, and the set itself."""
+SOLVES = RANDOM_DRAWS + 2
+"""Label solves of a run at the size of its set: random draws and k-means in the comparison, and the set itself."""
+OVERHEAD_SECONDS = 3.0
+OVERHEAD_BYTES = 2.0**28
+"""What every run adds to reading the data, whatever their size: compiling, drawing the report. Measured."""
 
 
 @dataclass(frozen=True)
@@ -133,19 +141,19 @@ def forecast(
     estimator.kernels_, estimator.space_ = (kernel,), fit_space(x)
     problem = estimator.problem()
 
-    reading = baseline.seconds + _timed(lambda: fit_space(x).encode_features(x)) * 3 * shape.rows / probe
-    _timed(lambda: distil.solve_labels(problem, x_s, targets, 0))
-    solve = _timed(lambda: distil.solve_labels(problem, x_s, targets, 0)) * shape.rows / probe
+    rest = _comparison_cost(problem, shape, x, s)
+    reading = baseline.seconds + OVERHEAD_SECONDS
+    reading += 3 * _extrapolated(lambda n: estimator.space_.encode_features(x[:n]), probe, shape.rows)
     data = 2 * 4 * shape.rows * shape.columns
-    base = baseline.bytes
+    base = baseline.bytes + OVERHEAD_BYTES
     blocks = 8 * distil.BATCH * (3 * s + shape.columns) + 6 * 8 * s * s
     if method == "label-solve":
-        return Forecast(method, repr(kernel), s, base + data + blocks, reading + RIVALS * solve, 0.0)
+        return Forecast(method, repr(kernel), s, base + data + blocks, reading + rest, 0.0)
     if estimator.learns_in_subspace(shape.columns):
         width = min(COMPONENTS, probe)
-        fitting = _timed(lambda: Subspace.fit(x, width, 0)) * min(shape.rows, FIT_ROWS) / probe
+        reading += _extrapolated(lambda n: Subspace.fit(x[:n], width, 0), probe, min(shape.rows, FIT_ROWS))
         subspace = Subspace.fit(x, width, 0)
-        reading += fitting + _timed(lambda: subspace.targets(x)) * shape.rows / probe
+        reading += _extrapolated(lambda n: subspace.targets(x[:n]), probe, shape.rows)
         problem, targets, _ = distil.embed(problem, targets, None, subspace, 0)
         problem = replace(problem, project=lambda c: estimator.clip_coordinates(subspace, c))
         x_s = subspace.coordinates(x_s)
@@ -153,8 +161,26 @@ def forecast(
     working, compiling, step = _step_cost(problem, x_s, targets, min(batch or distil.rows_per_step(s), shape.rows))
     validate = _validation_cost(problem, targets, x_s, shape.rows)
     validations = steps // validation_interval(steps) + 1
-    total = reading + 2 * compiling + steps * step + validations * validate + RIVALS * solve
+    total = reading + compiling + steps * step + validations * validate + rest
     return Forecast(method, repr(kernel), s, base + data + max(working, blocks), total, step)
+
+
+def _comparison_cost(problem: kip.Problem, shape: Shape, x: np.ndarray, s: int) -> float:
+    """Seconds for the label solves of a run, for k-means, and for regression on all rows."""
+    y = np.zeros((len(x), shape.outputs), np.float32)
+    classes = len(shape.classes or (shape.rows,))
+    codes, budget = np.arange(len(x)) % classes, np.full(classes, -(-s // classes))
+
+    def solve(n: int, size: int) -> None:
+        support = np.resize(x, (size, *x.shape[1:])) + np.arange(size).reshape(-1, *[1] * (x.ndim - 1)) / size
+        distil.solve_labels(problem, support.astype(np.float32), distil.Targets(x[:n], y[:n]), 0)
+
+    total = SOLVES * _extrapolated(lambda n: solve(n, s), len(x), shape.rows)
+    total += _extrapolated(lambda n: kmeans_centres(x[:n], codes[:n], budget, 0), len(x), shape.rows)
+    if shape.rows > EXACT_ROWS:
+        return total + _extrapolated(lambda n: solve(n, INDUCING_ROWS), len(x), shape.rows)
+    whole = _timed(lambda: krr.fit(problem.kernels[0], x, y, 1.0))
+    return total + whole * (shape.rows / len(x)) ** 3
 
 
 def _step_cost(
@@ -181,6 +207,17 @@ def _validation_cost(problem: kip.Problem, targets: distil.Targets, x_s: np.ndar
     state = kip.init(problem, x_s, np.zeros((len(x_s), targets.y.shape[1])))
     validate(state)
     return _timed(lambda: validate(state)) * min(rows, distil.VALIDATION_TARGETS) / len(targets.x)
+
+
+def _extrapolated(work: Callable[[int], Any], probe: int, rows: int) -> float:
+    """Seconds of work(rows), by a line through those of half the probe's rows and of all of them, compiled before."""
+    half = max(probe // 2, 1)
+    seconds = {}
+    for n in (half, probe):
+        work(n)
+        seconds[n] = min(_timed(partial(work, n)) for _ in range(2))
+    slope = max(seconds[probe] - seconds[half], 0) / max(probe - half, 1)
+    return seconds[probe] + slope * (rows - probe)
 
 
 def _timed(work: Any) -> float:
