@@ -1,0 +1,27 @@
+"""What every selector returns: which rows, how much each counts, and what each was worth when it was picked."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from datastill._errors import InputError
+
+
+class Selection(NamedTuple):
+    """Rows of a dataset, in the order in which they were picked.
+
+    Attributes:
+        indices: (k,) row numbers.
+        weights: (k,) non-negative: how many rows of the data each stands for (in expectation, where it was drawn).
+        gains: (k,) what the objective gained by each pick, in the selector's own unit; NaN where nothing is gained.
+    """
+
+    indices: np.ndarray
+    weights: np.ndarray
+    gains: np.ndarray
+
+
+def check_budget(k: int, n: int) -> None:
+    """InputError unless 1 ≤ k ≤ n."""
+    if not 1 <= k <= n:
+        raise InputError(f"Got a budget of {k} rows of {n}; expected 1 to {n}; try {min(max(k, 1), n)}.")

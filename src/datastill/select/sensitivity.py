@@ -1,0 +1,73 @@
+"""Importance sampling with guarantees: rows drawn in proportion to what they may contribute to a query's answer.
+
+A row drawn with probability p_i has weight 1/(k p_i), so every weighted sum over the drawn rows estimates that over all
+rows without bias, and queries (cluster costs, squared errors) have about the same answer on both.
+"""
+
+import numpy as np
+import scipy.linalg
+
+from datastill._errors import InputError
+from datastill._typing import Float
+from datastill.data import sampling
+from datastill.select.selection import Selection
+
+BATCH = 65_536
+
+
+def lightweight(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
+    """Probabilities for k-means: ½ uniform, ½ in proportion to the squared distance from the mean.
+
+        p_i = 1/(2n) + ‖x_i − x̄‖² / (2 Σ_j ‖x_j − x̄‖²)
+
+    Source: Bachem, Lucic, Krause (2018), arXiv:1702.08248, algorithm 1.
+    """
+    mean = x.mean(axis=0, dtype=np.float64).astype(x.dtype)
+    square = np.empty(len(x))
+    for start in range(0, len(x), BATCH):
+        rows = x[start : start + BATCH] - mean
+        square[start : start + BATCH] = np.einsum("nd,nd->n", rows, rows)
+    total = square.sum()
+    return 0.5 / len(x) + 0.5 * (square / total if total > 0 else np.full(len(x), 1 / len(x)))
+
+
+def leverage(x: Float[np.ndarray, "n d"], ridge: float = 0.0) -> Float[np.ndarray, " n"]:
+    """Ridge leverage scores ℓ_i = x_iᵀ (XᵀX + n·ridge·m·I)⁺ x_i, m the mean diagonal of XᵀX/n.
+
+    They lie in [0, 1] and add up to the effective dimension; probabilities are in proportion to them.
+
+    Args:
+        x: rows.
+        ridge: as a fraction of the mean diagonal; 0 gives the leverage scores of least squares.
+
+    Source: Drineas et al. (2012), arXiv:1109.3843; Alaoui, Mahoney (2015), arXiv:1411.0306, definition 1.
+    """
+    if not ridge >= 0:
+        raise InputError(f"Got ridge={ridge}; expected 0 or more.")
+    second = np.zeros((x.shape[1],) * 2)
+    for start in range(0, len(x), BATCH):
+        rows = x[start : start + BATCH]
+        second += rows.T @ rows
+    values, vectors = scipy.linalg.eigh(second)
+    kept = values > len(x) * np.finfo(x.dtype).eps * max(values[-1], np.finfo(np.float64).tiny)
+    root = vectors[:, kept] / np.sqrt(values[kept] + ridge * np.trace(second) / len(second))
+    scores = np.empty(len(x))
+    for start in range(0, len(x), BATCH):
+        rows = x[start : start + BATCH] @ root.astype(x.dtype)
+        scores[start : start + BATCH] = np.einsum("nd,nd->n", rows, rows)
+    return scores
+
+
+def draw(scores: Float[np.ndarray, " n"], k: int, seed: int = 0) -> Selection:
+    """k independent draws, with repeats, in proportion to the scores; weights 1/(k p_i).
+
+    Raises:
+        InputError: for no draws, or scores that are negative, not finite or all 0.
+    """
+    if k < 1 or not np.isfinite(scores).all() or scores.min() < 0 or scores.sum() <= 0:
+        raise InputError(
+            f"Got k={k} and scores of sum {scores.sum()}; expected k 1 or more, scores 0 or more, not all 0."
+        )
+    p = scores / scores.sum()
+    indices = sampling.rng(seed, 9).choice(len(p), k, p=p)
+    return Selection(indices, 1 / (k * p[indices]), np.full(k, np.nan))

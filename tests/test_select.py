@@ -1,0 +1,166 @@
+"""Selectors pick what the obvious loops pick, within their guarantees, and say what each pick was worth."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import oracles
+from datastill._errors import InputError
+from datastill.kernels import RBF, FullyConnected, Linear
+from datastill.select import herding, k_center, mmd, sensitivity
+from datastill.select.herding import kernel_mean
+
+seeds = given(seed=st.integers(0, 1000))
+
+
+def distances(x):
+    return np.linalg.norm(x[:, None] - x[None], axis=2)
+
+
+def radius(x, indices):
+    return distances(x)[:, indices].min(axis=1).max()
+
+
+@seeds
+def test_k_center_picks_as_the_obvious_loop(seed):
+    x = np.random.default_rng(seed).standard_normal((40, 3)).astype(np.float32)
+    found = k_center(x, 8, first=3)
+    picks = [3]
+    while len(picks) < 8:
+        picks.append(int(distances(x)[:, picks].min(axis=1).argmax()))
+    assert found.indices.tolist() == picks
+    np.testing.assert_allclose(found.gains[1:], [radius(x, picks[:i]) for i in range(1, 8)], rtol=1e-5)
+    assert np.isinf(found.gains[0])
+
+
+def test_k_center_in_many_columns_picks_as_the_obvious_loop(rng):
+    x = (rng.standard_normal((300, 5)) @ rng.standard_normal((5, 400)) + 0.1 * rng.standard_normal((300, 400))) + 50
+    x = x.astype(np.float32)
+    found = k_center(x, 40, first=0)
+    picks, full = [0], distances(x.astype(np.float64))
+    while len(picks) < 40:
+        picks.append(int(full[:, picks].min(axis=1).argmax()))
+    assert found.indices.tolist() == picks
+
+
+@seeds
+def test_k_center_is_within_twice_the_best_radius(seed):
+    x = np.random.default_rng(seed).standard_normal((9, 2)).astype(np.float32)
+    best = min(radius(x, list(subset)) for subset in itertools.combinations(range(9), 3))
+    assert radius(x, k_center(x, 3, seed=seed).indices) <= 2 * best + 1e-5
+
+
+@seeds
+def test_k_center_weighs_by_nearest_rows_and_gains_fall(seed):
+    x = np.random.default_rng(seed).standard_normal((50, 2)).astype(np.float32)
+    found = k_center(x, 6, seed=seed)
+    nearest = distances(x)[:, found.indices].argmin(axis=1)
+    np.testing.assert_array_equal(found.weights, np.bincount(nearest, minlength=6))
+    assert (np.diff(found.gains[1:]) <= 1e-6).all()
+
+
+def test_k_center_of_repeated_rows_picks_each_once_and_then_copies():
+    x = np.repeat(np.array([[0.0], [1.0], [5.0]], np.float32), 3, axis=0)
+    found = k_center(x, 5, first=0)
+    assert found.indices.tolist()[:3] == [0, 6, 3]
+    assert found.gains[3:].tolist() == [0.0, 0.0]
+    assert len(set(found.indices.tolist())) == 5
+    assert found.weights.sum() == 9
+
+
+def test_first_centres_are_kept_and_a_seed_decides():
+    x = np.random.default_rng(0).standard_normal((30, 2)).astype(np.float32)
+    assert k_center(x, 4, first=[7, 2]).indices.tolist()[:2] == [7, 2]
+    np.testing.assert_array_equal(k_center(x, 4, seed=1).indices, k_center(x, 4, seed=1).indices)
+    assert {int(k_center(x, 1, seed=seed).indices[0]) for seed in range(9)} != {0}
+
+
+@pytest.mark.parametrize("first", [30, -1, [1, 1], [0, 1, 2, 3, 4]])
+def test_first_centres_must_be_rows(first):
+    with pytest.raises(InputError, match="different row numbers"):
+        k_center(np.zeros((30, 2), np.float32), 4, first=first)
+
+
+@pytest.mark.parametrize("k", [0, 31])
+def test_budgets_are_of_the_data(k):
+    x = np.zeros((30, 2), np.float32)
+    for select in (lambda: k_center(x, k), lambda: herding(x, k, Linear())):
+        with pytest.raises(InputError, match="expected 1 to 30"):
+            select()
+
+
+@pytest.mark.parametrize("kernel", [RBF(), Linear(), FullyConnected(1)], ids=["rbf", "linear", "fc1"])
+def test_herding_picks_as_the_obvious_loop(kernel, rng):
+    x = rng.standard_normal((40, 3))
+    gram = np.asarray(kernel.resolve(x)(x))
+    picks = []
+    for _ in range(10):
+        score = gram.mean(axis=1) - gram[:, picks].sum(axis=1) / (len(picks) + 1)
+        score[picks] = -np.inf
+        picks.append(int(score.argmax()))
+    found = herding(x, 10, kernel)
+    assert found.indices.tolist() == picks
+
+    def squared(chosen):
+        return gram.mean() - 2 * gram[:, chosen].mean() + gram[np.ix_(chosen, chosen)].mean()
+
+    expected = [squared(picks[:i]) - squared(picks[: i + 1]) for i in range(1, 10)]
+    np.testing.assert_allclose(found.gains[1:], expected, atol=1e-9)
+    np.testing.assert_allclose(found.weights, 4.0)
+    assert mmd(kernel.resolve(x), x, x[found.indices]) == pytest.approx(squared(picks) ** 0.5, abs=1e-6)
+
+
+def test_herding_is_nearer_to_the_data_than_random_rows(rng):
+    x = rng.standard_normal((300, 4))
+    kernel = RBF().resolve(x)
+    herded = mmd(kernel, x, x[herding(x, 20, kernel).indices])
+    assert herded < min(mmd(kernel, x, x[rng.choice(300, 20, replace=False)]) for _ in range(20))
+
+
+def test_the_kernel_mean_is_that_of_the_whole_matrix(rng):
+    x = rng.standard_normal((50, 3))
+    np.testing.assert_allclose(kernel_mean(RBF(1.0), x), oracles.rbf(x, x, 1.0).mean(axis=1), rtol=1e-10)
+
+
+@seeds
+def test_lightweight_probabilities_are_their_definition(seed):
+    x = np.random.default_rng(seed).standard_normal((30, 3))
+    square = np.sum((x - x.mean(axis=0)) ** 2, axis=1)
+    np.testing.assert_allclose(sensitivity.lightweight(x), 1 / 60 + square / (2 * square.sum()), rtol=1e-9)
+    np.testing.assert_allclose(sensitivity.lightweight(np.ones((5, 2))), 0.2)
+
+
+@pytest.mark.parametrize("ridge", [0.0, 0.1])
+def test_leverage_scores_are_their_definition(ridge, rng):
+    x = rng.standard_normal((40, 4)) * [1, 2, 3, 0.1]
+    second = x.T @ x
+    expected = np.diag(x @ np.linalg.inv(second + ridge * np.trace(second) / 4 * np.eye(4)) @ x.T)
+    np.testing.assert_allclose(sensitivity.leverage(x, ridge), expected, rtol=1e-8)
+    if not ridge:
+        assert sensitivity.leverage(x).sum() == pytest.approx(4)
+
+
+def test_leverage_of_dependent_columns_adds_up_to_the_rank(rng):
+    x = rng.standard_normal((40, 2)) @ rng.standard_normal((2, 5))
+    assert sensitivity.leverage(x).sum() == pytest.approx(2)
+
+
+def test_weighted_draws_estimate_sums_without_bias(rng):
+    x = rng.lognormal(size=(200, 1))
+    scores = sensitivity.lightweight(x)
+    estimates = []
+    for seed in range(300):
+        found = sensitivity.draw(scores, 20, seed)
+        estimates.append(float(found.weights @ x[found.indices, 0]))
+    assert np.mean(estimates) == pytest.approx(x.sum(), abs=4 * np.std(estimates) / 300**0.5)
+
+
+@pytest.mark.parametrize("scores", [np.zeros(3), np.array([1.0, -1.0]), np.array([1.0, np.nan])])
+def test_scores_must_be_probabilities_up_to_scale(scores):
+    with pytest.raises(InputError, match="scores 0 or more"):
+        sensitivity.draw(scores, 2)
+    with pytest.raises(InputError, match="ridge=-1"):
+        sensitivity.leverage(np.ones((2, 2)), -1)
