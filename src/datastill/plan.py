@@ -30,7 +30,9 @@ from datastill.preprocess.labels import ClassLabels
 from datastill.preprocess.space import fit_space
 from datastill.select.kmeans import kmeans_centres
 
-PROBE_ROWS = 2000
+PROBE_ROWS = 2 * distil.BATCH
+"""Two batches of a label solve, so that what a further one costs can be told from what comes once."""
+
 SOLVES = RANDOM_DRAWS + 2
 """Label solves of a run at the size of its set: random draws and k-means in the comparison, and the set itself."""
 OVERHEAD_SECONDS = 3.0
@@ -176,7 +178,7 @@ def _comparison_cost(problem: kip.Problem, shape: Shape, x: np.ndarray, s: int) 
         distil.solve_labels(problem, support.astype(np.float32), distil.Targets(x[:n], y[:n]), 0)
 
     total = SOLVES * _extrapolated(lambda n: solve(n, s), len(x), shape.rows)
-    total += _extrapolated(lambda n: kmeans_centres(x[:n], codes[:n], budget, 0), len(x), shape.rows)
+    total += _timed(lambda: kmeans_centres(x, codes, budget, 0)) * shape.rows / len(x)
     if shape.rows > EXACT_ROWS:
         return total + _extrapolated(lambda n: solve(n, INDUCING_ROWS), len(x), shape.rows)
     whole = _timed(lambda: krr.fit(problem.kernels[0], x, y, 1.0))
@@ -210,13 +212,13 @@ def _validation_cost(problem: kip.Problem, targets: distil.Targets, x_s: np.ndar
 
 
 def _extrapolated(work: Callable[[int], Any], probe: int, rows: int) -> float:
-    """Seconds of work(rows), by a line through those of half the probe's rows and of all of them, compiled before."""
-    half = max(probe // 2, 1)
+    """Seconds of work(rows), by a line through those of an eighth of the probe and of all of it, compiled before."""
+    few = max(probe // 8, 1)
     seconds = {}
-    for n in (half, probe):
+    for n in (few, probe):
         work(n)
-        seconds[n] = min(_timed(partial(work, n)) for _ in range(2))
-    slope = max(seconds[probe] - seconds[half], 0) / max(probe - half, 1)
+        seconds[n] = _timed(partial(work, n))
+    slope = max(seconds[probe] - seconds[few], 0) / max(probe - few, 1)
     return seconds[probe] + slope * (rows - probe)
 
 
