@@ -1,0 +1,206 @@
+"""How alike rows are: a matrix S, of which row i is something to be represented and column j something to pick.
+
+Every matrix here is either dense (an array) or sparse by columns (`scipy.sparse.csc_array`), and non-negative. A dense
+one of 10⁶ rows would take 4 terabytes; `explained` keeps only what can ever count, `neighbours` the nearest few.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from scipy.sparse import csc_array, csr_array, hstack, issparse, vstack
+
+from datastill._errors import InputError
+from datastill._typing import Array, Float
+from datastill.data import sampling
+from datastill.kernels.base import Kernel, precision_of
+from datastill.kernels.classical import Linear
+from datastill.select.herding import kernel_mean
+from datastill.select.neighbours import DEFAULT_NEIGHBOURS, nearest
+
+Similarity = np.ndarray | csc_array
+
+BLOCK = 2**22
+"""Entries of a dense matrix that are worked on at once: they fit in a processor's cache."""
+TILE = 4096
+MEMORY = 2**31
+"""Bytes that a similarity may take."""
+ENTRY = 8
+"""Bytes of one entry that is kept: its row and its value."""
+SAMPLE = 512
+
+
+def checked(s: Any) -> Similarity:
+    """The matrix (an array or scipy sparse), float32 and by columns if sparse.
+
+    Raises:
+        InputError: unless it has two dimensions and finite entries that are 0 or more.
+    """
+    if issparse(s):
+        s = csc_array(s, dtype=np.float32)
+        s.sum_duplicates()
+    else:
+        s = np.asarray(s, np.float32)
+    entries = s.data if issparse(s) else s
+    if s.ndim != 2 or not np.isfinite(entries).all() or (entries.size and entries.min() < 0):
+        raise InputError(
+            f"Got a similarity of shape {s.shape} with entries that are negative or not finite, or not a matrix; "
+            "expected (rows, candidates), finite, 0 or more."
+        )
+    return s
+
+
+def explained(x: Float[np.ndarray, "n *d"], kernel: Kernel | None = None, memory: float = MEMORY) -> Similarity:
+    """How much of row i's squared distance from the mean a stand-in j takes away, where it takes away anything.
+
+        S_ij = max(0, ‖φ(x_i) − φ̄‖² − ‖φ(x_i) − φ(x_j)‖²)         φ: the kernel's feature map, φ̄ its mean
+
+    Facility location on S is exemplar clustering: f(A) = Σ_i max_{j∈A} S_ij is by how much the k-medoids cost falls
+    below that of the mean, and f(A) / Σ_i S_ii the share of the variance that A explains. In many dimensions few pairs
+    of rows are nearer to each other than to the mean, so S is sparse and exact.
+
+    Args:
+        x: rows as the kernel sees them.
+        kernel: linear (squared Euclidean distances) when left out.
+        memory: bytes that S may take. Where it would take more, every row keeps its largest entries.
+
+    Source: Gomes, Krause (2010), eq. (1), with the mean as the phantom exemplar.
+    """
+    if kernel is None or isinstance(kernel, Linear):
+        return _explained_linear(x.reshape(len(x), -1), memory)
+    kernel = kernel.resolve(x)
+    mean = kernel_mean(kernel, x)
+    offset = (mean.mean() - 2 * mean).astype(np.float32)
+    return _positive(lambda a, b: np.asarray(kernel(a, b)), x, offset, np.asarray(kernel.diagonal(x)), memory)
+
+
+def neighbours(
+    x: Float[np.ndarray, "n *d"], kernel: Kernel, k: int = DEFAULT_NEIGHBOURS, seed: int = 0
+) -> csc_array:
+    """k(x_i, x_j) where j is i itself or one of its k nearest rows (Euclidean), 0 elsewhere: memory grows as n·k.
+
+    Args:
+        x: rows as the kernel sees them.
+        kernel: any kernel; negative values count as 0.
+        k: neighbours of each row, itself included.
+        seed: for the search among many rows, which is then approximate; see `nearest`.
+    """
+    kernel = kernel.resolve(x)
+    found = nearest(x.reshape(len(x), -1), min(k, len(x)), seed)
+    values = np.empty(found.shape, np.float32)
+    for i in range(0, len(x), TILE):
+        values[i : i + TILE] = _pairs(kernel, x[i : i + TILE], x[found[i : i + TILE]])
+    pointers = np.arange(0, found.size + 1, found.shape[1])
+    rows = csc_array((np.maximum(values, 0).ravel(), found.ravel(), pointers), shape=(len(x), len(x)))
+    return csc_array(rows.T)
+
+
+def dense(x: Float[np.ndarray, "n *d"], kernel: Kernel) -> np.ndarray:
+    """max(0, k(x_i, x_j)) for all pairs, float32."""
+    kernel = kernel.resolve(x)
+    out = np.empty((len(x), len(x)), np.float32)
+    for start in range(0, len(x), TILE):
+        out[start : start + TILE] = np.maximum(np.asarray(kernel(x[start : start + TILE], x)), 0)
+    return out
+
+
+def column(s: Similarity, j: int) -> tuple[np.ndarray | slice, np.ndarray]:
+    """(rows, values) of column j that may differ from 0."""
+    if isinstance(s, np.ndarray):
+        return slice(None), s[:, j]
+    part = slice(s.indptr[j], s.indptr[j + 1])
+    return s.indices[part], s.data[part]
+
+
+def column_sums(
+    s: Similarity, columns: np.ndarray, term: Callable[[np.ndarray, np.ndarray | slice], np.ndarray]
+) -> np.ndarray:
+    """Σ_i term(S_ij, i) for these columns, float64, in bounded memory; `term` is 0 where S is."""
+    out = np.zeros(len(columns))
+    if isinstance(s, np.ndarray):
+        by_column = s.T
+        step = max(BLOCK // len(s), 1)
+        for start in range(0, len(columns), step):
+            block = by_column[columns[start : start + step]]
+            out[start : start + step] = term(block, slice(None)).sum(axis=1, dtype=np.float64)
+        return out
+    lengths = (s.indptr[1:] - s.indptr[:-1])[columns].astype(np.int64)
+    ends = lengths.cumsum()
+    start = 0
+    while start < len(columns):
+        base = ends[start] - lengths[start]
+        stop = max(int(np.searchsorted(ends, base + BLOCK, side="right")), start + 1)
+        out[start:stop] = _sparse_sums(s, columns[start:stop], lengths[start:stop], term)
+        start = stop
+    return out
+
+
+def _sparse_sums(s: csc_array, columns: np.ndarray, lengths: np.ndarray, term: Callable) -> np.ndarray:
+    full = lengths > 0
+    starts = np.concatenate([[0], lengths[full].cumsum()[:-1]]).astype(np.int64)
+    if not full.any():
+        return np.zeros(len(columns))
+    first = s.indptr[columns[full]].astype(np.int64)
+    if len(first) == 1 or (first[1:] == first[:-1] + lengths[full][:-1]).all():  # one run of entries: no copy
+        places: np.ndarray | slice = slice(int(first[0]), int(first[0] + lengths.sum()))
+    else:
+        places = np.repeat(first - starts, lengths[full]) + np.arange(lengths.sum())
+    values = term(s.data[places], s.indices[places])
+    out = np.zeros(len(columns))
+    out[full] = np.add.reduceat(values, starts, dtype=np.float64)
+    return out
+
+
+def _explained_linear(x: np.ndarray, memory: float) -> csc_array:
+    centred = x.astype(np.float32) - x.mean(axis=0, dtype=np.float64).astype(np.float32)
+    diagonal = np.einsum("nd,nd->n", centred, centred)
+    return _positive(lambda a, b: a @ b.T, centred, np.zeros(len(x), np.float32), diagonal, memory)
+
+
+def _positive(block: Callable, x: np.ndarray, offset: np.ndarray, diagonal: np.ndarray, memory: float) -> csc_array:
+    """max(0, 2 k_ij + offset_i − k_jj) by columns; k is symmetric, so every block of it is computed once."""
+
+    def values(product: np.ndarray, rows: slice, columns: slice | np.ndarray) -> np.ndarray:
+        return 2 * product + offset[rows, None] - diagonal[columns]
+
+    least = _thresholds(lambda sample: values(block(x, x[sample]), slice(None), sample), len(x), memory)
+    tiles = [slice(i, min(i + TILE, len(x))) for i in range(0, len(x), TILE)]
+    by_columns: list[list[csr_array]] = [[] for _ in tiles]
+    for a, left in enumerate(tiles):
+        for b, right in enumerate(tiles[a:], a):
+            product = block(x[left], x[right])
+            by_columns[b].append(_above(values(product, left, right), least[left, None]))
+            if a != b:
+                by_columns[a].append(_above(values(product.T, right, left), least[right, None]))
+    return csc_array(hstack([vstack(pieces, format="csr").tocsc() for pieces in by_columns], format="csc"))
+
+
+def _thresholds(values: Callable[[np.ndarray], np.ndarray], n: int, memory: float) -> np.ndarray:
+    """(n,) what an entry of each row must exceed so that all that do fit in memory, judged by a sample of columns."""
+    sample = sampling.rng(n, 10).choice(n, min(n, SAMPLE), replace=False)
+    found = np.maximum(values(sample), 0)
+    share = memory / ENTRY / n**2
+    if (found > 0).mean() <= share:
+        return np.zeros(n, np.float32)
+    return np.quantile(found, 1 - share, axis=1).astype(np.float32)
+
+
+def _above(values: np.ndarray, least: np.ndarray) -> csr_array:
+    """The entries larger than their row's threshold."""
+    kept = values > least
+    pointers = np.concatenate([[0], np.count_nonzero(kept, axis=1).cumsum()])
+    places = np.flatnonzero(kept)
+    return csr_array((values.ravel()[places], (places % values.shape[1]).astype(np.int32), pointers), values.shape)
+
+
+def _pairs(kernel: Kernel, x: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(n, k) values k(x_i, others_ij)."""
+    with precision_of(x):
+        return np.asarray(_pairs_jitted(kernel, x, others))
+
+
+@partial(jax.jit, static_argnums=0)
+def _pairs_jitted(kernel: Kernel, x: Array, others: Array) -> Array:
+    return jax.vmap(lambda row, near: kernel.block(row[None], near)[0])(x, others)
