@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import oracles
-from datastill import KIP, KIPRegressor, LabelSolve, LabelSolveRegressor, SupportSet
+from datastill import KIP, Coreset, CoresetRegressor, KIPRegressor, LabelSolve, LabelSolveRegressor, SupportSet
 from datastill._errors import InputError
 from datastill.distill.augment import Augmentation
 from datastill.kernels import RBF, FullyConnected
@@ -32,11 +32,18 @@ def quick(kind, *budget, **settings):
     return kind(*budget, **{**(QUICK if kind in (KIP, KIPRegressor) else {"random_state": 0}), **settings})
 
 
-CONVENTIONAL = [quick(KIP, 2), quick(LabelSolve, 2), quick(KIPRegressor, 10), quick(LabelSolveRegressor, 10)]
+CONVENTIONAL = [
+    quick(KIP, 2),
+    quick(LabelSolve, 2),
+    quick(Coreset, 2),
+    quick(KIPRegressor, 10),
+    quick(LabelSolveRegressor, 10),
+    quick(CoresetRegressor, 10),
+]
 
 
 def expected_failures(estimator):
-    if not isinstance(estimator, REGRESSORS):
+    if not isinstance(estimator, (*REGRESSORS, CoresetRegressor)):
         return {}
     return {
         "check_methods_subset_invariance": "the kernel block is float32, whose last bit depends on how rows are batched"

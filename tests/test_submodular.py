@@ -52,8 +52,8 @@ def twins(seed, sparse=False):
     return {
         "facility location": (FacilityLocation(s), lambda a: full[:, a].max(axis=1).sum()),
         "saturated coverage": (
-            SaturatedCoverage(s, 0.3),
-            lambda a: np.minimum(full[:, a].sum(axis=1), 0.3 * full.sum(axis=1)).sum(),
+            SaturatedCoverage(s, 0.8),
+            lambda a: np.minimum(full[:, a].sum(axis=1), 0.8 * full.sum(axis=1)).sum(),
         ),
         "graph cut": (GraphCut(s), lambda a: 2 * full[:, a].sum() - full[np.ix_(a, a)].sum()),
         "feature-based": (FeatureBased(rows, "log"), lambda a: np.log1p(features[a].sum(axis=0)).sum()),
@@ -146,13 +146,19 @@ def test_ties_go_to_the_first_row():
     assert maximise(FacilityLocation(s), 3).indices.tolist() == [0, 1, 2]
 
 
-@kinds
-def test_the_bound_certifies_more_than_the_worst_case(sparse, rng):
+def test_the_bound_certifies_more_than_the_worst_case(rng):
     x = rng.standard_normal((300, 2))
-    s = similarity.explained(x) if sparse else similarity.dense(x, RBF())
-    objective = FacilityLocation(s)
-    found = maximise(objective, 15)
-    assert 0.75 < found.gains.sum() / optimum_bound(objective, found.indices) <= 1
+    medoid, s = similarity.explained(x)
+    for objective, first in ((FacilityLocation(s), [medoid]), (FacilityLocation(similarity.dense(x, RBF())), [])):
+        found = maximise(objective, 15, first=first)
+        assert 0.75 < found.gains.sum() / optimum_bound(objective, found.indices) <= 1
+
+
+def square_distances(x, kernel):
+    if kernel is None:
+        return whole(((x[:, None] - x) ** 2).sum(axis=2))
+    gram = whole(np.asarray(kernel.resolve(x)(x.astype(np.float64))))
+    return np.diag(gram)[:, None] + np.diag(gram) - 2 * gram
 
 
 @pytest.mark.parametrize("kernel", [None, Linear(), RBF(), FullyConnected(1)], ids=["none", "linear", "rbf", "fc1"])
@@ -160,36 +166,45 @@ def test_the_bound_certifies_more_than_the_worst_case(sparse, rng):
 def test_explained_is_its_definition(kernel, tile, rng, monkeypatch):
     monkeypatch.setattr(similarity, "TILE", tile)
     x = rng.standard_normal((50, 6)).astype(np.float32) + 3
-    gram = whole(np.asarray((kernel or Linear()).resolve(x)(x.astype(np.float64))))
-    if kernel is None or isinstance(kernel, Linear):
-        gram = x.astype(np.float64) @ x.T.astype(np.float64)
-    distance = np.diag(gram)[:, None] + np.diag(gram) - 2 * gram
-    from_mean = np.diag(gram) - 2 * gram.mean(axis=1) + gram.mean()
-    expected = np.maximum(from_mean[:, None] - distance, 0)
-    found = whole(similarity.explained(x, kernel))
-    np.testing.assert_allclose(found, expected, atol=2e-5 * abs(gram).max())
-    assert similarity.explained(x, kernel).has_sorted_indices
+    distance = square_distances(x, kernel)
+    medoid, s = similarity.explained(x, kernel)
+    assert medoid == distance.sum(axis=0).argmin()
+    expected = np.maximum(distance[:, [medoid]] - distance, 0)
+    np.testing.assert_allclose(whole(s), expected, atol=1e-4 * distance.max())
+    assert s.has_sorted_indices
 
 
-def test_explained_gives_the_share_of_variance(rng):
-    x = rng.standard_normal((60, 3)).astype(np.float32)
-    s = similarity.explained(x)
-    picks = maximise(FacilityLocation(s), 5)
-    cost = np.minimum(
-        ((x[:, None] - x[picks.indices]) ** 2).sum(axis=2).min(axis=1), ((x - x.mean(axis=0)) ** 2).sum(axis=1)
-    ).sum()
-    assert picks.gains.sum() == pytest.approx(s.diagonal().sum() - cost, rel=1e-4)
+@pytest.mark.parametrize("kernel", [None, FullyConnected(1)], ids=["euclidean", "fc1"])
+def test_exemplars_are_those_of_the_dense_matrix(kernel, rng):
+    x = rng.standard_normal((80, 3)).astype(np.float32)
+    distance = square_distances(x, kernel)
+    dense = FacilityLocation(distance.max() - distance)
+    medoid, s = similarity.explained(x, kernel)
+    exact, ours = maximise(dense, 9, "naive"), maximise(FacilityLocation(s), 9, first=[medoid])
+    np.testing.assert_array_equal(exact.indices, ours.indices)
+    np.testing.assert_allclose(exact.gains[1:], ours.gains[1:], rtol=1e-3)
+    cost = distance[:, ours.indices].min(axis=1).sum()
+    assert ours.gains.sum() == pytest.approx(distance[:, medoid].sum() - cost, rel=1e-4)
 
 
 def test_explained_keeps_the_largest_entries_when_memory_is_short(rng):
     x = rng.standard_normal((600, 2)).astype(np.float32)
-    full = similarity.explained(x)
-    few = similarity.explained(x, memory=full.nnz * 2)
+    medoid, full = similarity.explained(x)
+    few = similarity.explained(x, memory=full.nnz * 2).similarity
     assert full.nnz / 5 < few.nnz < full.nnz / 3
     np.testing.assert_allclose(whole(few).max(axis=1), whole(full).max(axis=1))
     ours, exact = (FacilityLocation(s) for s in (few, full))
-    near = exact.value(maximise(ours, 20).indices)
-    assert near > 0.97 * maximise(exact, 20).gains.sum()
+    near = exact.value(maximise(ours, 20, first=[medoid]).indices)
+    assert near > 0.97 * maximise(exact, 20, first=[medoid]).gains.sum()
+
+
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_first_picks_are_kept(optimiser):
+    objective = FacilityLocation(alike(0))
+    found = maximise(objective, 5, optimiser, first=[7, 2])
+    assert found.indices[:2].tolist() == [7, 2]
+    assert len(set(found.indices.tolist())) == 5
+    assert found.gains.sum() == pytest.approx(objective.value(found.indices), rel=1e-5)
 
 
 def test_neighbours_hold_the_kernel_of_the_nearest(rng):
@@ -253,6 +268,8 @@ def test_bad_settings_are_refused(rng):
         (lambda: maximise(FacilityLocation(s), 3, "fast"), "optimiser='fast'"),
         (lambda: maximise(FacilityLocation(s), 3, "lazier", epsilon=0), "epsilon=0"),
         (lambda: maximise(FacilityLocation(s), N + 1), "expected 1 to 9"),
+        (lambda: maximise(FacilityLocation(s), 3, first=[1, 1]), "first=\\[1, 1\\]"),
+        (lambda: maximise(FacilityLocation(s), 3, first=[N]), "different candidates"),
         (lambda: optimum_bound(GraphCut(s, 1.0), np.array([0, 1])), "not monotone"),
         (lambda: nearest(s, 0), "k=0 neighbours"),
         (lambda: sieve([s], 2, lambda batch: LogDeterminant(batch, RBF())), "LogDeterminant for a stream"),

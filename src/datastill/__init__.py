@@ -2,6 +2,16 @@
 
 from datastill.data.dataset import Dataset, SupportSet
 from datastill.data.sources import load
-from datastill.estimators import KIP, KIPRegressor, LabelSolve, LabelSolveRegressor
+from datastill.estimators import KIP, Coreset, CoresetRegressor, KIPRegressor, LabelSolve, LabelSolveRegressor
 
-__all__ = ["KIP", "Dataset", "KIPRegressor", "LabelSolve", "LabelSolveRegressor", "SupportSet", "load"]
+__all__ = [
+    "KIP",
+    "Coreset",
+    "CoresetRegressor",
+    "Dataset",
+    "KIPRegressor",
+    "LabelSolve",
+    "LabelSolveRegressor",
+    "SupportSet",
+    "load",
+]

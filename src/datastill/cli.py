@@ -70,7 +70,15 @@ ImageSize = Annotated[
     int | None,
     typer.Option(help="Side in pixels to which images in a folder are resized.", rich_help_panel="Data"),
 ]
-Method = Annotated[str, typer.Option(help="kip or label-solve.", rich_help_panel="Method")]
+Method = Annotated[
+    str,
+    typer.Option(
+        help="kip (learned examples); label-solve; kmeans, archetypes (new examples); random, stratified, kmeans-nearest, "
+        "kmedoids, kcenter, herding, lightweight, leverage, facility-location, saturated-coverage, graph-cut, "
+        "feature-based, log-determinant, margin, entropy, forgetting, el2n (chosen rows).",
+        rich_help_panel="Method",
+    ),
+]
 KernelName = Annotated[
     str,
     typer.Option(
@@ -79,12 +87,24 @@ KernelName = Annotated[
     ),
 ]
 Ipc = Annotated[
-    int | None,
-    typer.Option(help="Examples per class (10 when neither budget is given).", rich_help_panel="Budget"),
+    str | None,
+    typer.Option(
+        metavar="N",
+        help="Examples per class: 10 (when neither budget is given), a fraction such as 0.05, or cat=10,dog=0.1.",
+        rich_help_panel="Budget",
+    ),
 ]
 NSupport = Annotated[
-    int | None,
-    typer.Option(help="Examples in all; the only budget for regression.", rich_help_panel="Budget"),
+    str | None,
+    typer.Option(
+        metavar="N",
+        help="Examples in all, or a fraction of the rows; the only budget for regression.",
+        rich_help_panel="Budget",
+    ),
+]
+Allocation = Annotated[
+    str,
+    typer.Option(help="balanced or proportional: how --n-support is spread over classes.", rich_help_panel="Budget"),
 ]
 Seed = Annotated[int, typer.Option(help="Equal seeds give equal results.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
@@ -117,6 +137,7 @@ def distill(
     method: Method = "kip",
     ipc: Ipc = None,
     n_support: NSupport = None,
+    allocation: Allocation = "balanced",
     kernel: KernelName = "fc1",
     out: Annotated[Path | None, typer.Option(help="Folder for the run; the same command continues it.")] = None,
     target: Target = None,
@@ -129,8 +150,18 @@ def distill(
     ] = "solve",
     init: Annotated[
         str,
-        typer.Option(help="What to start from: random rows, noise, or the folder of a run.", rich_help_panel="Method"),
+        typer.Option(
+            help="What to start from: random rows, noise, a method that chooses rows or makes centres, or the folder of "
+            "a run.",
+            rich_help_panel="Method",
+        ),
     ] = "random",
+    optimiser: Annotated[
+        str,
+        typer.Option(
+            help="lazy, naive, stochastic or lazier: how submodular objectives are maximised.", rich_help_panel="Method"
+        ),
+    ] = "lazy",
     preprocess: Annotated[
         str, typer.Option(help="standardise, zca, zca-unit-norm or none.", rich_help_panel="Method")
     ] = "standardise",
@@ -199,9 +230,11 @@ def distill(
     if task == "regression" and ipc is not None:
         raise InputError("Got --ipc for regression, which has no classes; expected --n-support; try --n-support 20.")
     settings = {
-        "ipc": ipc,
-        "n_support": n_support,
+        "ipc": _budget("--ipc", ipc),
+        "n_support": _budget("--n-support", n_support),
+        "allocation": allocation,
         "kernel": kernel,
+        "optimiser": optimiser,
         "learn_labels": {"solve": True, "gradient": "gradient", "fixed": False}[labels],
         "init": init,
         "preprocess": preprocess,
@@ -354,6 +387,24 @@ def _load(
     elif task not in ("classification", "regression"):
         raise InputError(f"Got --task {task}; expected classification, regression or auto.")
     return runs.with_test(dataset, seed, task), task
+
+
+def _budget(option: str, text: str | None) -> Any:
+    """A number, a fraction, or a mapping from class labels to either."""
+    if text is None:
+        return None
+    try:
+        if "=" in text and option == "--ipc":
+            pairs = (part.rpartition("=") for part in text.split(","))
+            return {label.strip(): _number(value) for label, _, value in pairs}
+        return _number(text)
+    except ValueError:
+        mapping = ", or cat=10,dog=0.1" if option == "--ipc" else ""
+        raise InputError(f"Got {option} {text}; expected a whole number or a fraction such as 0.05{mapping}.") from None
+
+
+def _number(text: str) -> int | float:
+    return float(text) if "." in text else int(text)
 
 
 def _slug(name: str) -> str:

@@ -21,13 +21,26 @@ from datastill._errors import InputError
 from datastill.data import sampling
 from datastill.data.archive import make_folder, read_json, write_atomic, write_json
 from datastill.data.dataset import Dataset, SupportSet, digest, take
-from datastill.estimators import KIP, KIPRegressor, LabelSolve, LabelSolveRegressor
+from datastill.estimators import KIP, Coreset, CoresetRegressor, KIPRegressor, LabelSolve, LabelSolveRegressor
 from datastill.evaluate.comparison import Judge, class_means, compare, nearest_rows
 from datastill.evaluate.scores import Score
 from datastill.preprocess.labels import ClassLabels
+from datastill.select import methods as selectors
 
-METHODS = {"kip": (KIP, KIPRegressor), "label-solve": (LabelSolve, LabelSolveRegressor)}
-TITLES = {"kip": "KIP", "label-solve": "Label Solve"}
+METHODS: dict[str, tuple[Any, Any]] = {
+    "kip": (KIP, KIPRegressor),
+    "label-solve": (LabelSolve, LabelSolveRegressor),
+    **dict.fromkeys(selectors.METHODS, (Coreset, CoresetRegressor)),
+}
+TITLES = {
+    "kip": "KIP",
+    "label-solve": "Label Solve",
+    "kmeans": "k-means",
+    "kmeans-nearest": "rows nearest to k-means",
+    "kmedoids": "k-medoids",
+    "kcenter": "k-center",
+    "el2n": "EL2N",
+}
 MANY_CLASSES = 100
 LARGE_TARGET = 4.0
 """Standard deviations from the mean."""
@@ -179,7 +192,9 @@ def _estimator(request: Request, folder: Path, verbose: bool) -> Any:
     kind = kinds[request.task == "regression"]
     known = kind._get_param_names()
     settings = {k: v for k, v in request.settings.items() if k in known and v is not None}
-    if settings.get("init") not in (None, "random", "noise"):
+    if "method" in known:
+        settings["method"] = request.method
+    if settings.get("init") not in (None, "noise", *selectors.METHODS):
         settings["init"] = SupportSet.load(settings["init"])
     if settings.get("patience") == "never":
         settings["patience"] = None
@@ -203,7 +218,7 @@ def _scores(estimator: Any, data: Dataset, request: Request) -> list[Score]:
         budget = np.bincount(judge.labels.codes(estimator.y_support_), minlength=len(judge.labels.classes))
     else:
         budget = np.array([len(estimator.X_support_)])
-    name = f"{TITLES[request.method]} ({'learned' if request.method == 'kip' else 'chosen rows'})"
+    name = f"{_title(request.method)} ({'learned' if estimator.support_set_.indices is None else 'chosen rows'})"
     return compare(judge, name, estimator.predict(data.x_test), budget, data.x, request.seed)
 
 
@@ -222,15 +237,16 @@ def _summary(estimator: Any, data: Dataset, request: Request, scores: list[Score
         for r in getattr(estimator, "history_", [])
         if np.isfinite(r.loss)
     ]
-    settings = {"method": TITLES[request.method], "task": request.task, "seed": request.seed}
+    settings = {"method": _title(request.method), "task": request.task, "seed": request.seed}
     settings |= {"kernel": ", ".join(repr(k) for k in estimator.kernels_)}
     settings |= {k: v for k, v in estimator.get_params().items() if k not in HIDDEN_SETTINGS and v is not None}
+    settings |= _selection(support)
     if hasattr(estimator, "n_iter_"):
         settings |= {"steps done": estimator.n_iter_, "step kept": estimator.best_iter_}
     return report.summarise(
         support,
         dataset=data.name,
-        method=TITLES[request.method],
+        method=_title(request.method),
         n_train=len(data.x),
         n_test=len(np.asarray(data.y_test)),
         scores=scores,
@@ -243,6 +259,21 @@ def _summary(estimator: Any, data: Dataset, request: Request, scores: list[Score
         warnings=_warnings(estimator, support),
         files=[*FILES, *(["support.csv"] if isinstance(support.x, pd.DataFrame) else [])],
     )
+
+
+def _title(method: str) -> str:
+    return TITLES.get(method, method.replace("-", " "))
+
+
+def _selection(support: SupportSet) -> dict[str, str]:
+    """What is known of chosen rows: how near the best choice, and how well they answer questions about all rows."""
+    known = support.provenance.get("selection", {})
+    found = {}
+    if known.get("objective_bound"):
+        found["share of the best choice"] = f"at least {known['objective'] / known['objective_bound']:.1%}"
+    for query in known.get("queries", []):
+        found[f"error of {query['family']}"] = f"{query['mean']:.1%} on average, {query['worst']:.1%} at worst"
+    return found
 
 
 def _warnings(estimator: Any, support: SupportSet) -> list[str]:

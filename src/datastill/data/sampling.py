@@ -1,5 +1,8 @@
 """Which rows: splits, initial supports and target batches, each a function of a seed."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from datastill._errors import InputError
@@ -29,30 +32,69 @@ def split(y: np.ndarray | None, n: int, fraction: float, seed: int) -> tuple[np.
     return np.setdiff1d(np.arange(n), chosen), chosen
 
 
-def budget_per_class(counts: np.ndarray, ipc: int | None, n_support: int | None) -> np.ndarray:
-    """(C,) support rows for each class, from one of the two budgets.
+Budget = int | float | Mapping[Any, int | float]
+"""Examples: a number, a fraction of the rows (below 1), or either for each class label."""
+
+
+def budget_per_class(
+    counts: np.ndarray,
+    ipc: Budget | None,
+    n_support: int | float | None,
+    labels: np.ndarray | None = None,
+    proportional: bool = False,
+) -> np.ndarray:
+    """(C,) support rows for each class, from one of the two budgets; at least 1 each.
 
     Args:
         counts: (C,) rows of each class in the data.
-        ipc: examples per class.
-        n_support: total; spread as evenly as it goes, the larger classes taking the remainder.
+        ipc: examples per class: a number, a fraction of each class's rows, or a mapping from labels to either.
+        n_support: examples in all: a number or a fraction of all rows.
+        labels: (C,) class labels, for a mapping; its keys may be their text.
+        proportional: whether `n_support` is spread in proportion to the classes' rows rather than as evenly as it goes;
+            what is left over goes to the largest remainders, or the largest classes.
     """
     if (ipc is None) == (n_support is None):
         raise InputError(f"Got ipc={ipc} and n_support={n_support}; expected exactly one of them; try ipc=10.")
     classes = len(counts)
+    if isinstance(ipc, Mapping):
+        named = {str(label): value for label, value in ipc.items()}
+        known = [str(label) for label in (range(classes) if labels is None else labels)]
+        if set(named) != set(known):
+            wrong = ", ".join(sorted(set(named) ^ set(known)))
+            raise InputError(
+                f"Got ipc for {', '.join(named)}; expected one for every class; try adding or dropping {wrong}."
+            )
+        return np.array([as_count("ipc", named[label], int(n)) for label, n in zip(known, counts, strict=True)])
     if ipc is not None:
-        _at_least("ipc", ipc, 1)
-        return np.full(classes, ipc)
+        return np.array([as_count("ipc", ipc, int(n)) for n in counts])
     assert n_support is not None
-    _at_least("n_support", n_support, classes)
-    budget = np.full(classes, n_support // classes)
-    budget[np.argsort(-counts, kind="stable")[: n_support % classes]] += 1
+    total = as_count("n_support", n_support, int(counts.sum()), classes)
+    if proportional:
+        share = 1 + (total - classes) * counts / counts.sum()
+        budget = np.floor(share).astype(int)
+        order = np.argsort(budget - share, kind="stable")
+    else:
+        budget = np.full(classes, total // classes)
+        order = np.argsort(-counts, kind="stable")
+    budget[order[: total - budget.sum()]] += 1
     return budget
 
 
-def _at_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise InputError(f"Got {name}={value}; expected {least} or more (one for each class); try {name}={least}.")
+def as_count(name: str, value: int | float, rows: int, least: int = 1) -> int:
+    """A number of examples: itself, or a fraction of the rows, rounded, and then at least `least`.
+
+    Raises:
+        InputError: for what is neither a whole number from `least` on nor a fraction between 0 and 1.
+    """
+    if isinstance(value, (float, np.floating)) and 0 < value < 1:
+        return max(least, round(float(value) * rows))
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not number or not np.isfinite(value) or value != int(value) or value < least:
+        each = "" if least == 1 else " (one for each class)"
+        raise InputError(
+            f"Got {name}={value!r}; expected {least} or more{each}, or a fraction between 0 and 1; try {name}={least}."
+        )
+    return int(value)
 
 
 def rows_per_class(codes: np.ndarray, budget: np.ndarray, seed: int, replace: bool = False) -> np.ndarray:

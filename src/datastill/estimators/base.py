@@ -30,6 +30,7 @@ from datastill.kernels.base import Kernel
 from datastill.kernels.names import as_kernels
 from datastill.preprocess import labels as label_maps
 from datastill.preprocess import space as spaces
+from datastill.select.methods import METHODS, Candidates, Chosen, choose
 
 DEFAULT_IPC = 10
 DEFAULT_POINTS = 20
@@ -138,23 +139,27 @@ class Distiller(BaseEstimator):
         return distil.Targets(x, self.labels_.encode(y), codes, bool(getattr(self, "class_balanced", False)))
 
     def _check_settings(self) -> None:
-        _validate.check_between("reg", self.reg, 0)
-        _validate.check_between("ridge", self.ridge, 0)
+        for name in {"reg", "ridge"} & set(self.get_params(deep=False)):
+            _validate.check_between(name, getattr(self, name), 0)
 
     def _budget(self, data: Data) -> np.ndarray:
         """(C,) support rows for each class; one entry for regression."""
         if data.codes is None:
-            wanted = self.n_support or DEFAULT_POINTS
-            _validate.check_between("n_support", wanted, 1)
-            return np.array([wanted])
+            return np.array([sampling.as_count("n_support", self.n_support or DEFAULT_POINTS, len(data.y))])
         ipc = DEFAULT_IPC if self.ipc is None and self.n_support is None else self.ipc
-        return sampling.budget_per_class(np.bincount(data.codes), ipc, self.n_support)
+        proportional = getattr(self, "allocation", "balanced") == "proportional"
+        return sampling.budget_per_class(np.bincount(data.codes), ipc, self.n_support, self.classes_, proportional)
 
     def _initial_support(self, data: Data) -> Support:
         if isinstance(self.init, (SupportSet, tuple, list)):
             return self._given_support(data)
+        if self.init in METHODS and self.init != "random":
+            return self._choose(self.init, data)[1]
         if self.init not in ("random", "noise"):
-            raise InputError(f'Got init={self.init!r}; expected "random", "noise", a SupportSet or a pair (X_s, y_s).')
+            raise InputError(
+                f'Got init={self.init!r}; expected "noise", a SupportSet, a pair (X_s, y_s), or one of '
+                f"{', '.join(METHODS)}."
+            )
         codes = np.zeros(len(data.y), int) if data.codes is None else data.codes
         indices = sampling.rows_per_class(codes, self._budget(data), data.seed, replace=not self._selects_rows)
         z = self.space_.encode(take(data.rows, indices))
@@ -162,6 +167,20 @@ class Distiller(BaseEstimator):
             z = self._noise(z.shape, data.seed)
         own = None if data.codes is None else data.codes[indices]
         return Support(z, data.targets.y[indices], own, indices if self.init == "random" else None)
+
+    def _choose(self, method: str, data: Data, optimiser: str = "lazy") -> tuple[Chosen, Support]:
+        """What a selector chooses, and the same as a support."""
+        targets, budget = data.targets, self._budget(data)
+        chosen = choose(
+            method, Candidates(targets.x, targets.y, data.codes, self.kernels_[0]), budget, data.seed, optimiser
+        )
+        codes = None if data.codes is None else np.repeat(np.arange(len(budget)), budget)
+        if chosen.indices is not None:
+            z = self.space_.encode(take(data.rows, chosen.indices))
+            return chosen, Support(z, targets.y[chosen.indices], codes, chosen.indices)
+        every = self.space_.encode(data.rows)
+        z = (chosen.mixture @ every.reshape(len(every), -1)).reshape(-1, *every.shape[1:]).astype(np.float32)
+        return chosen, Support(z, np.asarray(chosen.mixture @ targets.y, np.float32), codes, None)
 
     def _given_support(self, data: Data) -> Support:
         x_s, y_s = (self.init.x, self.init.y) if isinstance(self.init, SupportSet) else self.init
@@ -186,7 +205,7 @@ class Distiller(BaseEstimator):
             features=self.space_.features,
             labels="solve",
             optimiser=optax.identity(),
-            penalties=Penalties(float(self.reg), float(self.ridge)),
+            penalties=Penalties(float(self.reg), float(getattr(self, "ridge", 0))),
         )
 
     def _finish(self, data: Data, support: Support) -> None:

@@ -1,7 +1,7 @@
 """Greedy maximisation of a submodular objective, and how near to the best set it certainly comes.
 
-For a monotone objective the greedy set reaches at least 1 − 1/e of the best of its size (Nemhauser, Wolsey, Fisher, 1978).
-Afterwards one knows more: for any set A and the best set O of k candidates,
+For a monotone objective the greedy set reaches at least 1 − 1/e of the best of its size (Nemhauser, Wolsey, Fisher,
+1978). Afterwards one knows more: for any set A and the best set O of k candidates,
 
     f(O) ≤ f(A) + Σ of the k largest gains at A
 
@@ -9,7 +9,8 @@ so f(greedy) divided by the least such bound is a ratio that holds for this very
 """
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,12 @@ PREFIXES = 8
 
 
 def maximise(
-    objective: Objective, k: int, optimiser: str = "lazy", seed: int = 0, epsilon: float = 0.01
+    objective: Objective,
+    k: int,
+    optimiser: str = "lazy",
+    seed: int = 0,
+    epsilon: float = 0.01,
+    first: Sequence[int] = (),
 ) -> Selection:
     """k candidates, each the one with the largest gain (of all, or of a sample) when it is picked.
 
@@ -35,12 +41,14 @@ def maximise(
             each pick, "lazier" at the same ones lazily: in expectation at least 1 − 1/e − ε of the best.
         seed: of the samples.
         epsilon: ε.
+        first: candidates that are picked before the greedy ones.
 
     Returns:
-        Distinct candidates; the gains add up to f. Weights are 1. Of equal gains the first candidate is picked.
+        Distinct candidates, each standing for n/k; the gains add up to f. Of equal gains the first candidate is picked.
 
     Raises:
-        InputError: for an unknown optimiser, a budget outside 1 … n or an ε outside 0 … 1.
+        InputError: for an unknown optimiser, a budget outside 1 … n, an ε outside 0 … 1, or first picks that are no
+            candidates or repeat.
 
     Source: Minoux (1978), lazy; Mirzasoleiman et al. (2015), arXiv:1409.7938, stochastic.
     """
@@ -49,15 +57,26 @@ def maximise(
         raise InputError(f"Got optimiser={optimiser!r}; expected one of {', '.join(OPTIMISERS)}.")
     if not 0 < epsilon < 1:
         raise InputError(f"Got epsilon={epsilon}; expected more than 0 and less than 1.")
+    if len(set(first)) != len(first) or not all(0 <= i < objective.size for i in first) or len(first) > k:
+        raise InputError(
+            f"Got first={first!r}; expected at most {k} different candidates from 0 to {objective.size - 1}."
+        )
+    state = objective.start()
+    pairs = []
+    for pick in first:
+        pairs.append((int(pick), float(objective.gains(state, np.array([pick]))[0])))
+        objective.add(state, int(pick))
+    left = np.setdiff1d(np.arange(objective.size), first)
     if optimiser == "lazy":
-        picks = _lazy(objective)
+        picks = _lazy(objective, state, left)
     elif optimiser == "naive":
-        picks = _scan(objective)
+        picks = _scan(objective, state, left)
     else:
         size = int(np.ceil(objective.size / k * np.log(1 / epsilon)))
-        picks = _sampled(objective, size, seed, lazily=optimiser == "lazier")
-    pairs = [next(picks) for _ in range(k)]
-    return Selection(np.array([p for p, _ in pairs]), np.ones(k), np.array([g for _, g in pairs]))
+        picks = _sampled(objective, state, left, size, sampling.rng(seed, 11), lazily=optimiser == "lazier")
+    pairs += [next(picks) for _ in range(k - len(first))]
+    weights = np.full(k, objective.size / k)
+    return Selection(np.array([p for p, _ in pairs]), weights, np.array([g for _, g in pairs]))
 
 
 def optimum_bound(objective: Objective, picks: np.ndarray, k: int | None = None) -> float:
@@ -74,7 +93,9 @@ def optimum_bound(objective: Objective, picks: np.ndarray, k: int | None = None)
     Source: Leskovec et al. (2007), "Cost-effective outbreak detection in networks", section 3.2.
     """
     if not objective.monotone:
-        raise InputError("Got an objective that is not monotone; expected a monotone one; try weight=2 for a graph cut.")
+        raise InputError(
+            "Got an objective that is not monotone; expected a monotone one; try weight=2 for a graph cut."
+        )
     k = len(picks) if k is None else k
     every = np.arange(objective.size)
     state, value, bound = objective.start(), 0.0, np.inf
@@ -90,8 +111,7 @@ def optimum_bound(objective: Objective, picks: np.ndarray, k: int | None = None)
     return bound
 
 
-def _scan(objective: Objective) -> Iterator[tuple[int, float]]:
-    state, left = objective.start(), np.arange(objective.size)
+def _scan(objective: Objective, state: Any, left: np.ndarray) -> Iterator[tuple[int, float]]:
     while True:
         gains = objective.gains(state, left)
         best = int(gains.argmax())
@@ -100,10 +120,9 @@ def _scan(objective: Objective) -> Iterator[tuple[int, float]]:
         left = np.delete(left, best)
 
 
-def _lazy(objective: Objective) -> Iterator[tuple[int, float]]:
-    state = objective.start()
-    bounds = objective.gains(state, np.arange(objective.size))
-    queue = list(zip((-bounds).tolist(), range(objective.size), [0] * objective.size, strict=True))
+def _lazy(objective: Objective, state: Any, left: np.ndarray) -> Iterator[tuple[int, float]]:
+    bounds = objective.gains(state, left)
+    queue = list(zip((-bounds).tolist(), left.tolist(), [0] * len(left), strict=True))
     heapq.heapify(queue)
     picked = 0
     while True:
@@ -118,15 +137,15 @@ def _lazy(objective: Objective) -> Iterator[tuple[int, float]]:
             heapq.heapreplace(queue, (-gain, candidate, picked))
 
 
-def _sampled(objective: Objective, size: int, seed: int, lazily: bool) -> Iterator[tuple[int, float]]:
-    state, draw = objective.start(), sampling.rng(seed, 11)
-    left = np.arange(objective.size)
+def _sampled(
+    objective: Objective, state: Any, left: np.ndarray, size: int, draw: np.random.Generator, lazily: bool
+) -> Iterator[tuple[int, float]]:
     bounds = np.full(objective.size, np.inf)
     while True:
         sample = np.sort(draw.choice(left, min(size, len(left)), replace=False, shuffle=False))
         best, most = -1, -np.inf
         for part in _parts(sample, bounds, lazily):
-            part = part[bounds[part] > most]  # noqa: PLW2901
+            part = part[bounds[part] > most]
             if not len(part):
                 break
             gains = bounds[part] = objective.gains(state, part)

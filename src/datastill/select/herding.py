@@ -38,20 +38,31 @@ def herding(x: Float[np.ndarray, "n *d"], k: int, kernel: Kernel) -> Selection:
     indices, squared = np.zeros(k, np.int64), np.zeros(k)
     left = np.ones(len(x), bool)
     cross = within = 0.0
+    padded = _pad(x)
     for number in range(k):
         score = np.where(left, mean - taken / (number + 1), -np.inf)
         pick = int(score.argmax())
         indices[number], left[pick] = pick, False
         cross, within = cross + mean[pick], within + 2 * taken[pick] + diagonal[pick]
         squared[number] = whole - 2 * cross / (number + 1) + within / (number + 1) ** 2
-        taken += np.asarray(kernel(x, x[pick : pick + 1]), np.float64)[:, 0]
+        taken += np.asarray(kernel(padded, x[pick : pick + 1]), np.float64)[: len(x), 0]
     return Selection(indices, np.full(k, len(x) / k), -np.diff(squared, prepend=np.nan))
 
 
 def kernel_mean(kernel: Kernel, x: Float[np.ndarray, "n *d"]) -> Float[np.ndarray, " n"]:
     """μ at every row, float64; the n × n kernel matrix is never held whole."""
-    blocks = (tiled(kernel)(x, x[i : i + BATCH]) for i in range(0, len(x), BATCH))
-    return sum(np.asarray(block).sum(axis=1, dtype=np.float64) for block in blocks) / len(x)
+    padded = _pad(x)
+    total = np.zeros(len(x))
+    for i in range(0, len(padded), BATCH):
+        block = np.asarray(tiled(kernel)(padded, padded[i : i + BATCH]))
+        total += block[: len(x), : max(len(x) - i, 0)].sum(axis=1, dtype=np.float64)
+    return total / len(x)
+
+
+def _pad(x: np.ndarray) -> np.ndarray:
+    """Rows of zeros up to a round number, so that classes of like sizes share one compiled kernel."""
+    step = max(64, 2 ** (len(x).bit_length() - 4))
+    return np.concatenate([x, np.zeros((-len(x) % step, *x.shape[1:]), x.dtype)])
 
 
 def mmd(kernel: Kernel, x: Float[np.ndarray, "n *d"], chosen: Float[np.ndarray, "k *d"]) -> float:

@@ -1,9 +1,14 @@
-"""k-means centres, class by class: the classic learned summary, through scikit-learn."""
+"""k-means and k-medoids: centres that are means of rows, and centres that are rows."""
 
 import numpy as np
 from sklearn.cluster import KMeans, MiniBatchKMeans
 
+from datastill._typing import Float
+from datastill.select.selection import Selection, check_budget
+
 MINI_BATCH_ABOVE = 20_000
+BATCH = 4096
+MAX_ROUNDS = 100
 
 
 def kmeans_centres(z: np.ndarray, codes: np.ndarray, budget: np.ndarray, seed: int) -> np.ndarray:
@@ -16,13 +21,85 @@ def kmeans_centres(z: np.ndarray, codes: np.ndarray, budget: np.ndarray, seed: i
         seed: for k-means++.
     """
     rows = z.reshape(len(z), -1)
-    centres = [_cluster(rows[codes == c], int(k), seed) for c, k in enumerate(budget)]
-    return np.concatenate(centres).reshape(-1, *z.shape[1:]).astype(z.dtype)
+    found = [kmeans(rows[codes == c], int(k), seed) for c, k in enumerate(budget) if k]
+    return np.concatenate(found).reshape(-1, *z.shape[1:]).astype(z.dtype)
 
 
-def _cluster(rows: np.ndarray, k: int, seed: int) -> np.ndarray:
-    distinct = np.unique(rows, axis=0) if len(rows) <= 4 * k else rows
+def kmeans(x: Float[np.ndarray, "n d"], k: int, seed: int = 0) -> Float[np.ndarray, "k d"]:
+    """k centres by scikit-learn's k-means, above 20,000 rows its mini-batch version; few distinct rows are repeated."""
+    distinct = np.unique(x, axis=0) if len(x) <= 4 * k else x
     if len(distinct) <= k:
         return distinct[np.arange(k) % len(distinct)]
-    method = MiniBatchKMeans if len(rows) > MINI_BATCH_ABOVE else KMeans
-    return method(n_clusters=k, n_init=1, random_state=seed).fit(rows).cluster_centers_
+    method = MiniBatchKMeans if len(x) > MINI_BATCH_ABOVE else KMeans
+    return method(n_clusters=k, n_init=1, random_state=seed).fit(x).cluster_centers_
+
+
+def nearest_to_centres(x: Float[np.ndarray, "n d"], k: int, seed: int = 0) -> Selection:
+    """The row nearest to each k-means centre; a row that is taken goes to the centre that comes first.
+
+    Returns:
+        Distinct rows. Weights are the numbers of rows nearest to each; gains are NaN.
+    """
+    check_budget(k, len(x))
+    return _weighted(x, _snap(x, kmeans(x, k, seed)))
+
+
+def kmedoids(x: Float[np.ndarray, "n d"], k: int, seed: int = 0) -> Selection:
+    """k rows of small Σ_i min_j ‖x_i − c_j‖², from the rows nearest to the k-means centres.
+
+    Each round gives every row to its nearest medoid and takes as medoids the rows nearest to their groups' means, which
+    of all rows of a group have the least sum of squared distances to it; it ends when the sum stops falling.
+
+    Returns:
+        Distinct rows. Weights are the numbers of rows nearest to each; gains are NaN.
+
+    Source: Park, Jun (2009), "A simple and fast algorithm for K-medoids clustering", with squared distances.
+    """
+    check_budget(k, len(x))
+    medoids = _snap(x, kmeans(x, k, seed))
+    cost = np.inf
+    for _ in range(MAX_ROUNDS):
+        owner, distance = _assign(x, x[medoids])
+        if not distance.sum() < cost:
+            break
+        best, cost = medoids, float(distance.sum())
+        sums = np.zeros((k, x.shape[1]))
+        np.add.at(sums, owner, x)
+        counts = np.bincount(owner, minlength=k)
+        medoids = _snap(x, np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], x[medoids]))
+    return _weighted(x, best)
+
+
+def owners(x: Float[np.ndarray, "n d"], centres: Float[np.ndarray, "k d"]) -> np.ndarray:
+    """(n,) which centre is nearest to each row; the first of equally near ones."""
+    return _assign(x, centres)[0]
+
+
+def _weighted(x: np.ndarray, picks: np.ndarray) -> Selection:
+    owner, _ = _assign(x, x[picks])
+    owner[picks] = np.arange(len(picks))
+    weights = np.bincount(owner, minlength=len(picks)).astype(np.float64)
+    return Selection(picks, weights, np.full(len(picks), np.nan))
+
+
+def _assign(x: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) which centre is nearest to each row, and the squared distance to it."""
+    square = np.einsum("kd,kd->k", centres, centres)
+    owner, distance = np.empty(len(x), np.int64), np.empty(len(x))
+    for i in range(0, len(x), BATCH):
+        rows = x[i : i + BATCH]
+        table = square - 2 * rows @ centres.T
+        owner[i : i + BATCH] = table.argmin(axis=1)
+        distance[i : i + BATCH] = table.min(axis=1) + np.einsum("nd,nd->n", rows, rows)
+    return owner, np.maximum(distance, 0)
+
+
+def _snap(x: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """(k,) distinct rows, each the nearest to its centre of those that are left."""
+    square = np.einsum("nd,nd->n", x, x)
+    left = np.zeros(len(x))
+    picks = []
+    for centre in centres.astype(x.dtype):
+        picks.append(int(np.argmin(square - 2 * x @ centre + left)))
+        left[picks[-1]] = np.inf
+    return np.array(picks)

@@ -60,14 +60,15 @@ def _groups(x: np.ndarray, k: int, seed: int, exact_rows: int) -> Iterator[tuple
         return
     cells = int(np.sqrt(n))
     model = MiniBatchKMeans(cells, n_init=1, random_state=seed, batch_size=4096, max_iter=10).fit(x)
-    order = np.argsort(model.labels_, kind="stable")
-    members = np.split(order, np.bincount(model.labels_, minlength=cells).cumsum()[:-1])
+    members = np.split(
+        np.argsort(model.labels_, kind="stable"), np.bincount(model.labels_, minlength=cells).cumsum()[:-1]
+    )
     centres = model.cluster_centers_
     square = np.einsum("nd,nd->n", centres, centres)
     for cell in range(cells):
         if len(members[cell]):
-            near = np.argsort(square - 2 * centres @ centres[cell], kind="stable")
-            near = [cell, *near[near != cell]]
+            order = np.argsort(square - 2 * centres @ centres[cell], kind="stable").tolist()
+            near = [cell, *(other for other in order if other != cell)]
             count = PROBES + 1
             while sum(len(members[c]) for c in near[:count]) < k:
                 count += 1

@@ -10,7 +10,7 @@ import scipy.linalg
 from datastill._errors import InputError
 from datastill._typing import Float
 from datastill.data import sampling
-from datastill.select.selection import Selection
+from datastill.select.selection import Selection, check_budget
 
 BATCH = 65_536
 
@@ -64,10 +64,37 @@ def draw(scores: Float[np.ndarray, " n"], k: int, seed: int = 0) -> Selection:
     Raises:
         InputError: for no draws, or scores that are negative, not finite or all 0.
     """
+    _check(scores, k)
+    p = scores / scores.sum()
+    indices = sampling.rng(seed, 9).choice(len(p), k, p=p)
+    return Selection(indices, 1 / (k * p[indices]), np.full(k, np.nan))
+
+
+def draw_distinct(scores: Float[np.ndarray, " n"], k: int, seed: int = 0) -> Selection:
+    """k different rows, each more likely the larger its score, whose weighted sums are unbiased as those of `draw` are.
+
+        keep the k largest p_i/u_i, u_i uniform;   weight max(1, τ/p_i),   τ the (k + 1)-th largest p_i/u_i
+
+    Rows of score 0 are taken only where no others are left. With k = n every weight is 1.
+
+    Raises:
+        InputError: as `draw`, and for k above n.
+
+    Source: Duffield, Lund, Thorup (2007), "Priority sampling for estimation of arbitrary subset sums".
+    """
+    check_budget(k, len(scores))
+    _check(scores, k)
+    p = scores / scores.sum()
+    priority = p / (1 - sampling.rng(seed, 9).random(len(p)))
+    order = np.argsort(-priority, kind="stable")
+    threshold = priority[order[k]] if k < len(p) else 0.0
+    indices = order[:k]
+    weights = np.maximum(1, threshold / np.maximum(p[indices], np.finfo(float).tiny))
+    return Selection(indices, weights, np.full(k, np.nan))
+
+
+def _check(scores: np.ndarray, k: int) -> None:
     if k < 1 or not np.isfinite(scores).all() or scores.min() < 0 or scores.sum() <= 0:
         raise InputError(
             f"Got k={k} and scores of sum {scores.sum()}; expected k 1 or more, scores 0 or more, not all 0."
         )
-    p = scores / scores.sum()
-    indices = sampling.rng(seed, 9).choice(len(p), k, p=p)
-    return Selection(indices, 1 / (k * p[indices]), np.full(k, np.nan))

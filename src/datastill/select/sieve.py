@@ -52,8 +52,8 @@ def sieve(
         part = objective(batch)
         if not isinstance(part, (FacilityLocation, FeatureBased)):
             raise InputError(
-                f"Got a {type(part).__name__} for a stream; expected FacilityLocation or FeatureBased, whose state does "
-                "not depend on the candidates."
+                f"Got a {type(part).__name__} for a stream; expected FacilityLocation or FeatureBased, whose state "
+                "does not depend on the candidates."
             )
         alone = part.gains(part.start(), np.arange(part.size))
         most = max(most, float(alone.max(initial=0)))

@@ -6,7 +6,7 @@ one of 10⁶ rows would take 4 terabytes; `explained` keeps only what can ever c
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import numpy as np
@@ -16,11 +16,10 @@ from datastill._errors import InputError
 from datastill._typing import Array, Float
 from datastill.data import sampling
 from datastill.kernels.base import Kernel, precision_of
-from datastill.kernels.classical import Linear
 from datastill.select.herding import kernel_mean
 from datastill.select.neighbours import DEFAULT_NEIGHBOURS, nearest
 
-Similarity = np.ndarray | csc_array
+Similarity: TypeAlias = np.ndarray | csc_array
 
 BLOCK = 2**22
 """Entries of a dense matrix that are worked on at once: they fit in a processor's cache."""
@@ -52,33 +51,46 @@ def checked(s: Any) -> Similarity:
     return s
 
 
-def explained(x: Float[np.ndarray, "n *d"], kernel: Kernel | None = None, memory: float = MEMORY) -> Similarity:
-    """How much of row i's squared distance from the mean a stand-in j takes away, where it takes away anything.
+class Explained(NamedTuple):
+    """What `explained` returns.
 
-        S_ij = max(0, ‖φ(x_i) − φ̄‖² − ‖φ(x_i) − φ(x_j)‖²)         φ: the kernel's feature map, φ̄ its mean
+    Attributes:
+        medoid: the row with the least sum of squared distances to all rows: the best single pick.
+        similarity: S, by columns; that of the medoid is 0.
+    """
 
-    Facility location on S is exemplar clustering: f(A) = Σ_i max_{j∈A} S_ij is by how much the k-medoids cost falls
-    below that of the mean, and f(A) / Σ_i S_ii the share of the variance that A explains. In many dimensions few pairs
-    of rows are nearer to each other than to the mean, so S is sparse and exact.
+    medoid: int
+    similarity: csc_array
+
+
+def explained(x: Float[np.ndarray, "n *d"], kernel: Kernel | None = None, memory: float = MEMORY) -> Explained:
+    """How much of row i's squared distance to the medoid m a pick j takes away, where it takes away anything.
+
+        S_ij = max(0, ‖φ(x_i) − φ(x_m)‖² − ‖φ(x_i) − φ(x_j)‖²)         φ: the kernel's feature map
+
+    Facility location on S is exemplar clustering: f(A) is by how much the k-medoids cost Σ_i min_j ‖φ(x_i) − φ(x_j)‖²
+    of A ∪ {m} lies below that of m alone, and greedy from m picks what it would pick on the dense matrix of
+    c − ‖φ(x_i) − φ(x_j)‖². In many dimensions few pairs of rows are nearer to each other than to the medoid, so S is
+    sparse, and nothing is lost.
 
     Args:
         x: rows as the kernel sees them.
-        kernel: linear (squared Euclidean distances) when left out.
-        memory: bytes that S may take. Where it would take more, every row keeps its largest entries.
+        kernel: Euclidean distances when left out.
+        memory: bytes that S may take. Where it would take more, every row keeps its largest entries only.
 
-    Source: Gomes, Krause (2010), eq. (1), with the mean as the phantom exemplar.
+    Source: Gomes, Krause (2010), "Budgeted nonparametric learning from data streams", eq. (1): x_m is the phantom.
     """
-    if kernel is None or isinstance(kernel, Linear):
-        return _explained_linear(x.reshape(len(x), -1), memory)
+    if kernel is None:
+        rows = np.asarray(x, np.float32).reshape(len(x), -1)
+        rows = rows - rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+        diagonal = np.einsum("nd,nd->n", rows, rows)
+        return _explained(lambda a, b: a @ b.T, rows, diagonal, np.zeros(1), memory)
     kernel = kernel.resolve(x)
-    mean = kernel_mean(kernel, x)
-    offset = (mean.mean() - 2 * mean).astype(np.float32)
-    return _positive(lambda a, b: np.asarray(kernel(a, b)), x, offset, np.asarray(kernel.diagonal(x)), memory)
+    diagonal = np.asarray(kernel.diagonal(x))
+    return _explained(lambda a, b: np.asarray(kernel(a, b)), x, diagonal, kernel_mean(kernel, x), memory)
 
 
-def neighbours(
-    x: Float[np.ndarray, "n *d"], kernel: Kernel, k: int = DEFAULT_NEIGHBOURS, seed: int = 0
-) -> csc_array:
+def neighbours(x: Float[np.ndarray, "n *d"], kernel: Kernel, k: int = DEFAULT_NEIGHBOURS, seed: int = 0) -> csc_array:
     """k(x_i, x_j) where j is i itself or one of its k nearest rows (Euclidean), 0 elsewhere: memory grows as n·k.
 
     Args:
@@ -153,14 +165,10 @@ def _sparse_sums(s: csc_array, columns: np.ndarray, lengths: np.ndarray, term: C
     return out
 
 
-def _explained_linear(x: np.ndarray, memory: float) -> csc_array:
-    centred = x.astype(np.float32) - x.mean(axis=0, dtype=np.float64).astype(np.float32)
-    diagonal = np.einsum("nd,nd->n", centred, centred)
-    return _positive(lambda a, b: a @ b.T, centred, np.zeros(len(x), np.float32), diagonal, memory)
-
-
-def _positive(block: Callable, x: np.ndarray, offset: np.ndarray, diagonal: np.ndarray, memory: float) -> csc_array:
-    """max(0, 2 k_ij + offset_i − k_jj) by columns; k is symmetric, so every block of it is computed once."""
+def _explained(block: Callable, x: np.ndarray, diagonal: np.ndarray, mean: np.ndarray, memory: float) -> Explained:
+    """S by columns; the kernel is symmetric, so every block of it is computed once."""
+    medoid = int(np.argmin(diagonal - 2 * mean))
+    offset = (diagonal[medoid] - 2 * block(x, x[medoid : medoid + 1])[:, 0]).astype(x.dtype)
 
     def values(product: np.ndarray, rows: slice, columns: slice | np.ndarray) -> np.ndarray:
         return 2 * product + offset[rows, None] - diagonal[columns]
@@ -174,7 +182,8 @@ def _positive(block: Callable, x: np.ndarray, offset: np.ndarray, diagonal: np.n
             by_columns[b].append(_above(values(product, left, right), least[left, None]))
             if a != b:
                 by_columns[a].append(_above(values(product.T, right, left), least[right, None]))
-    return csc_array(hstack([vstack(pieces, format="csr").tocsc() for pieces in by_columns], format="csc"))
+    found = csc_array(hstack([vstack(pieces, format="csr").tocsc() for pieces in by_columns], format="csc"))
+    return Explained(medoid, found)
 
 
 def _thresholds(values: Callable[[np.ndarray], np.ndarray], n: int, memory: float) -> np.ndarray:

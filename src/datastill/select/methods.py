@@ -1,0 +1,233 @@
+"""Every selector by name, and class by class.
+
+A *picker* chooses rows; a *mixer* makes new ones, each a convex mixture of rows. `choose` gives every class its budget
+and runs one of them on the rows of each class.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from datastill._errors import InputError
+from datastill.data import sampling
+from datastill.kernels.base import Kernel
+from datastill.select import sensitivity, similarity
+from datastill.select.archetypes import archetypes
+from datastill.select.difficulty import MEASURES, difficulty, hardest
+from datastill.select.greedy import maximise, optimum_bound
+from datastill.select.herding import herding
+from datastill.select.k_center import k_center
+from datastill.select.kmeans import kmeans, kmedoids, nearest_to_centres, owners
+from datastill.select.selection import Selection
+from datastill.select.submodular import (
+    FacilityLocation,
+    FeatureBased,
+    GraphCut,
+    LogDeterminant,
+    Objective,
+    SaturatedCoverage,
+)
+
+DENSE_ROWS = 10_000
+"""Up to how many rows all pairs are compared; above, each row and its nearest 32."""
+LEVERAGE_RIDGE = 1e-3
+
+
+class Candidates(NamedTuple):
+    """Rows to choose from.
+
+    Attributes:
+        x: (n, …) as the kernel sees them.
+        y: (n, c) label vectors.
+        codes: (n,) classes; None in regression.
+        kernel: what likeness means, and what "leverage" and "herding" are about.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    codes: np.ndarray | None
+    kernel: Kernel
+
+    @property
+    def flat(self) -> np.ndarray:
+        """(n, d)."""
+        return self.x.reshape(len(self.x), -1)
+
+
+class Chosen(NamedTuple):
+    """What a method chose, grouped by class.
+
+    Attributes:
+        indices: (s,) row numbers; None when the examples are new.
+        mixture: (s, n) the examples as mixtures of rows; None when they are rows.
+        weights: (s,) how many rows each stands for.
+        gains: (s,) what the objective gained by each pick; NaN where there is none.
+        value: what a submodular objective reached, summed over classes; None for other methods.
+        bound: what no choice with the same budgets exceeds; None where nothing is known.
+    """
+
+    indices: np.ndarray | None
+    mixture: csr_array | None
+    weights: np.ndarray
+    gains: np.ndarray
+    value: float | None = None
+    bound: float | None = None
+
+
+class _Pick(NamedTuple):
+    selection: Selection
+    value: float | None = None
+    bound: float | None = None
+
+
+def choose(method: str, candidates: Candidates, budget: np.ndarray, seed: int, optimiser: str = "lazy") -> Chosen:
+    """Choose or make examples, budget[c] for class c (one entry in regression).
+
+    Args:
+        method: one of METHODS.
+        candidates: rows to choose from.
+        budget: (C,) examples for each class.
+        seed: of everything random.
+        optimiser: of the submodular methods; see `greedy.maximise`.
+
+    Raises:
+        InputError: for an unknown method, a budget above the rows of a class, or a method that needs classes.
+    """
+    if method not in METHODS:
+        raise InputError(f"Got method={method!r}; expected one of {', '.join(METHODS)}.")
+    if method in MEASURES and candidates.codes is None:
+        raise InputError(f"Got method={method!r} in regression; it needs classes; try kmeans, kcenter or herding.")
+    n = len(candidates.x)
+    codes = np.zeros(n, int) if candidates.codes is None else candidates.codes
+    scores = difficulty(candidates.flat, codes, method, seed) if method in MEASURES else None
+    indices, mixtures, weights, gains = [], [], [], []
+    value = bound = 0.0
+    for c, k in enumerate(budget):
+        rows = np.flatnonzero(codes == c)
+        if k > len(rows):
+            raise InputError(
+                f"Got a budget of {k} rows for class number {c}, which has {len(rows)}; expected at most that many "
+                f"when rows are selected; try ipc={len(rows)}."
+            )
+        part = Candidates(candidates.x[rows], candidates.y[rows], None, candidates.kernel)
+        own_seed = int(sampling.rng(seed, 13, c).integers(2**31))
+        if method in MIXERS:
+            mixture, weight = MIXERS[method](part, int(k), own_seed)
+            inner = csr_array(mixture)
+            mixtures.append((inner.data, rows[inner.indices], np.diff(inner.indptr)))
+            weights.append(weight)
+            gains.append(np.full(k, np.nan))
+            continue
+        if scores is not None:
+            found = _Pick(hardest(scores[rows], int(k)))
+        elif method in SUBMODULAR:
+            found = _submodular(*SUBMODULAR[method](part), int(k), optimiser, own_seed)
+        else:
+            found = _Pick(PICKERS[method](part, int(k), own_seed))
+        indices.append(rows[found.selection.indices])
+        weights.append(found.selection.weights)
+        gains.append(found.selection.gains)
+        value, bound = value + (found.value or 0), bound + (np.nan if found.bound is None else found.bound)
+    together = None
+    if mixtures:
+        pointers = np.concatenate([[0], np.concatenate([m[2] for m in mixtures]).cumsum()])
+        entries = (np.concatenate([m[0] for m in mixtures]), np.concatenate([m[1] for m in mixtures]), pointers)
+        together = csr_array(entries, shape=(len(pointers) - 1, n))
+    return Chosen(
+        np.concatenate(indices) if indices else None,
+        together,
+        np.concatenate(weights),
+        np.concatenate(gains),
+        value if method in SUBMODULAR else None,
+        bound if method in SUBMODULAR and np.isfinite(bound) else None,
+    )
+
+
+def _submodular(objective: Objective, first: Sequence[int], k: int, optimiser: str, seed: int) -> _Pick:
+    found = maximise(objective, k, optimiser, seed, first=first)
+    if isinstance(objective, FacilityLocation):
+        found = found._replace(weights=objective.represented(found.indices))
+    bound = optimum_bound(objective, found.indices) if objective.monotone else None
+    return _Pick(found, float(found.gains.sum()), bound)
+
+
+def _random(part: Candidates, k: int, seed: int) -> Selection:
+    return _equal(len(part.x), sampling.rng(seed, 14).permutation(len(part.x))[:k])
+
+
+def _stratified(part: Candidates, k: int, seed: int) -> Selection:
+    """One row of each of k equal groups, by the first column of y; of a class, whose y is constant, any k rows."""
+    draw = sampling.rng(seed, 14)
+    order = draw.permutation(len(part.y))
+    order = order[np.argsort(part.y[order, 0], kind="stable")]
+    return _equal(len(order), np.array([draw.choice(group) for group in np.array_split(order, k)]))
+
+
+def _equal(n: int, picks: np.ndarray) -> Selection:
+    return Selection(picks, np.full(len(picks), n / len(picks)), np.full(len(picks), np.nan))
+
+
+def _alike(part: Candidates) -> similarity.Similarity:
+    if len(part.x) <= DENSE_ROWS:
+        return similarity.dense(part.x, part.kernel)
+    found = similarity.neighbours(part.x, part.kernel)
+    return found.maximum(found.T).tocsc()
+
+
+def _facility(part: Candidates) -> tuple[Objective, Sequence[int]]:
+    """Exemplar clustering from the medoid; among many rows, coverage of each row by its neighbours."""
+    if len(part.x) > DENSE_ROWS:
+        return FacilityLocation(similarity.neighbours(part.x, part.kernel)), ()
+    found = similarity.explained(part.x, part.kernel)
+    return FacilityLocation(found.similarity), (found.medoid,)
+
+
+def _features(part: Candidates) -> tuple[Objective, Sequence[int]]:
+    """Every column from 0 at its least value."""
+    return FeatureBased(part.flat - part.flat.min(axis=0)), ()
+
+
+def _kmeans(part: Candidates, k: int, seed: int) -> tuple[csr_array, np.ndarray]:
+    """Means of the rows nearest to each k-means centre; a centre without rows is the row nearest to it."""
+    owner = owners(part.flat, kmeans(part.flat, k, seed))
+    counts = np.bincount(owner, minlength=k)
+    order = np.argsort(owner, kind="stable")
+    pointers = np.concatenate([[0], counts.cumsum()])
+    mixture = csr_array((1 / counts[owner[order]], order, pointers), shape=(k, len(owner)))
+    if not counts.all():
+        lone = csr_array((np.ones(k), nearest_to_centres(part.flat, k, seed).indices, np.arange(k + 1)), mixture.shape)
+        mixture = mixture + csr_array((counts == 0).astype(float)[:, None] * lone)
+    return mixture, counts.astype(np.float64)
+
+
+def _archetypes(part: Candidates, k: int, seed: int) -> tuple[csr_array, np.ndarray]:
+    found = archetypes(part.flat, k, seed)
+    return csr_array(found.mixture), found.weights
+
+
+PICKERS: dict[str, Callable[[Candidates, int, int], Selection]] = {
+    "random": _random,
+    "stratified": _stratified,
+    "kmeans-nearest": lambda part, k, seed: nearest_to_centres(part.flat, k, seed),
+    "kmedoids": lambda part, k, seed: kmedoids(part.flat, k, seed),
+    "kcenter": lambda part, k, seed: k_center(part.flat, k, seed=seed),
+    "herding": lambda part, k, seed: herding(part.x, k, part.kernel),
+    "lightweight": lambda part, k, seed: sensitivity.draw_distinct(sensitivity.lightweight(part.flat), k, seed),
+    "leverage": lambda part, k, seed: sensitivity.draw_distinct(
+        sensitivity.leverage(part.flat, LEVERAGE_RIDGE), k, seed
+    ),
+}
+SUBMODULAR: dict[str, Callable[[Candidates], tuple[Objective, Sequence[int]]]] = {
+    "facility-location": _facility,
+    "saturated-coverage": lambda part: (SaturatedCoverage(_alike(part)), ()),
+    "graph-cut": lambda part: (GraphCut(_alike(part)), ()),
+    "feature-based": _features,
+    "log-determinant": lambda part: (LogDeterminant(part.x, part.kernel), ()),
+}
+MIXERS: dict[str, Callable[[Candidates, int, int], tuple[csr_array, np.ndarray]]] = {
+    "kmeans": _kmeans,
+    "archetypes": _archetypes,
+}
+METHODS = (*PICKERS, *SUBMODULAR, *MEASURES, *MIXERS)
