@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 import oracles
 from datastill._errors import InputError
 from datastill.kernels import RBF, FullyConnected, Linear
-from datastill.select import herding, k_center, mmd, sensitivity
-from datastill.select.herding import kernel_mean
+from datastill.select import exchange, herding, k_center, mmd, sensitivity
+from datastill.select.discrepancy import kernel_mean
 
 seeds = given(seed=st.integers(0, 1000))
 
@@ -120,8 +120,27 @@ def test_herding_is_nearer_to_the_data_than_random_rows(rng):
     assert herded < min(mmd(kernel, x, x[rng.choice(300, 20, replace=False)]) for _ in range(20))
 
 
-def test_the_kernel_mean_is_that_of_the_whole_matrix(rng):
-    x = rng.standard_normal((50, 3))
+@pytest.mark.parametrize("kernel", [RBF(1.0), Linear()], ids=["rbf", "linear"])
+def test_exchanges_bring_the_discrepancy_down_until_none_does(kernel, rng):
+    x = rng.standard_normal((60, 3))
+    start = rng.choice(60, 6, replace=False)
+    found = exchange(x, start, kernel)
+    assert len(set(found.indices.tolist())) == 6
+    reached = mmd(kernel, x, x[found.indices])
+    assert reached < mmd(kernel, x, x[start])
+    for number, row in itertools.product(range(6), set(range(60)) - set(found.indices.tolist())):
+        other = found.indices.copy()
+        other[number] = row
+        assert mmd(kernel, x, x[other]) >= reached - 1e-7
+    none = exchange(x, start, kernel, sweeps=0)
+    np.testing.assert_array_equal(none.indices, start)
+    with pytest.raises(InputError, match="picks that repeat"):
+        exchange(x, np.array([1, 1]), kernel)
+
+
+@pytest.mark.parametrize("n", [50, 1000, 2500])
+def test_the_kernel_mean_is_that_of_the_whole_matrix(n, rng):
+    x = rng.standard_normal((n, 3))
     np.testing.assert_allclose(kernel_mean(RBF(1.0), x), oracles.rbf(x, x, 1.0).mean(axis=1), rtol=1e-10)
 
 

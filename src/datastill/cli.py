@@ -74,7 +74,7 @@ Method = Annotated[
     str,
     typer.Option(
         help="kip (learned examples); label-solve; kmeans, archetypes (new examples); random, stratified, kmeans-nearest, "
-        "kmedoids, kcenter, herding, lightweight, leverage, facility-location, saturated-coverage, graph-cut, "
+        "kmedoids, kcenter, herding, mmd, lightweight, leverage, facility-location, saturated-coverage, graph-cut, "
         "feature-based, log-determinant, margin, entropy, forgetting, el2n (chosen rows).",
         rich_help_panel="Method",
     ),

@@ -39,6 +39,7 @@ TITLES = {
     "kmeans-nearest": "rows nearest to k-means",
     "kmedoids": "k-medoids",
     "kcenter": "k-center",
+    "mmd": "least MMD",
     "el2n": "EL2N",
 }
 MANY_CLASSES = 100

@@ -80,7 +80,7 @@ def budget_per_class(
     return budget
 
 
-def as_count(name: str, value: int | float, rows: int, least: int = 1) -> int:
+def as_count(name: str, value: Any, rows: int, least: int = 1) -> int:
     """A number of examples: itself, or a fraction of the rows, rounded, and then at least `least`.
 
     Raises:

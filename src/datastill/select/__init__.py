@@ -1,7 +1,8 @@
 """Choosing or averaging rows: the classic summaries."""
 
-from datastill.select.herding import herding, mmd
+from datastill.select.discrepancy import mmd
+from datastill.select.herding import exchange, herding
 from datastill.select.k_center import k_center
 from datastill.select.selection import Selection
 
-__all__ = ["Selection", "herding", "k_center", "mmd"]
+__all__ = ["Selection", "exchange", "herding", "k_center", "mmd"]

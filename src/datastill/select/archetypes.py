@@ -4,12 +4,9 @@
 
 Means and medoids lie in the middle of a class, archetypes at its edge.
 
-Source: Cutler, Breiman (1994), "Archetypal analysis", eq. (1)–(3); alternating projected gradient as in Mørup, Hansen
-(2012), "Archetypal analysis for machine learning and data mining", with Nesterov's momentum.
+Source: Cutler, Breiman (1994), "Archetypal analysis", section 3: weights and archetypes in turn.
 """
 
-from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -18,9 +15,9 @@ from datastill._typing import Float
 from datastill.select.k_center import k_center
 from datastill.select.selection import check_budget
 
-ROUNDS = 100
+ROUNDS = 200
 STEPS = 10
-TOLERANCE = 1e-5
+TOLERANCE = 1e-6
 
 
 class Archetypes(NamedTuple):
@@ -49,53 +46,63 @@ def archetypes(x: Float[np.ndarray, "n d"], k: int, seed: int = 0) -> Archetypes
         InputError: for a budget outside 1 … n.
     """
     check_budget(k, len(x))
-    x = x.astype(np.float64) - x.mean(axis=0, dtype=np.float64)
-    n = len(x)
-    b = np.zeros((k, n))
+    x = (x - x.mean(axis=0, dtype=np.float64)).astype(np.float32)
+    n, total = len(x), float(np.sum(x**2, dtype=np.float64))
     if k == 1:
-        return Archetypes(b + 1 / n, np.array([float(n)]), 0.0)
-    b[np.arange(k), k_center(x.astype(np.float32), k, seed=seed).indices] = 1
+        return Archetypes(np.full((1, n), 1 / n), np.array([float(n)]), 0.0)
+    b = np.zeros((k, n))
+    b[np.arange(k), k_center(x, k, seed=seed).indices] = 1
     a = np.full((n, k), 1 / k)
-    total, spread = float(np.sum(x**2)), float(np.linalg.norm(x @ x.T if n < x.shape[1] else x.T @ x, 2))
     lost = np.inf
     for _ in range(ROUNDS):
         z = b @ x
-        gram, cross = z @ z.T, x @ z.T
-        a = _descend(a, partial(_slope, gram, cross), _norm(gram))
-        inner, outer = a.T @ a, a.T @ x
-        b = _descend(b, partial(_slope_of_mixtures, inner, outer, x), _norm(inner) * spread)
-        before, lost = lost, float(np.sum((x - a @ (b @ x)) ** 2))
+        a = _weigh(a, z @ z.T, (x @ z.T.astype(np.float32)).astype(np.float64))
+        inner, outer = a.T @ a, (a.T.astype(np.float32) @ x).astype(np.float64)
+        for pick in np.flatnonzero(np.diag(inner) > 0):
+            wanted = z[pick] + (outer[pick] - inner[pick] @ z) / inner[pick, pick]
+            z[pick] = _pull(b[pick], x, z[pick], wanted)
+        before, lost = lost, total - 2 * float(np.sum(outer * z)) + float(np.sum(inner * (z @ z.T)))
         if before - lost <= TOLERANCE * total:
             break
     return Archetypes(b, a.sum(axis=0), 1 - lost / total if total > 0 else 0.0)
 
 
-def _slope(gram: np.ndarray, cross: np.ndarray, a: np.ndarray) -> np.ndarray:
-    """The gradient of ½‖X − A Z‖² in A."""
-    return a @ gram - cross
-
-
-def _slope_of_mixtures(inner: np.ndarray, outer: np.ndarray, x: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The gradient of ½‖X − A B X‖² in B."""
-    return (inner @ (b @ x) - outer) @ x.T
-
-
-def _norm(matrix: np.ndarray) -> float:
-    return float(np.linalg.norm(matrix, 2))
-
-
-def _descend(start: np.ndarray, gradient: Callable[[np.ndarray], np.ndarray], bound: float) -> np.ndarray:
-    """Accelerated projected gradient steps on rows of the simplex; `bound` is the gradient's Lipschitz constant."""
+def _weigh(a: np.ndarray, gram: np.ndarray, cross: np.ndarray) -> np.ndarray:
+    """A few accelerated projected gradient steps on ½‖X − A Z‖² in A; `gram` is Z Zᵀ and `cross` X Zᵀ."""
+    bound = float(np.linalg.norm(gram, 2))
     if bound <= 0:
-        return start
-    now = ahead = start
+        return a
+    now = ahead = a
     momentum = 1.0
     for _ in range(STEPS):
-        new = project_to_simplex(ahead - gradient(ahead) / bound)
+        new = project_to_simplex(ahead - (ahead @ gram - cross) / bound)
         following = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
         ahead = new + (momentum - 1) / following * (new - now)
         now, momentum = new, following
     return now
+
+
+def _pull(b: np.ndarray, x: np.ndarray, z: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Move the mixture z = bᵀ x towards `wanted` within the rows' convex hull: steps of pairwise Frank–Wolfe.
+
+    Each takes weight from the row of the mixture that lies most against the direction and gives it to the one that lies
+    most along it. Changes b; returns z.
+
+    Source: Lacoste-Julien, Jaggi (2015), arXiv:1511.05932, algorithm 2.
+    """
+    for _ in range(STEPS):
+        slope = (x @ (z - wanted).astype(np.float32)).astype(np.float64)
+        used = np.flatnonzero(b)
+        gain, loss = int(slope.argmin()), int(used[slope[used].argmax()])
+        direction = (x[gain] - x[loss]).astype(np.float64)
+        length = float(direction @ direction)
+        if slope[loss] - slope[gain] <= 0 or length == 0:
+            break
+        step = min((slope[loss] - slope[gain]) / length, float(b[loss]))
+        b[gain] += step
+        b[loss] -= step
+        z = z + step * direction
+    return z
 
 
 def project_to_simplex(v: Float[np.ndarray, "r c"]) -> Float[np.ndarray, "r c"]:

@@ -1,22 +1,24 @@
-"""Kernel herding: rows whose mean in feature space follows the data's.
+"""Kernel herding, and exchanging rows: selections whose mean in feature space follows the data's.
 
-    μ(x) = 1/n Σ_j k(x, x_j)        pick t+1 maximises  μ(x) − 1/(t+1) Σ_{picks s} k(x, x_s)
+    μ(x) = 1/n Σ_j k(x, x_j)        MMD² = 1/n Σ μ(x_i) − 2/k Σ_{picks s} μ(x_s) + 1/k² Σ_{picks s,t} k(x_s, x_t)
 
-Source: Chen, Welling, Smola (2010), arXiv:1203.3472, eq. (8).
+Sources: Chen, Welling, Smola (2010), arXiv:1203.3472, eq. (8), herding; Dwivedi, Mackey (2021), arXiv:2105.05842,
+algorithm 1b (KT-SWAP), one sweep of exchanges.
 """
 
 import numpy as np
 
-from datastill._typing import Float
-from datastill.gram import tiled
+from datastill._errors import InputError
+from datastill._typing import Float, Int
 from datastill.kernels.base import Kernel
+from datastill.select.discrepancy import kernel_mean, pad
 from datastill.select.selection import Selection, check_budget
 
-BATCH = 2048
+SWEEPS = 10
 
 
 def herding(x: Float[np.ndarray, "n *d"], k: int, kernel: Kernel) -> Selection:
-    """k rows, each picked so that the kernel mean of all picks comes nearest to that of the data.
+    """k rows: pick t+1 maximises μ(x) − 1/(t+1) Σ_{picks s} k(x, x_s).
 
     Args:
         x: rows as the kernel sees them.
@@ -32,43 +34,75 @@ def herding(x: Float[np.ndarray, "n *d"], k: int, kernel: Kernel) -> Selection:
     """
     check_budget(k, len(x))
     kernel = kernel.resolve(x)
-    mean = kernel_mean(kernel, x)
-    whole, diagonal = float(mean.mean()), np.asarray(kernel.diagonal(x), np.float64)
+    mean, column = kernel_mean(kernel, x), _Columns(x, kernel)
+    picks, columns = np.zeros(k, np.int64), np.empty((k, len(x)), np.result_type(x.dtype, np.float32))
     taken = np.zeros(len(x))
-    indices, squared = np.zeros(k, np.int64), np.zeros(k)
-    left = np.ones(len(x), bool)
-    cross = within = 0.0
-    padded = _pad(x)
     for number in range(k):
-        score = np.where(left, mean - taken / (number + 1), -np.inf)
-        pick = int(score.argmax())
-        indices[number], left[pick] = pick, False
-        cross, within = cross + mean[pick], within + 2 * taken[pick] + diagonal[pick]
-        squared[number] = whole - 2 * cross / (number + 1) + within / (number + 1) ** 2
-        taken += np.asarray(kernel(padded, x[pick : pick + 1]), np.float64)[: len(x), 0]
-    return Selection(indices, np.full(k, len(x) / k), -np.diff(squared, prepend=np.nan))
+        score = mean - taken / (number + 1)
+        score[picks[:number]] = -np.inf
+        picks[number] = score.argmax()
+        found = column(int(picks[number]))
+        columns[number] = found
+        taken += found
+    return _measured(picks, columns, mean)
 
 
-def kernel_mean(kernel: Kernel, x: Float[np.ndarray, "n *d"]) -> Float[np.ndarray, " n"]:
-    """μ at every row, float64; the n × n kernel matrix is never held whole."""
-    padded = _pad(x)
-    total = np.zeros(len(x))
-    for i in range(0, len(padded), BATCH):
-        block = np.asarray(tiled(kernel)(padded, padded[i : i + BATCH]))
-        total += block[: len(x), : max(len(x) - i, 0)].sum(axis=1, dtype=np.float64)
-    return total / len(x)
+def exchange(
+    x: Float[np.ndarray, "n *d"], picks: Int[np.ndarray, " k"], kernel: Kernel, sweeps: int = SWEEPS
+) -> Selection:
+    """Give every pick in turn for the row that brings the MMD down most, until none is given away.
 
+    From random rows this ends at a smaller MMD than herding does, and than herding refined does.
 
-def _pad(x: np.ndarray) -> np.ndarray:
-    """Rows of zeros up to a round number, so that classes of like sizes share one compiled kernel."""
-    step = max(64, 2 ** (len(x).bit_length() - 4))
-    return np.concatenate([x, np.zeros((-len(x) % step, *x.shape[1:]), x.dtype)])
+    Args:
+        x: rows as the kernel sees them.
+        picks: distinct row numbers to start from.
+        kernel: any kernel; settings left to the data are filled in from `x`.
+        sweeps: over all picks, at most.
 
+    Returns:
+        As `herding`.
 
-def mmd(kernel: Kernel, x: Float[np.ndarray, "n *d"], chosen: Float[np.ndarray, "k *d"]) -> float:
-    """The maximum mean discrepancy ‖1/n Σ φ(x_i) − 1/k Σ φ(c_j)‖ between rows and chosen rows.
-
-    Source: Gretton et al. (2012), JMLR 13, eq. (3), biased (V-statistic).
+    Raises:
+        InputError: for picks that repeat or are no rows.
     """
-    within, between = (float(np.mean(np.asarray(kernel(a, chosen), np.float64))) for a in (chosen, x))
-    return float(np.sqrt(max(kernel_mean(kernel, x).mean() - 2 * between + within, 0)))
+    picks, k = np.array(picks, np.int64), len(picks)
+    check_budget(k, len(x))
+    if len(np.unique(picks)) < k or picks.min() < 0 or picks.max() >= len(x):
+        raise InputError(f"Got picks that repeat or lie outside 0 … {len(x) - 1}; expected different row numbers.")
+    kernel = kernel.resolve(x)
+    mean, column = kernel_mean(kernel, x), _Columns(x, kernel)
+    own = np.asarray(kernel.diagonal(x), np.float64) / k - 2 * mean
+    columns = np.stack([column(int(pick)) for pick in picks])
+    taken = columns.sum(axis=0, dtype=np.float64)
+    for _ in range(sweeps):
+        before = picks.copy()
+        for number in range(k):
+            rest = taken - columns[number]
+            cost = own + 2 / k * rest
+            cost[np.delete(picks, number)] = np.inf
+            best = int(cost.argmin())
+            if cost[best] < cost[picks[number]]:
+                picks[number], columns[number] = best, column(best)
+                taken = rest + columns[number]
+        if (picks == before).all():
+            break
+    return _measured(picks, columns, mean)
+
+
+class _Columns:
+    """k(x, x_j) for one j at a time, in the precision of the rows."""
+
+    def __init__(self, x: np.ndarray, kernel: Kernel) -> None:
+        self.x, self.padded, self.kernel = x, pad(x), kernel
+
+    def __call__(self, j: int) -> np.ndarray:
+        return np.asarray(self.kernel(self.padded, self.x[j : j + 1]))[: len(self.x), 0]
+
+
+def _measured(picks: np.ndarray, columns: np.ndarray, mean: np.ndarray) -> Selection:
+    """The picks with the fall of the squared MMD at each."""
+    gram, counts = columns[:, picks].astype(np.float64), np.arange(1, len(picks) + 1)
+    within = (2 * np.tril(gram, -1).sum(axis=1) + np.diag(gram)).cumsum() / counts**2
+    squared = mean.mean() - 2 * mean[picks].cumsum() / counts + within
+    return Selection(picks, np.full(len(picks), len(mean) / len(picks)), -np.diff(squared, prepend=np.nan))

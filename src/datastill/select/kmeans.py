@@ -1,7 +1,10 @@
 """k-means and k-medoids: centres that are means of rows, and centres that are rows."""
 
+import warnings
+
 import numpy as np
 from sklearn.cluster import KMeans, MiniBatchKMeans
+from sklearn.exceptions import ConvergenceWarning
 
 from datastill._typing import Float
 from datastill.select.selection import Selection, check_budget
@@ -31,7 +34,9 @@ def kmeans(x: Float[np.ndarray, "n d"], k: int, seed: int = 0) -> Float[np.ndarr
     if len(distinct) <= k:
         return distinct[np.arange(k) % len(distinct)]
     method = MiniBatchKMeans if len(x) > MINI_BATCH_ABOVE else KMeans
-    return method(n_clusters=k, n_init=1, random_state=seed).fit(x).cluster_centers_
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer than k distinct rows: some centres are equal
+        return method(n_clusters=k, n_init=1, random_state=seed).fit(x).cluster_centers_
 
 
 def nearest_to_centres(x: Float[np.ndarray, "n d"], k: int, seed: int = 0) -> Selection:

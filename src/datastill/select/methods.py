@@ -16,11 +16,12 @@ from datastill.kernels.base import Kernel
 from datastill.select import sensitivity, similarity
 from datastill.select.archetypes import archetypes
 from datastill.select.difficulty import MEASURES, difficulty, hardest
+from datastill.select.exemplars import exemplars
 from datastill.select.greedy import maximise, optimum_bound
-from datastill.select.herding import herding
+from datastill.select.herding import exchange, herding
 from datastill.select.k_center import k_center
 from datastill.select.kmeans import kmeans, kmedoids, nearest_to_centres, owners
-from datastill.select.selection import Selection
+from datastill.select.selection import Selection, check_budget
 from datastill.select.submodular import (
     FacilityLocation,
     FeatureBased,
@@ -32,6 +33,8 @@ from datastill.select.submodular import (
 
 DENSE_ROWS = 10_000
 """Up to how many rows all pairs are compared; above, each row and its nearest 32."""
+EXEMPLAR_ROWS = 100_000
+"""Up to how many rows facility location looks for exemplars by Euclidean distance; above, likewise."""
 LEVERAGE_RIDGE = 1e-3
 
 
@@ -106,6 +109,8 @@ def choose(method: str, candidates: Candidates, budget: np.ndarray, seed: int, o
     value = bound = 0.0
     for c, k in enumerate(budget):
         rows = np.flatnonzero(codes == c)
+        if candidates.codes is None:
+            check_budget(int(k), n)
         if k > len(rows):
             raise InputError(
                 f"Got a budget of {k} rows for class number {c}, which has {len(rows)}; expected at most that many "
@@ -122,6 +127,9 @@ def choose(method: str, candidates: Candidates, budget: np.ndarray, seed: int, o
             continue
         if scores is not None:
             found = _Pick(hardest(scores[rows], int(k)))
+        elif method == "facility-location" and DENSE_ROWS < len(rows) <= EXEMPLAR_ROWS:
+            selection = exemplars(part.flat, int(k), own_seed)
+            found = _Pick(selection, float(selection.gains.sum()))
         elif method in SUBMODULAR:
             found = _submodular(*SUBMODULAR[method](part), int(k), optimiser, own_seed)
         else:
@@ -169,6 +177,12 @@ def _equal(n: int, picks: np.ndarray) -> Selection:
     return Selection(picks, np.full(len(picks), n / len(picks)), np.full(len(picks), np.nan))
 
 
+def _leverage(part: Candidates, k: int, seed: int) -> Selection:
+    """In proportion to ridge leverage plus 1/n, so that every row can be drawn."""
+    scores = sensitivity.leverage(part.flat, LEVERAGE_RIDGE) + 1 / len(part.x)
+    return sensitivity.draw_distinct(scores, k, seed)
+
+
 def _alike(part: Candidates) -> similarity.Similarity:
     if len(part.x) <= DENSE_ROWS:
         return similarity.dense(part.x, part.kernel)
@@ -177,7 +191,7 @@ def _alike(part: Candidates) -> similarity.Similarity:
 
 
 def _facility(part: Candidates) -> tuple[Objective, Sequence[int]]:
-    """Exemplar clustering from the medoid; among many rows, coverage of each row by its neighbours."""
+    """Exemplar clustering from the medoid; among very many rows, coverage of each row by its neighbours."""
     if len(part.x) > DENSE_ROWS:
         return FacilityLocation(similarity.neighbours(part.x, part.kernel)), ()
     found = similarity.explained(part.x, part.kernel)
@@ -214,10 +228,9 @@ PICKERS: dict[str, Callable[[Candidates, int, int], Selection]] = {
     "kmedoids": lambda part, k, seed: kmedoids(part.flat, k, seed),
     "kcenter": lambda part, k, seed: k_center(part.flat, k, seed=seed),
     "herding": lambda part, k, seed: herding(part.x, k, part.kernel),
+    "mmd": lambda part, k, seed: exchange(part.x, _random(part, k, seed).indices, part.kernel),
     "lightweight": lambda part, k, seed: sensitivity.draw_distinct(sensitivity.lightweight(part.flat), k, seed),
-    "leverage": lambda part, k, seed: sensitivity.draw_distinct(
-        sensitivity.leverage(part.flat, LEVERAGE_RIDGE), k, seed
-    ),
+    "leverage": _leverage,
 }
 SUBMODULAR: dict[str, Callable[[Candidates], tuple[Objective, Sequence[int]]]] = {
     "facility-location": _facility,

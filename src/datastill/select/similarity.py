@@ -10,20 +10,21 @@ from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import numpy as np
-from scipy.sparse import csc_array, csr_array, hstack, issparse, vstack
+from scipy.sparse import csc_array, issparse
 
 from datastill._errors import InputError
 from datastill._typing import Array, Float
 from datastill.data import sampling
 from datastill.kernels.base import Kernel, precision_of
-from datastill.select.herding import kernel_mean
+from datastill.select.discrepancy import kernel_mean
 from datastill.select.neighbours import DEFAULT_NEIGHBOURS, nearest
 
 Similarity: TypeAlias = np.ndarray | csc_array
 
-BLOCK = 2**22
+BLOCK = 2**18
 """Entries of a dense matrix that are worked on at once: they fit in a processor's cache."""
 TILE = 4096
+SPARSE_TILE = 256
 MEMORY = 2**31
 """Bytes that a similarity may take."""
 ENTRY = 8
@@ -32,7 +33,7 @@ SAMPLE = 512
 
 
 def checked(s: Any) -> Similarity:
-    """The matrix (an array or scipy sparse), float32 and by columns if sparse.
+    """The matrix (an array or scipy sparse), float32 and by columns.
 
     Raises:
         InputError: unless it has two dimensions and finite entries that are 0 or more.
@@ -41,9 +42,10 @@ def checked(s: Any) -> Similarity:
         s = csc_array(s, dtype=np.float32)
         s.sum_duplicates()
     else:
-        s = np.asarray(s, np.float32)
+        s = np.asarray(s, np.float32, order="F")
     entries = s.data if issparse(s) else s
-    if s.ndim != 2 or not np.isfinite(entries).all() or (entries.size and entries.min() < 0):
+    low, high = (entries.min(), entries.max()) if entries.size else (0, 0)
+    if s.ndim != 2 or not (low >= 0 and high < np.inf):
         raise InputError(
             f"Got a similarity of shape {s.shape} with entries that are negative or not finite, or not a matrix; "
             "expected (rows, candidates), finite, 0 or more."
@@ -56,11 +58,11 @@ class Explained(NamedTuple):
 
     Attributes:
         medoid: the row with the least sum of squared distances to all rows: the best single pick.
-        similarity: S, by columns; that of the medoid is 0.
+        similarity: S, dense where that fits in memory, else by columns; the medoid's is 0.
     """
 
     medoid: int
-    similarity: csc_array
+    similarity: Similarity
 
 
 def explained(x: Float[np.ndarray, "n *d"], kernel: Kernel | None = None, memory: float = MEMORY) -> Explained:
@@ -70,13 +72,13 @@ def explained(x: Float[np.ndarray, "n *d"], kernel: Kernel | None = None, memory
 
     Facility location on S is exemplar clustering: f(A) is by how much the k-medoids cost Σ_i min_j ‖φ(x_i) − φ(x_j)‖²
     of A ∪ {m} lies below that of m alone, and greedy from m picks what it would pick on the dense matrix of
-    c − ‖φ(x_i) − φ(x_j)‖². In many dimensions few pairs of rows are nearer to each other than to the medoid, so S is
-    sparse, and nothing is lost.
+    c − ‖φ(x_i) − φ(x_j)‖². Few pairs of rows are nearer to each other than to the medoid, so where a dense S does not
+    fit in memory, a sparse one may.
 
     Args:
         x: rows as the kernel sees them.
         kernel: Euclidean distances when left out.
-        memory: bytes that S may take. Where it would take more, every row keeps its largest entries only.
+        memory: bytes that S may take. Where even a sparse S takes more, every row keeps its largest entries only.
 
     Source: Gomes, Krause (2010), "Budgeted nonparametric learning from data streams", eq. (1): x_m is the phantom.
     """
@@ -84,10 +86,10 @@ def explained(x: Float[np.ndarray, "n *d"], kernel: Kernel | None = None, memory
         rows = np.asarray(x, np.float32).reshape(len(x), -1)
         rows = rows - rows.mean(axis=0, dtype=np.float64).astype(np.float32)
         diagonal = np.einsum("nd,nd->n", rows, rows)
-        return _explained(lambda a, b: a @ b.T, rows, diagonal, np.zeros(1), memory)
+        return _explained(lambda a, b: a @ b.T, rows, diagonal, np.zeros(1), memory, len(x))
     kernel = kernel.resolve(x)
     diagonal = np.asarray(kernel.diagonal(x))
-    return _explained(lambda a, b: np.asarray(kernel(a, b)), x, diagonal, kernel_mean(kernel, x), memory)
+    return _explained(lambda a, b: np.array(kernel(a, b)), x, diagonal, kernel_mean(kernel, x), memory, TILE)
 
 
 def neighbours(x: Float[np.ndarray, "n *d"], kernel: Kernel, k: int = DEFAULT_NEIGHBOURS, seed: int = 0) -> csc_array:
@@ -115,7 +117,7 @@ def dense(x: Float[np.ndarray, "n *d"], kernel: Kernel) -> np.ndarray:
     out = np.empty((len(x), len(x)), np.float32)
     for start in range(0, len(x), TILE):
         out[start : start + TILE] = np.maximum(np.asarray(kernel(x[start : start + TILE], x)), 0)
-    return out
+    return out.T
 
 
 def column(s: Similarity, j: int) -> tuple[np.ndarray | slice, np.ndarray]:
@@ -165,43 +167,58 @@ def _sparse_sums(s: csc_array, columns: np.ndarray, lengths: np.ndarray, term: C
     return out
 
 
-def _explained(block: Callable, x: np.ndarray, diagonal: np.ndarray, mean: np.ndarray, memory: float) -> Explained:
-    """S by columns; the kernel is symmetric, so every block of it is computed once."""
-    medoid = int(np.argmin(diagonal - 2 * mean))
-    offset = (diagonal[medoid] - 2 * block(x, x[medoid : medoid + 1])[:, 0]).astype(x.dtype)
+def _explained(
+    block: Callable, x: np.ndarray, diagonal: np.ndarray, mean: np.ndarray, memory: float, tile: int
+) -> Explained:
+    """S, made and kept column by column."""
+    n, medoid = len(x), int(np.argmin(diagonal - 2 * mean))
+    offset = (diagonal[medoid] - 2 * block(x[medoid : medoid + 1], x)[0]).astype(np.float32)
+    if 4 * n**2 <= memory:
+        return Explained(medoid, _dense(block, x, offset, diagonal, tile).T)
+    least = _thresholds(2 * block(x[_sample(n)], x) + offset - diagonal[_sample(n), None], memory)
+    counts, rows, entries = [], [], []
+    for j in range(0, n, SPARSE_TILE):
+        part = slice(j, min(j + SPARSE_TILE, n))
+        product = block(x[part], x)
+        kept = product > (diagonal[part, None] + least - offset) / 2
+        counts.append(np.count_nonzero(kept, axis=1))
+        places = np.flatnonzero(kept)
+        values = 2 * product.ravel()[places]
+        places -= np.repeat(np.arange(len(product)) * n, counts[-1])
+        rows.append(places.astype(np.int32))
+        entries.append(values + offset[places] - np.repeat(diagonal[part], counts[-1]))
+    pointers = np.concatenate([[0], np.concatenate(counts).cumsum()])
+    return Explained(medoid, csc_array((np.concatenate(entries), np.concatenate(rows), pointers), shape=(n, n)))
 
-    def values(product: np.ndarray, rows: slice, columns: slice | np.ndarray) -> np.ndarray:
-        return 2 * product + offset[rows, None] - diagonal[columns]
 
-    least = _thresholds(lambda sample: values(block(x, x[sample]), slice(None), sample), len(x), memory)
-    tiles = [slice(i, min(i + TILE, len(x))) for i in range(0, len(x), TILE)]
-    by_columns: list[list[csr_array]] = [[] for _ in tiles]
-    for a, left in enumerate(tiles):
-        for b, right in enumerate(tiles[a:], a):
-            product = block(x[left], x[right])
-            by_columns[b].append(_above(values(product, left, right), least[left, None]))
-            if a != b:
-                by_columns[a].append(_above(values(product.T, right, left), least[right, None]))
-    found = csc_array(hstack([vstack(pieces, format="csr").tocsc() for pieces in by_columns], format="csc"))
-    return Explained(medoid, found)
+def _dense(block: Callable, x: np.ndarray, offset: np.ndarray, diagonal: np.ndarray, tile: int) -> np.ndarray:
+    """(columns, rows) max(0, 2 k_ij + offset_i − k_jj), made in the memory of the kernel's own block."""
+    if tile >= len(x):
+        out = block(x, x)
+    else:
+        out = np.empty((len(x), len(x)), np.float32)
+        for j in range(0, len(x), tile):
+            out[j : j + tile] = block(x[j : j + tile], x)
+    step = max(BLOCK // len(x), 1)
+    for j in range(0, len(x), step):
+        values = out[j : j + step]
+        values *= 2
+        values += offset
+        values -= diagonal[j : j + step, None]
+        np.maximum(values, 0, out=values)
+    return out
 
 
-def _thresholds(values: Callable[[np.ndarray], np.ndarray], n: int, memory: float) -> np.ndarray:
-    """(n,) what an entry of each row must exceed so that all that do fit in memory, judged by a sample of columns."""
-    sample = sampling.rng(n, 10).choice(n, min(n, SAMPLE), replace=False)
-    found = np.maximum(values(sample), 0)
-    share = memory / ENTRY / n**2
-    if (found > 0).mean() <= share:
+def _sample(n: int) -> np.ndarray:
+    return sampling.rng(n, 10).choice(n, min(n, SAMPLE), replace=False)
+
+
+def _thresholds(sample: np.ndarray, memory: float) -> np.ndarray:
+    """(n,) what an entry of each row must exceed so that those that do fit in memory, by (c, n) sampled columns."""
+    n, share = sample.shape[1], memory / ENTRY / sample.shape[1] ** 2
+    if (sample > 0).mean() <= share:
         return np.zeros(n, np.float32)
-    return np.quantile(found, 1 - share, axis=1).astype(np.float32)
-
-
-def _above(values: np.ndarray, least: np.ndarray) -> csr_array:
-    """The entries larger than their row's threshold."""
-    kept = values > least
-    pointers = np.concatenate([[0], np.count_nonzero(kept, axis=1).cumsum()])
-    places = np.flatnonzero(kept)
-    return csr_array((values.ravel()[places], (places % values.shape[1]).astype(np.int32), pointers), values.shape)
+    return np.maximum(np.quantile(sample, 1 - share, axis=0), 0).astype(np.float32)
 
 
 def _pairs(kernel: Kernel, x: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -1,0 +1,284 @@
+"""Every selector by name: budgets are kept, rows are of their class, guesses at the data hold, seeds decide."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits, make_blobs
+from sklearn.svm import SVC
+
+from datastill import KIP, Coreset, CoresetRegressor, LabelSolve, SupportSet
+from datastill._errors import InputError
+from datastill.evaluate.queries import query_errors
+from datastill.kernels import RBF, FullyConnected
+from datastill.select import methods, sensitivity
+from datastill.select.archetypes import archetypes, project_to_simplex
+from datastill.select.difficulty import EPOCHS, MEASURES, difficulty, hardest
+from datastill.select.kmeans import kmedoids, nearest_to_centres
+from datastill.select.methods import METHODS, MIXERS, SUBMODULAR, Candidates, choose
+
+each = pytest.mark.parametrize("method", METHODS)
+REAL = [m for m in METHODS if m not in MEASURES]
+
+
+@pytest.fixture(scope="module")
+def blobs():
+    x, codes = make_blobs([40, 25, 10], 4, random_state=0)
+    return x.astype(np.float32), codes
+
+
+def candidates(x, codes):
+    return Candidates(x, np.eye(3, dtype=np.float32)[codes], codes, FullyConnected(1))
+
+
+@each
+def test_budgets_are_kept_class_by_class(method, blobs):
+    x, codes = blobs
+    budget = np.array([5, 3, 2])
+    found = choose(method, candidates(x, codes), budget, 0)
+    assert len(found.weights) == len(found.gains) == 10
+    assert (found.weights >= 0).all()
+    if method in MIXERS:
+        assert found.indices is None
+        mixture = found.mixture.toarray()
+        np.testing.assert_allclose(mixture.sum(axis=1), 1)
+        assert (mixture >= 0).all()
+        for row, c in zip(mixture, np.repeat([0, 1, 2], budget), strict=True):
+            assert set(codes[row > 0].tolist()) == {c}
+    else:
+        assert found.mixture is None
+        np.testing.assert_array_equal(np.bincount(codes[found.indices]), budget)
+        assert len(set(found.indices.tolist())) == 10
+    assert (found.value is not None) == (method in SUBMODULAR)
+    if found.bound is not None:
+        assert 0 < found.value <= found.bound
+
+
+@each
+def test_a_seed_decides(method, blobs):
+    x, codes = blobs
+    one, two = (choose(method, candidates(x, codes), np.array([3, 3, 3]), 5) for _ in range(2))
+    np.testing.assert_array_equal(one.weights, two.weights)
+    if one.indices is not None:
+        np.testing.assert_array_equal(one.indices, two.indices)
+
+
+@each
+def test_every_row_can_be_chosen_and_copies_do_no_harm(method, blobs):
+    x, codes = blobs
+    everything = choose(method, candidates(x, codes), np.bincount(codes), 0)
+    assert np.isfinite(everything.weights).all()
+    if everything.indices is not None:
+        np.testing.assert_array_equal(np.sort(everything.indices), np.arange(len(x)))
+    same = np.zeros((30, 4), np.float32)
+    copies = choose(method, candidates(same, np.repeat([0, 1, 2], 10)), np.array([4, 1, 2]), 0)
+    assert np.isfinite(copies.weights).all()
+
+
+@each
+def test_the_estimator_keeps_the_budget_and_saves(method, blobs, tmp_path):
+    x, codes = blobs
+    names = np.array(["ant", "bee", "cow"])[codes]
+    found = Coreset({"ant": 4, "bee": 0.2, "cow": 1}, method=method, kernel="rbf", random_state=0).fit(x, names)
+    assert found.y_support_.tolist() == ["ant"] * 4 + ["bee"] * 5 + ["cow"]
+    assert found.predict(x).shape == (75,)
+    if method in MIXERS:
+        assert not hasattr(found, "sample_indices_")
+        for label in set(names):
+            assert (found.X_support_[found.y_support_ == label] <= x[names == label].max(axis=0) + 1e-5).all()
+    else:
+        np.testing.assert_array_equal(found.X_support_, x[found.sample_indices_])
+        np.testing.assert_array_equal(found.y_support_, names[found.sample_indices_])
+        assert {e.family for e in found.query_errors_} == {"cluster cost", "ridge loss", "kernel mean"}
+    found.support_set_.save(tmp_path)
+    loaded = SupportSet.load(tmp_path)
+    np.testing.assert_array_equal(loaded.weights, found.weights_)
+    assert len(loaded.provenance["selection"]["gains"]) == 10
+
+
+@pytest.mark.parametrize("method", REAL)
+def test_regression(method):
+    draw = np.random.default_rng(0)
+    x = draw.standard_normal((120, 3))
+    y = np.stack([x.sum(axis=1), x[:, 0]], axis=1)
+    found = CoresetRegressor(15, method=method, kernel="rbf", random_state=0).fit(x, y)
+    assert found.y_support_.shape == (15, 2)
+    assert found.predict(x).shape == (120, 2)
+    if method in MIXERS:
+        np.testing.assert_allclose(found.y_support_[:, 0], found.X_support_.sum(axis=1), atol=1e-4)
+    else:
+        np.testing.assert_allclose(found.y_support_, y[found.sample_indices_], atol=1e-6)
+    fraction = CoresetRegressor(0.1, method=method, kernel="rbf", random_state=0).fit(x, y)
+    assert len(fraction.X_support_) == 12
+
+
+def test_stratified_takes_from_every_part_of_the_targets():
+    y = np.random.default_rng(0).permutation(100).astype(float)
+    found = CoresetRegressor(10, method="stratified", random_state=0).fit(y[:, None] * [1, -1], y)
+    np.testing.assert_array_equal(np.sort(y[found.sample_indices_]) // 10, np.arange(10))
+
+
+def test_budgets_in_all_are_spread(blobs):
+    x, codes = blobs
+    balanced = Coreset(n_support=15, method="random", random_state=0).fit(x, codes)
+    np.testing.assert_array_equal(np.bincount(balanced.y_support_), [5, 5, 5])
+    share = Coreset(n_support=0.2, method="random", allocation="proportional", random_state=0).fit(x, codes)
+    np.testing.assert_array_equal(np.bincount(share.y_support_), [7, 5, 3])
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"method": "best"}, "method='best'"),
+        ({"ipc": 11}, "budget of 11 rows for class number 2, which has 10"),
+        ({"ipc": 0}, "ipc=0; expected 1 or more"),
+        ({"ipc": 1.5}, "ipc=1.5; expected 1 or more, or a fraction"),
+        ({"ipc": {"0": 3, "1": 2}}, "one for every class; try adding or dropping 2"),
+        ({"ipc": {0: 3, 1: 2, 2: "many"}}, "ipc='many'"),
+        ({"ipc": 3, "allocation": "fair"}, "allocation='fair'"),
+        ({"ipc": 3, "method": "graph-cut", "optimiser": "fast"}, "optimiser='fast'"),
+        ({"n_support": 2}, "n_support=2; expected 3 or more"),
+    ],
+)
+def test_bad_settings_are_refused(settings, words, blobs):
+    with pytest.raises(InputError, match=words):
+        Coreset(**settings).fit(*blobs)
+
+
+@pytest.mark.parametrize("method", MEASURES)
+def test_methods_that_need_classes_are_refused_in_regression(method):
+    with pytest.raises(InputError, match="needs classes"):
+        CoresetRegressor(3, method=method).fit(np.arange(10.0)[:, None], np.arange(10.0))
+
+
+@pytest.mark.parametrize("init", ["kcenter", "kmeans", "facility-location", "archetypes"])
+def test_distillation_may_start_from_any_of_them(init, blobs):
+    x, codes = blobs
+    found = LabelSolve(2, init=init, random_state=0).fit(x, codes)
+    chosen = Coreset(2, method=init, kernel="fc1", random_state=0).fit(x, codes)
+    np.testing.assert_allclose(found.X_support_, chosen.X_support_, rtol=1e-5)
+    started = KIP(2, init=init, max_iter=3, random_state=0).fit(x, codes)
+    np.testing.assert_allclose(started.snapshots_[0][1], chosen.X_support_, rtol=1e-3, atol=1e-3)
+
+
+def test_kmeans_is_better_than_random_rows():
+    x, y = load_digits(return_X_y=True)
+    scores = {m: Coreset(2, method=m, random_state=0).fit(x[:1000], y[:1000]).score(x[1000:], y[1000:]) for m in
+              ("random", "kmeans", "kmedoids", "facility-location", "herding")}  # fmt: skip
+    assert all(scores[m] > scores["random"] for m in scores if m != "random")
+
+
+def test_kmedoids_are_rows_of_least_cost_near_the_best(rng):
+    x = np.concatenate([rng.standard_normal((20, 2)) + c for c in ([0, 0], [9, 0], [0, 9])])
+    found = kmedoids(x, 3)
+    assert sorted(found.indices // 20) == [0, 1, 2]
+    distance = ((x[:, None] - x) ** 2).sum(axis=2)
+    for medoid in found.indices:
+        own = np.arange(20) + medoid // 20 * 20
+        assert medoid == own[distance[np.ix_(own, own)].sum(axis=1).argmin()]
+    np.testing.assert_array_equal(found.weights, 20)
+    snapped = nearest_to_centres(x, 3)
+    assert distance[:, found.indices].min(axis=1).sum() <= distance[:, snapped.indices].min(axis=1).sum() + 1e-9
+
+
+def test_archetypes_of_a_triangle_are_its_corners(rng):
+    corners = np.array([[0.0, 0], [4, 0], [0, 3]])
+    inside = rng.dirichlet([1, 1, 1], 100) @ corners
+    x = np.concatenate([inside, corners])
+    found = archetypes(x, 3)
+    made = found.mixture @ x
+    order = [int(np.argmin(np.linalg.norm(made - c, axis=1))) for c in corners]
+    np.testing.assert_allclose(made[order], corners, atol=0.15)
+    assert found.explained > 0.99
+    assert found.weights.sum() == pytest.approx(103)
+    np.testing.assert_allclose(archetypes(x, 1).mixture @ x, [x.mean(axis=0)])
+
+
+def test_archetypes_lie_farther_out_than_means(rng):
+    x = rng.standard_normal((200, 5))
+    made = archetypes(x, 4).mixture @ x
+    means = choose("kmeans", Candidates(x, x[:, :1], None, RBF()), np.array([4]), 0).mixture @ x
+    assert np.linalg.norm(made, axis=1).mean() > np.linalg.norm(means, axis=1).mean()
+
+
+def test_the_projection_on_the_simplex_is_the_nearest_point(rng):
+    v = rng.standard_normal((20, 4)) * 3
+    p = project_to_simplex(v)
+    np.testing.assert_allclose(p.sum(axis=1), 1)
+    assert (p >= 0).all()
+    others = rng.dirichlet(np.ones(4), 500)
+    for row, point in zip(v, p, strict=True):
+        assert np.linalg.norm(row - point) <= np.linalg.norm(others - row, axis=1).min() + 1e-12
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_rows_between_classes_are_the_hardest(measure):
+    x, codes = make_blobs([200, 200], 2, centers=[[-3, 0], [3, 0]], cluster_std=1.6, random_state=0)
+    scores = difficulty(x, codes, measure)
+    between = abs(x[:, 0]) < 1
+    assert scores[between].mean() > scores[~between].mean()
+    picks = hardest(scores, 10).indices
+    np.testing.assert_array_equal(scores[picks], np.sort(scores)[::-1][:10])
+
+
+def test_rows_that_are_never_right_are_forgotten_most(blobs):
+    x, codes = blobs
+    wrong = codes.copy()
+    wrong[np.flatnonzero(codes == 0)[0]] = 1
+    scores = difficulty(x / x.std(), wrong, "forgetting")
+    assert scores[np.flatnonzero(codes == 0)[0]] == EPOCHS
+    with pytest.raises(InputError, match="measure='loss'"):
+        difficulty(x, codes, "loss")
+
+
+def test_distinct_draws_estimate_sums_without_bias(rng):
+    x = rng.lognormal(size=(200, 1))
+    scores = sensitivity.lightweight(x)
+    estimates = []
+    for seed in range(400):
+        found = sensitivity.draw_distinct(scores, 20, seed)
+        assert len(set(found.indices.tolist())) == 20
+        estimates.append(float(found.weights @ x[found.indices, 0]))
+    assert np.mean(estimates) == pytest.approx(x.sum(), abs=4 * np.std(estimates) / 400**0.5)
+    np.testing.assert_allclose(sensitivity.draw_distinct(scores, 200).weights, 1)
+
+
+def test_queries_on_all_rows_have_no_error_and_coresets_beat_what_ignores_the_data(rng):
+    x = np.concatenate([rng.standard_normal((480, 4)), rng.standard_normal((20, 4)) + 8]).astype(np.float32)
+    y = x[:, :2]
+    every = query_errors(x, y, np.arange(500), np.ones(500), RBF())
+    assert all(e.worst < 1e-5 and e.queries == 50 for e in every)
+
+    def cost_error(choose_rows):
+        return np.mean([query_errors(x, y, *choose_rows(seed), RBF(), 10)[0].mean for seed in range(20)])
+
+    uniform = cost_error(lambda s: (np.random.default_rng(s).choice(500, 40, replace=False), np.full(40, 12.5)))
+    drawn = cost_error(lambda s: sensitivity.draw_distinct(sensitivity.lightweight(x), 40, s)[:2])
+    first = cost_error(lambda s: (np.arange(40), np.full(40, 12.5)))
+    assert drawn < uniform < first
+
+
+def test_queries_are_their_definition(rng):
+    x = rng.standard_normal((30, 2)).astype(np.float32)
+    chosen, weights = np.array([3, 8]), np.array([20.0, 10.0])
+    found = {e.family: e for e in query_errors(x, x, chosen, weights, RBF(1.0), 1, seed=4)}
+    point = x[np.random.default_rng([4, 12]).choice(30, 10, replace=False)]
+    cost = ((x[:, None] - point) ** 2).sum(axis=2).min(axis=1)
+    assert found["cluster cost"].worst == pytest.approx(abs(weights @ cost[chosen] - cost.sum()) / cost.sum(), rel=1e-4)
+
+
+def test_large_data_is_compared_by_neighbours(monkeypatch, blobs):
+    monkeypatch.setattr(methods, "DENSE_ROWS", 20)
+    x, codes = blobs
+    found = choose("facility-location", candidates(x, codes), np.array([4, 4, 4]), 0)
+    assert found.bound is None
+    assert found.value > 0
+    monkeypatch.setattr(methods, "EXEMPLAR_ROWS", 20)
+    for method in SUBMODULAR:
+        found = choose(method, candidates(x, codes), np.array([4, 4, 4]), 0)
+        assert found.value <= found.bound * (1 + 1e-6)
+
+
+def test_another_learner_can_use_the_weights(blobs):
+    x, codes = blobs
+    found = Coreset(4, method="lightweight", random_state=0).fit(x, codes)
+    machine = SVC().fit(found.X_support_, found.y_support_, sample_weight=found.weights_)
+    assert machine.score(x, codes) > 0.8
