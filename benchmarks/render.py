@@ -9,6 +9,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import render_selection
+
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 PAGE = HERE.parent / "docs" / "results.md"
@@ -197,6 +199,7 @@ def forecasts() -> list[str]:
 def page() -> str:
     """docs/results.md."""
     sections = [part for make in (tables, notebook, scaling, forecasts, optimisers) for part in make()]
+    sections += render_selection.peers(read("selection.json")) + render_selection.costs(read("selection_cost.json"))
     intro = [
         "# Results",
         "",
@@ -224,6 +227,7 @@ def readme() -> str:
 
 def main() -> None:
     draw_scaling()
+    render_selection.draw_costs(read("selection_cost.json"), PAGE.parent / "selection.svg")
     PAGE.write_text(page(), encoding="utf-8")
     README.write_text(readme(), encoding="utf-8")
 

@@ -110,6 +110,14 @@ def test_tables_come_back_in_their_own_columns(table, tmp_path, target, task, ca
         (["distill", "digits", "--ipc", "0"], "ipc=0"),
         (["distill", "digits", "--ipc", "1", "--n-support", "10"], "exactly one"),
         (["distill", "digits", "--ipc", "many"], "--ipc"),
+        (["distill", "digits", "--ipc", "1.5"], "or a fraction"),
+        (["distill", "digits", "--ipc", "0=3,1=x"], "cat=10,dog=0.1"),
+        (["distill", "digits", "--method", "kcenter", "--ipc", "0=3,1=2"], "one for every class"),
+        (["distill", "digits", "--method", "kcenter", "--ipc", "1000"], "budget of 1000 rows"),
+        (["distill", "digits", "--method", "random", "--n-support", "0.2", "--allocation", "fair"], "proportional"),
+        (["distill", "digits", "--method", "graph-cut", "--optimiser", "fast"], "lazier"),
+        (["distill", "diabetes", "--method", "el2n"], "needs classes"),
+        (["distill", "diabetes", "--method", "kmeans", "--n-support", "5000"], "budget of 5000 rows"),
         (["distill", "diabetes", "--ipc", "3"], "--n-support"),
         (["distill", "digits", "--preprocess", "wash"], "standardise"),
         (["distill", "iris", "--preprocess", "zca"], "not images"),
@@ -168,6 +176,19 @@ def test_a_run_may_start_from_another(blobs, tmp_path, capsys):
     np.testing.assert_allclose(SupportSet.load(second).x, SupportSet.load(first).x, rtol=1e-5)
     assert run(["distill", blobs, "--init", str(tmp_path / "nowhere"), "--out", str(tmp_path / "third")]) == 2
     assert "nowhere" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method", ["kcenter", "facility-location", "archetypes", "leverage"])
+def test_selectors_run_by_name_with_budgets_for_each_class(method, blobs, tmp_path, capsys):
+    words = ["distill", str(blobs), "--method", method, "--ipc", "0=3,1=0.1", "--kernel", "rbf", "--json"]
+    assert run([*words, "--out", str(tmp_path / "run")]) == 0
+    found = json.loads(capsys.readouterr().out)
+    support = SupportSet.load(tmp_path / "run")
+    assert np.bincount(support.y).tolist() == [3, 4]
+    assert found["n_support"] == len(support) == len(support.weights)
+    assert ("share of the best choice" in found["settings"]) == (method == "facility-location")
+    assert ("error of cluster cost" in found["settings"]) == (method != "archetypes")
+    assert [s["role"] for s in found["scores"]].count("random") == 1
 
 
 def test_the_version_is_the_packages(capsys):
