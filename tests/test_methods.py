@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from sklearn.datasets import load_digits, make_blobs
 from sklearn.svm import SVC
 
@@ -275,6 +276,16 @@ def test_large_data_is_compared_by_neighbours(monkeypatch, blobs):
     for method in SUBMODULAR:
         found = choose(method, candidates(x, codes), np.array([4, 4, 4]), 0)
         assert found.value <= found.bound * (1 + 1e-6)
+
+
+def test_sparse_rows_give_what_dense_ones_give(blobs):
+    x, codes = blobs
+    rows = np.where(x > 0, x, 0)
+    dense, sparse = (Coreset(3, method="kmedoids", random_state=0).fit(r, codes) for r in (rows, csr_array(rows)))
+    np.testing.assert_array_equal(dense.sample_indices_, sparse.sample_indices_)
+    np.testing.assert_array_equal(dense.predict(rows), sparse.predict(csr_array(rows)))
+    with pytest.raises(InputError, match="GiB"):
+        Coreset(3).fit(csr_array((100, 2**40 // 100), dtype=np.float32), np.arange(100) % 2)
 
 
 def test_another_learner_can_use_the_weights(blobs):

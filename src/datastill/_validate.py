@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import issparse
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import column_or_1d, validate_data
 
@@ -24,13 +25,16 @@ def check_rows(estimator: Any, X: Any, y: Any = None, *, fitting: bool) -> tuple
 
     Args:
         estimator: the estimator that asks.
-        X: what the user gave.
+        X: what the user gave; scipy sparse rows are made dense, if they fit in memory.
         y: what the user gave; left out when predicting.
         fitting: whether this is `fit`, which defines what `predict` expects.
 
     Raises:
         InputError: with the first problem found.
     """
+    if issparse(X):
+        check_memory(*X.shape)
+        X = X.toarray()
     table = isinstance(X, pd.DataFrame)
     if fitting and y is None:
         raise InputError(

@@ -65,7 +65,8 @@ class Distiller(BaseEstimator):
         """Learn the support set.
 
         Args:
-            X: (n, d) array, (n, h, w[, c]) images, or a DataFrame with mixed columns and missing values.
+            X: (n, d) array, (n, h, w[, c]) images, or a DataFrame with mixed columns and missing values. Sparse rows
+                are made dense, and so are the examples learned from them.
             y: (n,) class labels, or (n,) or (n, k) real targets for the regressors.
 
         Returns:
@@ -105,6 +106,7 @@ class Distiller(BaseEstimator):
         """Scikit-learn's tags: targets are required."""
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
+        tags.input_tags.sparse = True
         tags.target_tags.multi_output = isinstance(self, RegressorMixin)
         return tags
 

@@ -174,7 +174,9 @@ def _explained(
     n, medoid = len(x), int(np.argmin(diagonal - 2 * mean))
     offset = (diagonal[medoid] - 2 * block(x[medoid : medoid + 1], x)[0]).astype(np.float32)
     if 4 * n**2 <= memory:
-        return Explained(medoid, _dense(block, x, offset, diagonal, tile).T)
+        by_column = _dense(block, x, offset, diagonal, tile)
+        by_column[medoid] = 0
+        return Explained(medoid, by_column.T)
     least = _thresholds(2 * block(x[_sample(n)], x) + offset - diagonal[_sample(n), None], memory)
     counts, rows, entries = [], [], []
     for j in range(0, n, SPARSE_TILE):
