@@ -39,8 +39,9 @@ def peers(found: Any) -> list[str]:
                 lines.append(f"| {work} | {name} | – | – | – | does not run: {result['failed']} |")
                 continue
             ratio = "" if who == "datastill" else f"{result['seconds'] / ours['seconds']:.1f}"
+            first = f" (first call {result['first_seconds']:.2f})" if "first_seconds" in result else ""
             lines.append(
-                f"| {work} | {name} | {result['seconds']:.2f} | {ratio} | {result['peak_bytes'] / 2**30:.1f} "
+                f"| {work} | {name} | {result['seconds']:.2f}{first} | {ratio} | {result['peak_bytes'] / 2**30:.1f} "
                 f"| {_quality(result)} |"
             )
     if "passes" in found:

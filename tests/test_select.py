@@ -1,6 +1,7 @@
 """Selectors pick what the obvious loops pick, within their guarantees, and say what each pick was worth."""
 
 import itertools
+import sys
 
 import numpy as np
 import pytest
@@ -92,8 +93,10 @@ def test_budgets_are_of_the_data(k):
             select()
 
 
+@pytest.mark.parametrize("dense", [0, 8192], ids=["columns", "dense"])
 @pytest.mark.parametrize("kernel", [RBF(), Linear(), FullyConnected(1)], ids=["rbf", "linear", "fc1"])
-def test_herding_picks_as_the_obvious_loop(kernel, rng):
+def test_herding_picks_as_the_obvious_loop(kernel, dense, rng, monkeypatch):
+    monkeypatch.setattr(sys.modules["datastill.select.herding"], "DENSE_ROWS", dense)
     x = rng.standard_normal((40, 3))
     gram = np.asarray(kernel.resolve(x)(x))
     picks = []

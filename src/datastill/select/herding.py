@@ -6,6 +6,8 @@ Sources: Chen, Welling, Smola (2010), arXiv:1203.3472, eq. (8), herding; Dwivedi
 algorithm 1b (KT-SWAP), one sweep of exchanges.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from datastill._errors import InputError
@@ -15,6 +17,7 @@ from datastill.select.discrepancy import kernel_mean, pad
 from datastill.select.selection import Selection, check_budget
 
 SWEEPS = 10
+DENSE_ROWS = 8192
 
 
 def herding(x: Float[np.ndarray, "n *d"], k: int, kernel: Kernel) -> Selection:
@@ -34,7 +37,7 @@ def herding(x: Float[np.ndarray, "n *d"], k: int, kernel: Kernel) -> Selection:
     """
     check_budget(k, len(x))
     kernel = kernel.resolve(x)
-    mean, column = kernel_mean(kernel, x), _Columns(x, kernel)
+    mean, column = _mean_and_columns(x, kernel)
     picks, columns = np.zeros(k, np.int64), np.empty((k, len(x)), np.result_type(x.dtype, np.float32))
     taken = np.zeros(len(x))
     for number in range(k):
@@ -71,7 +74,7 @@ def exchange(
     if len(np.unique(picks)) < k or picks.min() < 0 or picks.max() >= len(x):
         raise InputError(f"Got picks that repeat or lie outside 0 … {len(x) - 1}; expected different row numbers.")
     kernel = kernel.resolve(x)
-    mean, column = kernel_mean(kernel, x), _Columns(x, kernel)
+    mean, column = _mean_and_columns(x, kernel)
     own = np.asarray(kernel.diagonal(x), np.float64) / k - 2 * mean
     columns = np.stack([column(int(pick)) for pick in picks])
     taken = columns.sum(axis=0, dtype=np.float64)
@@ -90,14 +93,13 @@ def exchange(
     return _measured(picks, columns, mean)
 
 
-class _Columns:
-    """k(x, x_j) for one j at a time, in the precision of the rows."""
-
-    def __init__(self, x: np.ndarray, kernel: Kernel) -> None:
-        self.x, self.padded, self.kernel = x, pad(x), kernel
-
-    def __call__(self, j: int) -> np.ndarray:
-        return np.asarray(self.kernel(self.padded, self.x[j : j + 1]))[: len(self.x), 0]
+def _mean_and_columns(x: np.ndarray, kernel: Kernel) -> tuple[np.ndarray, Callable[[int], np.ndarray]]:
+    """μ at every row, and k(x, x_j) for one j at a time: from the whole matrix where it is small, else when asked."""
+    padded = pad(x)
+    if len(x) <= DENSE_ROWS:
+        whole = np.asarray(kernel(padded, padded))[: len(x), : len(x)]
+        return whole.mean(axis=1, dtype=np.float64), lambda j: whole[j]
+    return kernel_mean(kernel, x), lambda j: np.asarray(kernel(padded, x[j : j + 1]))[: len(x), 0]
 
 
 def _measured(picks: np.ndarray, columns: np.ndarray, mean: np.ndarray) -> Selection:

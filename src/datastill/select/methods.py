@@ -5,10 +5,10 @@ and runs one of them on the rows of each class.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, vstack
 
 from datastill._errors import InputError
 from datastill.data import sampling
@@ -79,12 +79,6 @@ class Chosen(NamedTuple):
     bound: float | None = None
 
 
-class _Pick(NamedTuple):
-    selection: Selection
-    value: float | None = None
-    bound: float | None = None
-
-
 def choose(method: str, candidates: Candidates, budget: np.ndarray, seed: int, optimiser: str = "lazy") -> Chosen:
     """Choose or make examples, budget[c] for class c (one entry in regression).
 
@@ -103,14 +97,13 @@ def choose(method: str, candidates: Candidates, budget: np.ndarray, seed: int, o
     if method in MEASURES and candidates.codes is None:
         raise InputError(f"Got method={method!r} in regression; it needs classes; try kmeans, kcenter or herding.")
     n = len(candidates.x)
+    if candidates.codes is None:
+        check_budget(int(budget[0]), n)
     codes = np.zeros(n, int) if candidates.codes is None else candidates.codes
     scores = difficulty(candidates.flat, codes, method, seed) if method in MEASURES else None
-    indices, mixtures, weights, gains = [], [], [], []
-    value = bound = 0.0
+    parts = []
     for c, k in enumerate(budget):
         rows = np.flatnonzero(codes == c)
-        if candidates.codes is None:
-            check_budget(int(k), n)
         if k > len(rows):
             raise InputError(
                 f"Got a budget of {k} rows for class number {c}, which has {len(rows)}; expected at most that many "
@@ -118,47 +111,59 @@ def choose(method: str, candidates: Candidates, budget: np.ndarray, seed: int, o
             )
         part = Candidates(candidates.x[rows], candidates.y[rows], None, candidates.kernel)
         own_seed = int(sampling.rng(seed, 13, c).integers(2**31))
-        if method in MIXERS:
-            mixture, weight = MIXERS[method](part, int(k), own_seed)
-            inner = csr_array(mixture)
-            mixtures.append((inner.data, rows[inner.indices], np.diff(inner.indptr)))
-            weights.append(weight)
-            gains.append(np.full(k, np.nan))
-            continue
-        if scores is not None:
-            found = _Pick(hardest(scores[rows], int(k)))
-        elif method == "facility-location" and DENSE_ROWS < len(rows) <= EXEMPLAR_ROWS:
-            selection = exemplars(part.flat, int(k), own_seed)
-            found = _Pick(selection, float(selection.gains.sum()))
-        elif method in SUBMODULAR:
-            found = _submodular(*SUBMODULAR[method](part), int(k), optimiser, own_seed)
+        if scores is None:
+            found = _of_class(method, part, int(k), own_seed, optimiser)
         else:
-            found = _Pick(PICKERS[method](part, int(k), own_seed))
-        indices.append(rows[found.selection.indices])
-        weights.append(found.selection.weights)
-        gains.append(found.selection.gains)
-        value, bound = value + (found.value or 0), bound + (np.nan if found.bound is None else found.bound)
-    together = None
-    if mixtures:
-        pointers = np.concatenate([[0], np.concatenate([m[2] for m in mixtures]).cumsum()])
-        entries = (np.concatenate([m[0] for m in mixtures]), np.concatenate([m[1] for m in mixtures]), pointers)
-        together = csr_array(entries, shape=(len(pointers) - 1, n))
+            found = _chosen(hardest(scores[rows], int(k)))
+        parts.append(_renumbered(found, rows, n))
+    return _joined(parts)
+
+
+def _of_class(method: str, part: Candidates, k: int, seed: int, optimiser: str) -> Chosen:
+    """What the method chooses of the rows of one class, by their numbers within it."""
+    if method in MIXERS:
+        mixture, weights = MIXERS[method](part, k, seed)
+        return Chosen(None, mixture, weights, np.full(k, np.nan))
+    if method == "facility-location" and DENSE_ROWS < len(part.x) <= EXEMPLAR_ROWS:
+        found = exemplars(part.flat, k, seed)
+        return _chosen(found, float(found.gains.sum()))
+    if method in SUBMODULAR:
+        objective, first = SUBMODULAR[method](part)
+        found = maximise(objective, k, optimiser, seed, first=first)
+        if isinstance(objective, FacilityLocation):
+            found = found._replace(weights=objective.represented(found.indices))
+        return _chosen(found, float(found.gains.sum()), optimum_bound(objective, found.indices))
+    return _chosen(PICKERS[method](part, k, seed))
+
+
+def _chosen(found: Selection, value: float | None = None, bound: float | None = None) -> Chosen:
+    return Chosen(found.indices, None, found.weights, found.gains, value, bound)
+
+
+def _renumbered(found: Chosen, rows: np.ndarray, n: int) -> Chosen:
+    """The same by the numbers of the rows among all n."""
+    if found.mixture is None:
+        return found._replace(indices=rows[found.indices])
+    inner = found.mixture
+    entries = (inner.data, rows[inner.indices], inner.indptr)
+    return found._replace(mixture=csr_array(entries, shape=(inner.shape[0], n)))
+
+
+def _joined(parts: list[Chosen]) -> Chosen:
+    """The choices of all classes as one; a sum of which a part is unknown is unknown."""
+
+    def together(values: list, join: Callable) -> Any:
+        return None if any(v is None for v in values) else join(values)
+
+    indices, mixtures, weights, gains, reached, bounds = map(list, zip(*parts, strict=True))
     return Chosen(
-        np.concatenate(indices) if indices else None,
-        together,
+        together(indices, np.concatenate),
+        together(mixtures, lambda m: csr_array(vstack(m, format="csr"))),
         np.concatenate(weights),
         np.concatenate(gains),
-        value if method in SUBMODULAR else None,
-        bound if method in SUBMODULAR and np.isfinite(bound) else None,
+        together(reached, sum),
+        together(bounds, sum),
     )
-
-
-def _submodular(objective: Objective, first: Sequence[int], k: int, optimiser: str, seed: int) -> _Pick:
-    found = maximise(objective, k, optimiser, seed, first=first)
-    if isinstance(objective, FacilityLocation):
-        found = found._replace(weights=objective.represented(found.indices))
-    bound = optimum_bound(objective, found.indices) if objective.monotone else None
-    return _Pick(found, float(found.gains.sum()), bound)
 
 
 def _random(part: Candidates, k: int, seed: int) -> Selection:
