@@ -6,7 +6,7 @@ from scipy.sparse import csr_array
 from sklearn.datasets import load_digits, make_blobs
 from sklearn.svm import SVC
 
-from datastill import KIP, Coreset, CoresetRegressor, LabelSolve, SupportSet
+from datastill import KIP, Coreset, CoresetRegressor, KIPRegressor, LabelSolve, SupportSet
 from datastill._errors import InputError
 from datastill.evaluate.queries import query_errors
 from datastill.kernels import RBF, FullyConnected
@@ -142,6 +142,21 @@ def test_budgets_in_all_are_spread(blobs):
 def test_bad_settings_are_refused(settings, words, blobs):
     with pytest.raises(InputError, match=words):
         Coreset(**settings).fit(*blobs)
+
+
+@pytest.mark.parametrize(
+    ("kind", "n_support"),
+    [
+        (CoresetRegressor, 0),
+        (CoresetRegressor, -1),
+        (CoresetRegressor, 1.5),
+        (CoresetRegressor, 101),
+        (KIPRegressor, 0),
+    ],
+)
+def test_bad_budgets_are_refused_in_regression(kind, n_support):
+    with pytest.raises(InputError, match=f"Got (n_support={n_support}|a budget of {n_support})"):
+        kind(n_support).fit(np.arange(100.0)[:, None], np.arange(100.0))
 
 
 @pytest.mark.parametrize("method", MEASURES)

@@ -219,7 +219,9 @@ def _scores(estimator: Any, data: Dataset, request: Request) -> list[Score]:
         budget = np.bincount(judge.labels.codes(estimator.y_support_), minlength=len(judge.labels.classes))
     else:
         budget = np.array([len(estimator.X_support_)])
-    name = f"{_title(request.method)} ({'learned' if estimator.support_set_.indices is None else 'chosen rows'})"
+    rows = estimator.support_set_.indices is not None
+    kind = "chosen rows" if rows else "learned" if request.method == "kip" else "mixtures of rows"
+    name = f"{_title(request.method)} ({kind})"
     return compare(judge, name, estimator.predict(data.x_test), budget, data.x, request.seed)
 
 

@@ -147,7 +147,8 @@ class Distiller(BaseEstimator):
     def _budget(self, data: Data) -> np.ndarray:
         """(C,) support rows for each class; one entry for regression."""
         if data.codes is None:
-            return np.array([sampling.as_count("n_support", self.n_support or DEFAULT_POINTS, len(data.y))])
+            wanted = DEFAULT_POINTS if self.n_support is None else self.n_support
+            return np.array([sampling.as_count("n_support", wanted, len(data.y))])
         ipc = DEFAULT_IPC if self.ipc is None and self.n_support is None else self.ipc
         proportional = getattr(self, "allocation", "balanced") == "proportional"
         return sampling.budget_per_class(np.bincount(data.codes), ipc, self.n_support, self.classes_, proportional)

@@ -83,7 +83,8 @@ class Coreset(ClassifierMixin, _Coreset):
     Attributes:
         X_support_: the examples, in X's own space.
         y_support_: (s,) their class labels.
-        weights_: (s,) how many rows of X each stands for.
+        weights_: (s,) how many rows of X each stands for, for learners that take weights; `predict`, which all but
+            interpolates, does not.
         sample_indices_: (s,) which rows of X they are (not for "kmeans" and "archetypes").
         gains_: (s,) what the objective gained by each pick; NaN where there is none.
         objective_: what a submodular objective reached, summed over classes; None for other methods.
