@@ -212,10 +212,15 @@ def test_plan_and_datasets_and_report_print_json(blobs, tmp_path, capsys):
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_run_continues_to_the_same_bits(blobs, tmp_path, stop):
+    often = (
+        "import datastill.distill.loop as loop, datastill.cli as cli; "
+        "loop.SECONDS_BETWEEN_CHECKPOINTS = 0.2; cli.main()"
+    )
+
     def command(folder):
         words = ["distill", blobs, "--ipc", "1", "--steps", "3000", "--patience", "0", "--out", str(folder), "--json"]
         return subprocess.Popen(
-            [sys.executable, "-m", "datastill", *words],
+            [sys.executable, "-c", often, *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

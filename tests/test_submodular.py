@@ -163,19 +163,15 @@ def square_distances(x, kernel):
 
 
 @pytest.mark.parametrize("kernel", [None, Linear(), RBF(), FullyConnected(1)], ids=["none", "linear", "rbf", "fc1"])
-@pytest.mark.parametrize("memory", [50 * 50 * 4, 50 * 50 * 4 - 1], ids=["dense", "sparse"])
-def test_explained_is_its_definition(kernel, memory, rng, monkeypatch):
+def test_explained_is_its_definition(kernel, rng, monkeypatch):
     monkeypatch.setattr(similarity, "TILE", 16)
-    monkeypatch.setattr(similarity, "SPARSE_TILE", 8)
+    monkeypatch.setattr(similarity, "BLOCK", 500)
     x = rng.standard_normal((50, 6)).astype(np.float32) + 3
     distance = square_distances(x, kernel)
-    medoid, s = similarity.explained(x, kernel, memory)
-    assert issparse(s) == (memory < 10_000)
+    medoid, s = similarity.explained(x, kernel)
     assert medoid == distance.sum(axis=0).argmin()
     expected = np.maximum(distance[:, [medoid]] - distance, 0)
     np.testing.assert_allclose(whole(s), expected, atol=1e-4 * distance.max())
-    if issparse(s):
-        assert s.has_sorted_indices
 
 
 @pytest.mark.parametrize("kernel", [None, FullyConnected(1)], ids=["euclidean", "fc1"])
@@ -224,15 +220,10 @@ def test_exemplars_of_copies_and_of_everything():
     assert found.gains.sum() == pytest.approx(((x - x[found.indices[0]]) ** 2).sum())
 
 
-def test_explained_keeps_the_largest_entries_when_memory_is_short(rng):
-    x = rng.standard_normal((600, 2)).astype(np.float32)
-    medoid, full = similarity.explained(x, memory=600 * 600 * 4 - 1)
-    few = similarity.explained(x, memory=full.nnz * 2).similarity
-    assert full.nnz / 5 < few.nnz < full.nnz / 3
-    np.testing.assert_allclose(whole(few).max(axis=1), whole(full).max(axis=1))
-    ours, exact = (FacilityLocation(s) for s in (few, full))
-    near = exact.value(maximise(ours, 20, first=[medoid]).indices)
-    assert near > 0.97 * maximise(exact, 20, first=[medoid]).gains.sum()
+def test_more_rows_than_fit_in_memory_are_refused(monkeypatch):
+    monkeypatch.setattr(similarity, "MEMORY", 100)
+    with pytest.raises(InputError, match="expected at most 5 rows; try exemplars"):
+        similarity.explained(np.zeros((6, 2), np.float32))
 
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS)

@@ -12,7 +12,8 @@ from datastill._typing import Float
 from datastill.data import sampling
 from datastill.select.selection import Selection, check_budget
 
-BATCH = 65_536
+BATCH = 4096
+"""Rows that are worked on at once: they stay in a processor's cache between one step and the next."""
 
 
 def lightweight(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
@@ -22,13 +23,17 @@ def lightweight(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
 
     Source: Bachem, Lucic, Krause (2018), arXiv:1702.08248, algorithm 1.
     """
-    mean = x.mean(axis=0, dtype=np.float64).astype(x.dtype)
+    total = np.zeros(x.shape[1])
+    for start in range(0, len(x), BATCH):
+        rows = x[start : start + BATCH]
+        total += np.ones(len(rows), x.dtype) @ rows
+    mean = (total / len(x)).astype(x.dtype)
     square = np.empty(len(x))
     for start in range(0, len(x), BATCH):
         rows = x[start : start + BATCH] - mean
         square[start : start + BATCH] = np.einsum("nd,nd->n", rows, rows)
-    total = square.sum()
-    return 0.5 / len(x) + 0.5 * (square / total if total > 0 else np.full(len(x), 1 / len(x)))
+    spread = square.sum()
+    return 0.5 / len(x) + 0.5 * (square / spread if spread > 0 else np.full(len(x), 1 / len(x)))
 
 
 def leverage(x: Float[np.ndarray, "n d"], ridge: float = 0.0) -> Float[np.ndarray, " n"]:
@@ -51,9 +56,9 @@ def leverage(x: Float[np.ndarray, "n d"], ridge: float = 0.0) -> Float[np.ndarra
     values, vectors = scipy.linalg.eigh(second)
     kept = values > len(x) * np.finfo(x.dtype).eps * max(values[-1], np.finfo(np.float64).tiny)
     root = vectors[:, kept] / np.sqrt(values[kept] + ridge * np.trace(second) / len(second))
-    scores = np.empty(len(x))
+    root, scores = root.astype(x.dtype), np.empty(len(x))
     for start in range(0, len(x), BATCH):
-        rows = x[start : start + BATCH] @ root.astype(x.dtype)
+        rows = x[start : start + BATCH] @ root
         scores[start : start + BATCH] = np.einsum("nd,nd->n", rows, rows)
     return scores
 

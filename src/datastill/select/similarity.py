@@ -14,9 +14,7 @@ from scipy.sparse import csc_array, issparse
 
 from datastill._errors import InputError
 from datastill._typing import Array, Float
-from datastill.data import sampling
 from datastill.kernels.base import Kernel, precision_of
-from datastill.select.discrepancy import kernel_mean
 from datastill.select.neighbours import DEFAULT_NEIGHBOURS, nearest
 
 Similarity: TypeAlias = np.ndarray | csc_array
@@ -24,12 +22,8 @@ Similarity: TypeAlias = np.ndarray | csc_array
 BLOCK = 2**18
 """Entries of a dense matrix that are worked on at once: they fit in a processor's cache."""
 TILE = 4096
-SPARSE_TILE = 256
 MEMORY = 2**31
 """Bytes that a similarity may take."""
-ENTRY = 8
-"""Bytes of one entry that is kept: its row and its value."""
-SAMPLE = 512
 
 
 def checked(s: Any) -> Similarity:
@@ -58,38 +52,58 @@ class Explained(NamedTuple):
 
     Attributes:
         medoid: the row with the least sum of squared distances to all rows: the best single pick.
-        similarity: S, dense where that fits in memory, else by columns; the medoid's is 0.
+        similarity: S; the column of the medoid is 0.
     """
 
     medoid: int
-    similarity: Similarity
+    similarity: np.ndarray
 
 
-def explained(x: Float[np.ndarray, "n *d"], kernel: Kernel | None = None, memory: float = MEMORY) -> Explained:
-    """How much of row i's squared distance to the medoid m a pick j takes away, where it takes away anything.
+def explained(x: Float[np.ndarray, "n *d"], kernel: Kernel | None = None) -> Explained:
+    """How much of row i's squared distance to the medoid m a pick j takes away.
 
         S_ij = max(0, ‖φ(x_i) − φ(x_m)‖² − ‖φ(x_i) − φ(x_j)‖²)         φ: the kernel's feature map
 
     Facility location on S is exemplar clustering: f(A) is by how much the k-medoids cost Σ_i min_j ‖φ(x_i) − φ(x_j)‖²
-    of A ∪ {m} lies below that of m alone, and greedy from m picks what it would pick on the dense matrix of
-    c − ‖φ(x_i) − φ(x_j)‖². Few pairs of rows are nearer to each other than to the medoid, so where a dense S does not
-    fit in memory, a sparse one may.
+    of A ∪ {m} lies below that of m alone, and greedy from m picks what it would pick on the matrix of
+    c − ‖φ(x_i) − φ(x_j)‖², whatever c.
 
     Args:
         x: rows as the kernel sees them.
         kernel: Euclidean distances when left out.
-        memory: bytes that S may take. Where even a sparse S takes more, every row keeps its largest entries only.
+
+    Raises:
+        InputError: where S takes more than 2 GiB.
 
     Source: Gomes, Krause (2010), "Budgeted nonparametric learning from data streams", eq. (1): x_m is the phantom.
     """
+    n = len(x)
+    if 4 * n**2 > MEMORY:
+        raise InputError(
+            f"Got {n} rows, whose similarities take {4 * n**2 / 2**30:.1f} GiB; expected at most "
+            f"{int((MEMORY / 4) ** 0.5)} rows; try exemplars(x, k)."
+        )
     if kernel is None:
-        rows = np.asarray(x, np.float32).reshape(len(x), -1)
+        rows = np.asarray(x, np.float32).reshape(n, -1)
         rows = rows - rows.mean(axis=0, dtype=np.float64).astype(np.float32)
-        diagonal = np.einsum("nd,nd->n", rows, rows)
-        return _explained(lambda a, b: a @ b.T, rows, diagonal, np.zeros(1), memory, len(x))
-    kernel = kernel.resolve(x)
-    diagonal = np.asarray(kernel.diagonal(x))
-    return _explained(lambda a, b: np.array(kernel(a, b)), x, diagonal, kernel_mean(kernel, x), memory, TILE)
+        by_column = rows @ rows.T
+    else:
+        kernel = kernel.resolve(x)
+        by_column = np.empty((n, n), np.float32)
+        for i in range(0, n, TILE):
+            by_column[i : i + TILE] = kernel(x[i : i + TILE], x)
+    diagonal = by_column.diagonal().copy()
+    medoid = int(np.argmin(diagonal - 2 * by_column.mean(axis=1, dtype=np.float64)))
+    offset = diagonal[medoid] - 2 * by_column[medoid]
+    step = max(BLOCK // n, 1)
+    for j in range(0, n, step):  # in place and in cache
+        values = by_column[j : j + step]
+        values *= 2
+        values += offset
+        values -= diagonal[j : j + step, None]
+        np.maximum(values, 0, out=values)
+    by_column[medoid] = 0
+    return Explained(medoid, by_column.T)
 
 
 def neighbours(x: Float[np.ndarray, "n *d"], kernel: Kernel, k: int = DEFAULT_NEIGHBOURS, seed: int = 0) -> csc_array:
@@ -165,62 +179,6 @@ def _sparse_sums(s: csc_array, columns: np.ndarray, lengths: np.ndarray, term: C
     out = np.zeros(len(columns))
     out[full] = np.add.reduceat(values, starts, dtype=np.float64)
     return out
-
-
-def _explained(
-    block: Callable, x: np.ndarray, diagonal: np.ndarray, mean: np.ndarray, memory: float, tile: int
-) -> Explained:
-    """S, made and kept column by column."""
-    n, medoid = len(x), int(np.argmin(diagonal - 2 * mean))
-    offset = (diagonal[medoid] - 2 * block(x[medoid : medoid + 1], x)[0]).astype(np.float32)
-    if 4 * n**2 <= memory:
-        by_column = _dense(block, x, offset, diagonal, tile)
-        by_column[medoid] = 0
-        return Explained(medoid, by_column.T)
-    least = _thresholds(2 * block(x[_sample(n)], x) + offset - diagonal[_sample(n), None], memory)
-    counts, rows, entries = [], [], []
-    for j in range(0, n, SPARSE_TILE):
-        part = slice(j, min(j + SPARSE_TILE, n))
-        product = block(x[part], x)
-        kept = product > (diagonal[part, None] + least - offset) / 2
-        counts.append(np.count_nonzero(kept, axis=1))
-        places = np.flatnonzero(kept)
-        values = 2 * product.ravel()[places]
-        places -= np.repeat(np.arange(len(product)) * n, counts[-1])
-        rows.append(places.astype(np.int32))
-        entries.append(values + offset[places] - np.repeat(diagonal[part], counts[-1]))
-    pointers = np.concatenate([[0], np.concatenate(counts).cumsum()])
-    return Explained(medoid, csc_array((np.concatenate(entries), np.concatenate(rows), pointers), shape=(n, n)))
-
-
-def _dense(block: Callable, x: np.ndarray, offset: np.ndarray, diagonal: np.ndarray, tile: int) -> np.ndarray:
-    """(columns, rows) max(0, 2 k_ij + offset_i − k_jj), made in the memory of the kernel's own block."""
-    if tile >= len(x):
-        out = block(x, x)
-    else:
-        out = np.empty((len(x), len(x)), np.float32)
-        for j in range(0, len(x), tile):
-            out[j : j + tile] = block(x[j : j + tile], x)
-    step = max(BLOCK // len(x), 1)
-    for j in range(0, len(x), step):
-        values = out[j : j + step]
-        values *= 2
-        values += offset
-        values -= diagonal[j : j + step, None]
-        np.maximum(values, 0, out=values)
-    return out
-
-
-def _sample(n: int) -> np.ndarray:
-    return sampling.rng(n, 10).choice(n, min(n, SAMPLE), replace=False)
-
-
-def _thresholds(sample: np.ndarray, memory: float) -> np.ndarray:
-    """(n,) what an entry of each row must exceed so that those that do fit in memory, by (c, n) sampled columns."""
-    n, share = sample.shape[1], memory / ENTRY / sample.shape[1] ** 2
-    if (sample > 0).mean() <= share:
-        return np.zeros(n, np.float32)
-    return np.maximum(np.quantile(sample, 1 - share, axis=0), 0).astype(np.float32)
 
 
 def _pairs(kernel: Kernel, x: np.ndarray, others: np.ndarray) -> np.ndarray:
