@@ -24,24 +24,24 @@ def peers(found: Any) -> list[str]:
     lines = [
         "## Selection beside its peers",
         "",
-        "The same rows and budget, each selection in a process of its own, in turns on one machine; medians of "
-        f"{found['rounds']} rounds. Facility location is judged by Σ_i (c − min_j ‖x_i − x_j‖²), c the largest squared "
-        "distance seen, and by the cost Σ_i min_j ‖x_i − x_j‖² itself. `python benchmarks/selection.py`.",
+        "The same rows and budget, each selection in a process of its own, in turns on one machine; medians of n "
+        "rounds. Facility location is judged by Σ_i (c − min_j ‖x_i − x_j‖²), c the largest squared distance seen, and "
+        "by the cost Σ_i min_j ‖x_i − x_j‖² itself. `python benchmarks/selection.py`.",
         "",
-        "| work | by | seconds | times datastill | peak, GiB | quality |",
-        "|---|---|---|---|---|---|",
+        "| work | by | n | seconds | times datastill | peak, GiB | quality |",
+        "|---|---|---|---|---|---|---|",
     ]
     for work, results in found["works"].items():
         ours = results["datastill"]
         for who, result in results.items():
             name = NAMES.get(who, who)
             if "failed" in result:
-                lines.append(f"| {work} | {name} | – | – | – | does not run: {result['failed']} |")
+                lines.append(f"| {work} | {name} | – | – | – | – | does not run: {result['failed']} |")
                 continue
-            ratio = "" if who == "datastill" else f"{result['seconds'] / ours['seconds']:.1f}"
+            ratio = "" if who == "datastill" else f"{result['seconds'] / ours['seconds']:.2g}"
             first = f" (first call {result['first_seconds']:.2f})" if "first_seconds" in result else ""
             lines.append(
-                f"| {work} | {name} | {result['seconds']:.2f}{first} | {ratio} | {result['peak_bytes'] / 2**30:.1f} "
+                f"| {work} | {name} | {result['rounds']} | {result['seconds']:.2f}{first} | {ratio} | {result['peak_bytes'] / 2**30:.1f} "
                 f"| {_quality(result)} |"
             )
     if "passes" in found:

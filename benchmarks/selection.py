@@ -155,7 +155,6 @@ def main() -> None:
     scratch = arguments.peers / "scratch"
     scratch.mkdir(exist_ok=True)
     record = json.loads(RESULT.read_text()) if RESULT.exists() else {"works": {}}
-    record["rounds"] = arguments.rounds
     here = Path(__file__)
     for work, (name, k, ours, others) in WORKS.items():
         if arguments.only not in work:
@@ -178,6 +177,7 @@ def main() -> None:
                 continue
             judged = quality(work, x, made[0]["picks"], scale)
             found[who] = {"seconds": median(r["seconds"] for r in made), "peak_bytes": made[0]["peak_bytes"], **judged}
+            found[who]["rounds"] = len(made)
             if made[0]["first_seconds"]:
                 found[who]["first_seconds"] = median(r["first_seconds"] for r in made)
         largest = max((f.pop("largest") for f in found.values() if "largest" in f), default=None)
