@@ -40,10 +40,16 @@ def peers(found: Any) -> list[str]:
                 continue
             ratio = "" if who == "datastill" else f"{result['seconds'] / ours['seconds']:.2g}"
             first = f" (first call {result['first_seconds']:.2f})" if "first_seconds" in result else ""
-            lines.append(
-                f"| {work} | {name} | {result['rounds']} | {result['seconds']:.2f}{first} | {ratio} | {result['peak_bytes'] / 2**30:.1f} "
-                f"| {_quality(result)} |"
+            cells = (
+                work,
+                name,
+                result["rounds"],
+                f"{result['seconds']:.2f}{first}",
+                ratio,
+                f"{result['peak_bytes'] / 2**30:.1f}",
+                _quality(result),
             )
+            lines.append(f"| {' | '.join(map(str, cells))} |")
     if "passes" in found:
         passes = found["passes"]
         lines += [
