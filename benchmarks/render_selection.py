@@ -56,7 +56,7 @@ def peers(found: Any) -> list[str]:
             "",
             f"10⁶ × 50 float32 rows, in units of one pass that sums every row ({passes['pass_seconds']:.3f} s): "
             f"lightweight coreset probabilities {passes['lightweight']:.1f}, ridge leverage scores "
-            f"{passes['leverage']:.1f}.",
+            f"{passes['leverage']:.1f}, and with XᵀX estimated from 100,000 rows {passes['leverage_sampled']:.1f}.",
         ]
     return [*lines, ""]
 

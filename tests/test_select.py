@@ -170,6 +170,20 @@ def test_leverage_of_dependent_columns_adds_up_to_the_rank(rng):
     assert sensitivity.leverage(x).sum() == pytest.approx(2)
 
 
+def test_leverage_from_a_sample_comes_near_and_finds_what_the_sample_lacks(rng):
+    x = rng.standard_normal((4000, 5))
+    x[:, 4] = 0
+    x[1, 4] = 30  # the only row of its direction, and not in the sample
+    exact, near = (sensitivity.leverage(x, 0.1, sampled) for sampled in (None, 400))
+    others = np.arange(4000) != 1
+    np.testing.assert_allclose(near[others], exact[others], rtol=0.25)
+    assert near.argmax() == exact.argmax() == 1
+    np.testing.assert_allclose(sensitivity.leverage(x, 0.1, 4000), exact)
+    for ridge, sampled in ((0.0, 400), (0.1, 0)):
+        with pytest.raises(InputError, match="with a sample"):
+            sensitivity.leverage(x, ridge, sampled)
+
+
 def test_weighted_draws_estimate_sums_without_bias(rng):
     x = rng.lognormal(size=(200, 1))
     scores = sensitivity.lightweight(x)

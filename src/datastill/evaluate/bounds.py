@@ -72,7 +72,7 @@ def betting(losses: Float[np.ndarray, " n"], delta: float) -> float:
     return 1.0 if capital(1.0) < 0 else float(optimize.brentq(capital, 0.0, 1.0, xtol=1e-9))
 
 
-def gap(small: Float[np.ndarray, " n"], full: Float[np.ndarray, " n"], delta: float) -> tuple[float, float]:
+def gap(small: Float[np.ndarray, " n"], full: Float[np.ndarray, " m"], delta: float) -> tuple[float, float]:
     """(low, high): an interval for E[small − full], from the losses of two predictors on the same rows.
 
     Holds the true difference with probability 1 − δ (δ/2 on each side, by betting on the paired differences). With

@@ -35,7 +35,7 @@ DENSE_ROWS = 10_000
 """Up to how many rows all pairs are compared; above, each row and its nearest 32."""
 EXEMPLAR_ROWS = 100_000
 """Up to how many rows facility location looks for exemplars by Euclidean distance; above, likewise."""
-LEVERAGE_RIDGE = 1e-3
+LEVERAGE_RIDGE, LEVERAGE_ROWS = 1e-3, 100_000
 
 
 class Candidates(NamedTuple):
@@ -184,7 +184,7 @@ def _equal(n: int, picks: np.ndarray) -> Selection:
 
 def _leverage(part: Candidates, k: int, seed: int) -> Selection:
     """In proportion to ridge leverage plus 1/n, so that every row can be drawn."""
-    scores = sensitivity.leverage(part.flat, LEVERAGE_RIDGE) + 1 / len(part.x)
+    scores = sensitivity.leverage(part.flat, LEVERAGE_RIDGE, LEVERAGE_ROWS) + 1 / len(part.x)
     return sensitivity.draw_distinct(scores, k, seed)
 
 

@@ -36,7 +36,7 @@ def lightweight(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
     return 0.5 / len(x) + 0.5 * (square / spread if spread > 0 else np.full(len(x), 1 / len(x)))
 
 
-def leverage(x: Float[np.ndarray, "n d"], ridge: float = 0.0) -> Float[np.ndarray, " n"]:
+def leverage(x: Float[np.ndarray, "n d"], ridge: float = 0.0, sampled: int | None = None) -> Float[np.ndarray, " n"]:
     """Ridge leverage scores ℓ_i = x_iᵀ (XᵀX + n·ridge·m·I)⁺ x_i, m the mean diagonal of XᵀX/n.
 
     They lie in [0, 1] and add up to the effective dimension; probabilities are in proportion to them.
@@ -44,18 +44,27 @@ def leverage(x: Float[np.ndarray, "n d"], ridge: float = 0.0) -> Float[np.ndarra
     Args:
         x: rows.
         ridge: as a fraction of the mean diagonal; 0 gives the leverage scores of least squares.
+        sampled: estimate XᵀX from about this many rows, evenly spaced, instead of all: draws stay unbiased, since any
+            probabilities do. A direction that none of them has gets a large score, given a ridge above 0.
 
-    Source: Drineas et al. (2012), arXiv:1109.3843; Alaoui, Mahoney (2015), arXiv:1411.0306, definition 1.
+    Raises:
+        InputError: for a negative ridge, or a sample without a ridge.
+
+    Source: Drineas et al. (2012), arXiv:1109.3843; Alaoui, Mahoney (2015), arXiv:1411.0306, definition 1; Cohen et al.
+    (2015), arXiv:1408.5099 (from a uniform sample).
     """
-    if not ridge >= 0:
-        raise InputError(f"Got ridge={ridge}; expected 0 or more.")
+    if not ridge >= 0 or (sampled is not None and not (ridge > 0 and sampled >= 1)):
+        raise InputError(f"Got ridge={ridge} and sampled={sampled}; expected ridge 0 or more, above 0 with a sample.")
+    stride = 1 if sampled is None else max(len(x) // sampled, 1)
     second = np.zeros((x.shape[1],) * 2)
-    for start in range(0, len(x), BATCH):
-        rows = x[start : start + BATCH]
+    for start in range(0, len(x), BATCH * stride):
+        rows = x[start : start + BATCH * stride : stride]
         second += rows.T @ rows
+    second *= len(x) / len(range(0, len(x), stride))
     values, vectors = scipy.linalg.eigh(second)
-    kept = values > len(x) * np.finfo(x.dtype).eps * max(values[-1], np.finfo(np.float64).tiny)
-    root = vectors[:, kept] / np.sqrt(values[kept] + ridge * np.trace(second) / len(second))
+    lengths = np.maximum(values, 0) + ridge * np.trace(second) / len(second)
+    kept = lengths > len(x) * np.finfo(x.dtype).eps * lengths[-1] * (ridge == 0)
+    root = vectors[:, kept] / np.sqrt(lengths[kept])
     root, scores = root.astype(x.dtype), np.empty(len(x))
     for start in range(0, len(x), BATCH):
         rows = x[start : start + BATCH] @ root
