@@ -54,6 +54,7 @@ class Support(NamedTuple):
     vectors: np.ndarray
     codes: np.ndarray | None
     indices: np.ndarray | None
+    chosen: Chosen | None = None
 
 
 class Distiller(BaseEstimator):
@@ -157,7 +158,7 @@ class Distiller(BaseEstimator):
         if isinstance(self.init, (SupportSet, tuple, list)):
             return self._given_support(data)
         if self.init in METHODS and self.init != "random":
-            return self._choose(self.init, data)[1]
+            return self._choose(self.init, data)
         if self.init not in ("random", "noise"):
             raise InputError(
                 f'Got init={self.init!r}; expected "noise", a SupportSet, a pair (X_s, y_s), or one of '
@@ -171,8 +172,8 @@ class Distiller(BaseEstimator):
         own = None if data.codes is None else data.codes[indices]
         return Support(z, data.targets.y[indices], own, indices if self.init == "random" else None)
 
-    def _choose(self, method: str, data: Data, optimiser: str = "lazy") -> tuple[Chosen, Support]:
-        """What a selector chooses, and the same as a support."""
+    def _choose(self, method: str, data: Data, optimiser: str = "lazy") -> Support:
+        """What a selector chooses."""
         targets, budget = data.targets, self._budget(data)
         chosen = choose(
             method, Candidates(targets.x, targets.y, data.codes, self.kernels_[0]), budget, data.seed, optimiser
@@ -180,10 +181,10 @@ class Distiller(BaseEstimator):
         codes = None if data.codes is None else np.repeat(np.arange(len(budget)), budget)
         if chosen.indices is not None:
             z = self.space_.encode(take(data.rows, chosen.indices))
-            return chosen, Support(z, targets.y[chosen.indices], codes, chosen.indices)
+            return Support(z, targets.y[chosen.indices], codes, chosen.indices, chosen)
         every = self.space_.encode(data.rows)
         z = (chosen.mixture @ every.reshape(len(every), -1)).reshape(-1, *every.shape[1:]).astype(np.float32)
-        return chosen, Support(z, np.asarray(chosen.mixture @ targets.y, np.float32), codes, None)
+        return Support(z, np.asarray(chosen.mixture @ targets.y, np.float32), codes, None, chosen)
 
     def _given_support(self, data: Data) -> Support:
         x_s, y_s = (self.init.x, self.init.y) if isinstance(self.init, SupportSet) else self.init

@@ -11,7 +11,6 @@ from datastill.data.sampling import Budget
 from datastill.distill import kip
 from datastill.estimators.base import Data, Distiller, KernelLike, Support
 from datastill.evaluate.queries import query_errors
-from datastill.select.methods import Chosen
 
 ALLOCATIONS = ("balanced", "proportional")
 
@@ -24,16 +23,15 @@ class _Coreset(Distiller):
     def _initial_support(self, data: Data) -> Support:
         if getattr(self, "allocation", "balanced") not in ALLOCATIONS:
             raise InputError(f"Got allocation={self.allocation!r}; expected one of {', '.join(ALLOCATIONS)}.")
-        self._chosen, support = self._choose(self.method, data, self.optimiser)
-        return support
+        return self._choose(self.method, data, self.optimiser)
 
     def _learn(self, data: Data, start: Support) -> Support:
         return start
 
     def _finish(self, data: Data, support: Support) -> None:
         super()._finish(data, support)
-        chosen: Chosen = self._chosen
-        del self._chosen
+        chosen = support.chosen
+        assert chosen is not None
         self.weights_, self.gains_ = chosen.weights, chosen.gains
         self.objective_, self.objective_bound_ = chosen.value, chosen.bound
         self.query_errors_ = None
