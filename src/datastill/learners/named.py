@@ -1,0 +1,105 @@
+"""Learners by name, with one setting for all sets and sizes, so that no set is favoured by tuning.
+
+"logistic", "linear-svm", "rbf-svm", "knn", "forest", "boosting" and "mlp" are scikit-learn's, nearly at their defaults,
+behind a standardiser where scale matters. Another estimator is named by its import path, "package.module:Class".
+"""
+
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
+
+from datastill._errors import InputError
+
+MLP_SETTINGS = {"hidden_layer_sizes": (128,), "max_iter": 1000}
+LEAST_LEAF = 1
+"""Rows in a leaf of boosted trees: the default of 20 would leave sets of fewer rows without a single split."""
+
+Maker = Callable[[int], Any]
+
+LEARNERS: dict[str, tuple[Maker, Maker]] = {
+    "logistic": (lambda seed: _scaled(LogisticRegression(max_iter=1000)), lambda seed: _scaled(Ridge())),
+    "linear-svm": (
+        lambda seed: _scaled(LinearSVC(random_state=seed, max_iter=10_000)),
+        lambda seed: _scaled(LinearSVR(random_state=seed, max_iter=10_000)),
+    ),
+    "rbf-svm": (lambda seed: _scaled(SVC(random_state=seed)), lambda seed: _scaled(SVR())),
+    "knn": (lambda seed: _scaled(KNeighborsClassifier(1)), lambda seed: _scaled(KNeighborsRegressor(1))),
+    "forest": (
+        lambda seed: RandomForestClassifier(random_state=seed),
+        lambda seed: RandomForestRegressor(random_state=seed),
+    ),
+    "boosting": (
+        lambda seed: HistGradientBoostingClassifier(random_state=seed, min_samples_leaf=LEAST_LEAF),
+        lambda seed: HistGradientBoostingRegressor(random_state=seed, min_samples_leaf=LEAST_LEAF),
+    ),
+    "mlp": (
+        lambda seed: _scaled(MLPClassifier(random_state=seed, **MLP_SETTINGS)),
+        lambda seed: _scaled(MLPRegressor(random_state=seed, **MLP_SETTINGS)),
+    ),
+}
+"""Name -> makers of a classifier and a regressor from a seed."""
+
+
+def named_learner(name: str, regression: bool = False, seed: int = 0) -> Any:
+    """A fresh, unfitted estimator.
+
+    Args:
+        name: a key of LEARNERS, or "package.module:Class" of a scikit-learn estimator, which is made with its defaults.
+        regression: whether a regressor is wanted.
+        seed: given to every learner that is random.
+
+    Raises:
+        InputError: for an unknown name, an import that fails, or an estimator of the other kind.
+    """
+    if name in LEARNERS:
+        return LEARNERS[name][regression](seed)
+    if ":" not in name:
+        raise InputError(
+            f"Got the learner {name!r}; expected one of {', '.join(LEARNERS)}, or an import path such as "
+            "sklearn.naive_bayes:GaussianNB."
+        )
+    estimator = _imported(name, seed)
+    wanted, fits = ("regressor", is_regressor) if regression else ("classifier", is_classifier)
+    if not fits(estimator):
+        raise InputError(f"Got the learner {name!r}, which is no {wanted}; expected a {wanted} for this task.")
+    return estimator
+
+
+def takes_weights(estimator: Any) -> bool:
+    """Whether its `fit` has sample weights; of a pipeline, its last step's."""
+    last = estimator[-1] if hasattr(estimator, "steps") else estimator
+    return "sample_weight" in inspect.signature(last.fit).parameters
+
+
+def _scaled(estimator: BaseEstimator) -> Any:
+    return make_pipeline(StandardScaler(), estimator)
+
+
+def _imported(path: str, seed: int) -> Any:
+    module, _, name = path.partition(":")
+    try:
+        kind = getattr(importlib.import_module(module), name)
+        estimator = kind()
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise InputError(
+            f"Got the learner {path!r}, which cannot be made ({error}); expected package.module:Class of an estimator "
+            "that needs no arguments; try importing it in Python."
+        ) from None
+    if not isinstance(estimator, BaseEstimator):
+        raise InputError(f"Got the learner {path!r}; expected a scikit-learn estimator, with fit and predict.")
+    return estimator.set_params(random_state=seed) if "random_state" in estimator.get_params() else estimator

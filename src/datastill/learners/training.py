@@ -1,0 +1,88 @@
+"""Training a learner on a small set whose labels may be soft, and saying how its labels were used.
+
+    hard        each example counts for the class of its largest label
+    expanded    each example stands once for every class c, with weight w_i p_ic, where the learner takes weights
+
+Label vectors that were learned are scores, not probabilities: p_ic is the positive part of y_ic + 1/C, normalised,
+which gives centred one-hot vectors their class back.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from datastill._errors import InputError
+from datastill._typing import Float
+from datastill.learners.named import takes_weights
+
+LABELS = ("hard", "expanded")
+
+
+class Trained(NamedTuple):
+    """A fitted learner.
+
+    Attributes:
+        estimator: the scikit-learn estimator.
+        labels: "hard", "expanded", or "targets" in regression.
+        weighted: whether row weights were used.
+    """
+
+    estimator: Any
+    labels: str
+    weighted: bool
+
+
+def probabilities(vectors: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "n c"]:
+    """Label vectors as distributions over the classes; the class of the largest where none is positive."""
+    positive = np.maximum(vectors + 1 / vectors.shape[1], 0).astype(np.float64)
+    total = positive.sum(axis=1, keepdims=True)
+    return np.where(
+        total > 0, positive / np.where(total > 0, total, 1), np.eye(vectors.shape[1])[vectors.argmax(axis=1)]
+    )
+
+
+def train(
+    estimator: Any,
+    x: np.ndarray,
+    vectors: Float[np.ndarray, "n c"],
+    weights: Float[np.ndarray, " n"] | None = None,
+    labels: str = "hard",
+) -> Trained:
+    """Fit a classifier on rows with label vectors; its classes are the numbers of the columns.
+
+    Args:
+        estimator: an unfitted scikit-learn classifier.
+        x: (n, …) rows as numbers; images are read as vectors.
+        vectors: label vectors.
+        weights: of the rows; ignored, and said so, by learners that take none.
+        labels: "hard", or "expanded" where the learner takes weights; one that does not gets hard labels.
+
+    Raises:
+        InputError: for another way of using labels.
+    """
+    if labels not in LABELS:
+        raise InputError(f"Got labels={labels!r}; expected one of {', '.join(LABELS)}.")
+    flat, n = x.reshape(len(x), -1), len(x)
+    weighted = takes_weights(estimator)
+    own = np.ones(n) if weights is None else weights
+    if labels == "expanded" and weighted:
+        rows, classes = np.nonzero(probabilities(vectors))
+        share = own[rows] * probabilities(vectors)[rows, classes]
+        return Trained(_fit(estimator, flat[rows], classes, share), "expanded", weights is not None)
+    use = weighted and weights is not None
+    return Trained(_fit(estimator, flat, vectors.argmax(axis=1), own if use else None), "hard", use)
+
+
+def train_regressor(
+    estimator: Any, x: np.ndarray, y: np.ndarray, weights: Float[np.ndarray, " n"] | None = None
+) -> Trained:
+    """Fit a regressor on rows with targets (n,) or (n, k)."""
+    use = weights is not None and takes_weights(estimator)
+    return Trained(_fit(estimator, x.reshape(len(x), -1), y, weights if use else None), "targets", use)
+
+
+def _fit(estimator: Any, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None) -> Any:
+    if weights is None:
+        return estimator.fit(x, y)
+    name = f"{estimator.steps[-1][0]}__sample_weight" if hasattr(estimator, "steps") else "sample_weight"
+    return estimator.fit(x, y, **{name: weights / weights.mean()})

@@ -1,0 +1,105 @@
+"""Learners by name or import path, and what they make of soft labels and weights."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.datasets import make_blobs, make_regression
+from sklearn.linear_model import LogisticRegression
+
+from datastill._errors import InputError
+from datastill.learners import LEARNERS, named_learner
+from datastill.learners.named import takes_weights
+from datastill.learners.training import probabilities, train, train_regressor
+
+
+@pytest.fixture(scope="module")
+def blobs():
+    x, codes = make_blobs([60, 60, 60], 3, random_state=0)
+    return x, (np.eye(3) - 1 / 3)[codes], codes
+
+
+@pytest.mark.parametrize("name", [*LEARNERS, "sklearn.naive_bayes:GaussianNB"])
+def test_each_learner_learns_classes(name, blobs):
+    x, vectors, codes = blobs
+    found = train(named_learner(name, seed=1), x, vectors)
+    assert found.labels == "hard"
+    assert not found.weighted
+    assert np.mean(found.estimator.predict(x) == codes) > 0.9
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_each_learner_learns_from_one_row_of_each_class(name, blobs):
+    x, vectors, codes = blobs
+    rows = [int(np.argmax(codes == c)) for c in range(3)]
+    found = train(named_learner(name), x[rows], vectors[rows])
+    assert set(found.estimator.predict(x)) <= {0, 1, 2}
+
+
+@pytest.mark.parametrize("name", [*LEARNERS, "sklearn.linear_model:Lasso"])
+def test_each_learner_learns_targets(name):
+    x, y = make_regression(80, 4, random_state=0)
+    found = train_regressor(named_learner(name, regression=True), x, y / y.std(), np.ones(80))
+    assert found.labels == "targets"
+    assert found.estimator.predict(x).shape == (80,)
+    assert found.weighted == takes_weights(named_learner(name, regression=True))
+
+
+@given(seed=st.integers(0, 1000))
+def test_probabilities_are_distributions_and_give_classes_back(seed):
+    draw = np.random.default_rng(seed)
+    vectors = draw.standard_normal((20, 4)) * 2
+    p = probabilities(vectors)
+    np.testing.assert_allclose(p.sum(axis=1), 1)
+    assert (p >= 0).all()
+    np.testing.assert_array_equal(p.argmax(axis=1), vectors.argmax(axis=1))
+    codes = draw.integers(4, size=9)
+    np.testing.assert_allclose(probabilities((np.eye(4) - 1 / 4)[codes]), np.eye(4)[codes], atol=1e-12)
+    np.testing.assert_array_equal(probabilities(np.array([[-3.0, -2.0]])), [[0, 1]])
+
+
+def test_expanded_labels_are_fitted_as_a_mixture(blobs):
+    x, _, _ = blobs
+    half = np.tile(np.array([0.5, 0.5, 0.0]) - 1 / 3, (len(x), 1))
+    found = train(named_learner("logistic"), x, half, labels="expanded")
+    assert found.labels == "expanded"
+    np.testing.assert_allclose(found.estimator.predict_proba(x), 0.5, atol=0.02)
+    assert train(named_learner("knn"), x, half, labels="expanded").labels == "hard"
+
+
+def test_hard_labels_expanded_are_hard_labels(blobs):
+    x, vectors, _ = blobs
+    one, two = (train(LogisticRegression(), x, vectors, labels=labels) for labels in ("hard", "expanded"))
+    np.testing.assert_allclose(one.estimator.coef_, two.estimator.coef_, atol=1e-4)
+
+
+def test_weights_count_rows(blobs):
+    x, vectors, _ = blobs
+    weights = np.random.default_rng(0).integers(1, 4, len(x))
+    repeated = np.repeat(np.arange(len(x)), weights)
+    weighted = train(LogisticRegression(C=1e6, max_iter=5000), x, vectors, weights.astype(float))
+    copies = train(LogisticRegression(C=1e6, max_iter=5000), x[repeated], vectors[repeated])
+    assert weighted.weighted
+    np.testing.assert_allclose(weighted.estimator.predict_proba(x), copies.estimator.predict_proba(x), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "regression", "words"),
+    [
+        ("oracle", False, "expected one of logistic"),
+        ("no.such:Thing", False, "cannot be made"),
+        ("sklearn.svm:Nothing", False, "cannot be made"),
+        ("sklearn.linear_model:Lasso", False, "no classifier"),
+        ("sklearn.naive_bayes:GaussianNB", True, "no regressor"),
+        ("sklearn.multiclass:OneVsRestClassifier", False, "cannot be made"),
+        ("collections:Counter", False, "expected a scikit-learn estimator"),
+    ],
+)
+def test_bad_names_are_refused(name, regression, words):
+    with pytest.raises(InputError, match=words):
+        named_learner(name, regression)
+
+
+def test_unknown_ways_with_labels_are_refused(blobs):
+    with pytest.raises(InputError, match="labels='soft'"):
+        train(LogisticRegression(), blobs[0], blobs[1], labels="soft")
