@@ -191,6 +191,39 @@ def test_selectors_run_by_name_with_budgets_for_each_class(method, blobs, tmp_pa
     assert [s["role"] for s in found["scores"]].count("random") == 1
 
 
+def test_compare_has_a_row_for_each_set_and_learner_and_goes_on_where_it_stopped(blobs, tmp_path, capsys, monkeypatch):
+    words = ["compare", str(blobs), "--methods", "kmeans,kip", "--ipc", "1,2", "--steps", "5", "--kernel", "rbf"]
+    words += ["--learners", "krr:rbf,knn", "--out", str(tmp_path / "c")]
+    assert run([*words, "--seeds", "1", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    sets = ["random 1", "random 2", "kmeans 1", "kmeans 2", "kip 1", "kip 2", "all rows"]
+    assert [(r["set"], r["learner"]) for r in rows] == [(s, k) for s in sets for k in ("krr:rbf", "knn")]
+    assert all(r["error"] == "" and 0 <= r["accuracy"] <= 1 for r in rows)
+    assert {r["labels"] for r in rows if r["learner"] == "krr:rbf"} == {"soft"}
+    assert len(pd.read_parquet(tmp_path / "c" / "table.parquet")) == 14
+
+    monkeypatch.setattr("datastill.estimators.KIP.fit", lambda *_: pytest.fail("learned again"))
+    assert run([*words, "--seeds", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert "all rows" in shown
+    assert "knn" in shown
+
+
+def test_compare_in_regression_and_with_bad_words(tmp_path, capsys):
+    words = ["compare", "diabetes", "--methods", "kmeans", "--ipc", "5", "--seeds", "1", "--out", str(tmp_path / "c")]
+    assert run([*words, "--learners", "krr,knn", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert all(r["r2"] < 1 and r["labels"] == "targets" for r in rows)
+    for extra, fragment in (
+        (["--methods", "magic"], "magic"),
+        (["--learners", "oracle"], "oracle"),
+        (["--ipc", "x"], "whole numbers"),
+        (["--seeds", "0"], "at least one"),
+    ):
+        assert run([*words, "--learners", "knn", *extra]) == 2
+        assert fragment in capsys.readouterr().err
+
+
 def test_the_version_is_the_packages(capsys):
     assert run(["--version"]) == 0
     assert capsys.readouterr().out == f"datastill {version('datastill')}\n"

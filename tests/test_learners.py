@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from sklearn.datasets import make_blobs, make_regression
 from sklearn.linear_model import LogisticRegression
 
+from datastill import krr
 from datastill._errors import InputError
+from datastill.kernels import RBF
 from datastill.learners import LEARNERS, named_learner
 from datastill.learners.named import takes_weights
 from datastill.learners.training import probabilities, train, train_regressor
@@ -17,6 +19,21 @@ from datastill.learners.training import probabilities, train, train_regressor
 def blobs():
     x, codes = make_blobs([60, 60, 60], 3, random_state=0)
     return x, (np.eye(3) - 1 / 3)[codes], codes
+
+
+def test_kernel_ridge_takes_label_vectors_as_they_are(blobs):
+    x, vectors, _ = blobs
+    soft = vectors + 0.1 * np.random.default_rng(0).standard_normal(vectors.shape)
+    found = train(named_learner("krr:rbf"), x, soft)
+    assert found.labels == "soft"
+    x = x.astype(np.float32)
+    kernel = RBF().resolve(x)
+    expected = krr.predict(kernel, x, x, krr.fit(kernel, x, soft, 1e-6))
+    np.testing.assert_array_equal(found.estimator.predict(x), expected.argmax(axis=1))
+    targets = train_regressor(named_learner("krr", regression=True), x, soft)
+    assert targets.estimator.predict(x).shape == soft.shape
+    with pytest.raises(InputError, match="at most 10000"):
+        named_learner("krr").fit(np.zeros((10_001, 1)), np.zeros((10_001, 1)))
 
 
 @pytest.mark.parametrize("name", [*LEARNERS, "sklearn.naive_bayes:GaussianNB"])
@@ -86,7 +103,7 @@ def test_weights_count_rows(blobs):
 @pytest.mark.parametrize(
     ("name", "regression", "words"),
     [
-        ("oracle", False, "expected one of logistic"),
+        ("oracle", False, "expected one of krr, logistic"),
         ("no.such:Thing", False, "cannot be made"),
         ("sklearn.svm:Nothing", False, "cannot be made"),
         ("sklearn.linear_model:Lasso", False, "no classifier"),

@@ -260,6 +260,55 @@ def distill(
 
 
 @app.command()
+def compare(
+    data: Data,
+    methods: Annotated[str, typer.Option(help="As for `distill`; several with commas.")] = "kmeans,kip",
+    ipc: Annotated[
+        str, typer.Option(help="Examples per class (in all, for regression); several with commas.")
+    ] = "1,10",
+    learners: Annotated[
+        str,
+        typer.Option(
+            help="krr (krr:rbf), logistic, linear-svm, rbf-svm, knn, forest, boosting, mlp, or package.module:Class."
+        ),
+    ] = "krr,logistic,forest",
+    seeds: Annotated[int, typer.Option(help="How many.")] = 3,
+    out: Annotated[Path | None, typer.Option(help="Folder; the same command continues it.")] = None,
+    target: Target = None,
+    test: Test = None,
+    task: Task = "auto",
+    image_size: ImageSize = None,
+    kernel: Annotated[str, typer.Option(help="Of the methods; as for `distill`.")] = "fc1",
+    steps: Annotated[int, typer.Option(help="Of KIP.")] = 1000,
+    labels: Annotated[str, typer.Option(help="hard or expanded: for learners that take no label vectors.")] = "hard",
+    jobs: Annotated[int, typer.Option(help="Learners trained side by side.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Train several learners on the sets of several methods, beside random rows and all rows."""
+    from datastill import tournament
+
+    dataset, task = _load(data, target, test, task, image_size, 0, as_json)
+    split = [tuple(part.strip() for part in text.split(",")) for text in (methods, learners)]
+    try:
+        budgets = tuple(int(part) for part in ipc.split(","))
+    except ValueError:
+        raise InputError(f"Got --ipc {ipc}; expected whole numbers separated by commas, such as 1,10.") from None
+    entrants = tournament.Entrants(split[0], budgets, split[1], seeds, kernel, steps, labels)
+    folder = out or Path("runs") / f"{_slug(dataset.name)}-compare"
+    table = tournament.compare(dataset, task, entrants, folder, jobs)
+    if as_json:
+        print_json({"out": str(folder), "rows": tournament.plain(table)})
+        return
+    score = "accuracy" if task == "classification" else "R²"
+    print_table(
+        f"{dataset.name}: {score}, %, mean ± deviation over {seeds} seeds",
+        ("set", *split[1]),
+        tournament.wide(table, split[1], seeds),
+    )
+    print(f"Table: {folder / 'table.parquet'}")
+
+
+@app.command()
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A finished run.", show_default=False)],
     as_json: AsJson = False,

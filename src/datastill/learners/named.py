@@ -24,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
 
 from datastill._errors import InputError
+from datastill.learners.kernel_ridge import KernelRidge
 
 MLP_SETTINGS = {"hidden_layer_sizes": (128,), "max_iter": 1000}
 LEAST_LEAF = 1
@@ -59,18 +60,21 @@ def named_learner(name: str, regression: bool = False, seed: int = 0) -> Any:
     """A fresh, unfitted estimator.
 
     Args:
-        name: a key of LEARNERS, or "package.module:Class" of a scikit-learn estimator, which is made with its defaults.
+        name: a key of LEARNERS; "krr" or, with the short name of a kernel, "krr:rbf"; or "package.module:Class" of a
+            scikit-learn estimator, which is made with its defaults.
         regression: whether a regressor is wanted.
         seed: given to every learner that is random.
 
     Raises:
         InputError: for an unknown name, an import that fails, or an estimator of the other kind.
     """
+    if name == "krr" or name.startswith("krr:"):
+        return KernelRidge(name.removeprefix("krr").removeprefix(":") or "fc1", regression=regression)
     if name in LEARNERS:
         return LEARNERS[name][regression](seed)
     if ":" not in name:
         raise InputError(
-            f"Got the learner {name!r}; expected one of {', '.join(LEARNERS)}, or an import path such as "
+            f"Got the learner {name!r}; expected one of krr, {', '.join(LEARNERS)}, or an import path such as "
             "sklearn.naive_bayes:GaussianNB."
         )
     estimator = _imported(name, seed)

@@ -1,5 +1,6 @@
 """Training a learner on a small set whose labels may be soft, and saying how its labels were used.
 
+    soft        label vectors are taken as they are (kernel ridge regression)
     hard        each example counts for the class of its largest label
     expanded    each example stands once for every class c, with weight w_i p_ic, where the learner takes weights
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from datastill._errors import InputError
 from datastill._typing import Float
+from datastill.learners.kernel_ridge import KernelRidge
 from datastill.learners.named import takes_weights
 
 LABELS = ("hard", "expanded")
@@ -23,7 +25,7 @@ class Trained(NamedTuple):
 
     Attributes:
         estimator: the scikit-learn estimator.
-        labels: "hard", "expanded", or "targets" in regression.
+        labels: "hard", "expanded", "soft" (as they are), or "targets" in regression.
         weighted: whether row weights were used.
     """
 
@@ -63,6 +65,8 @@ def train(
     if labels not in LABELS:
         raise InputError(f"Got labels={labels!r}; expected one of {', '.join(LABELS)}.")
     flat, n = x.reshape(len(x), -1), len(x)
+    if isinstance(estimator, KernelRidge):
+        return Trained(estimator.fit(flat, vectors), "soft", False)
     weighted = takes_weights(estimator)
     own = np.ones(n) if weights is None else weights
     if labels == "expanded" and weighted:
