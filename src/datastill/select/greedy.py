@@ -8,7 +8,6 @@ For a monotone objective the greedy set reaches at least 1 − 1/e of the best o
 so f(greedy) divided by the least such bound is a ratio that holds for this very data.
 """
 
-import heapq
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -21,6 +20,8 @@ from datastill.select.submodular import Objective
 
 OPTIMISERS = ("lazy", "naive", "stochastic", "lazier")
 PREFIXES = 8
+FIRST, GROWTH = 16, 4
+"""Candidates that lazy greedy evaluates at first, and how many times more if none of them leads."""
 
 
 def maximise(
@@ -67,10 +68,10 @@ def maximise(
         pairs.append((int(pick), float(objective.gains(state, np.array([pick]))[0])))
         objective.add(state, int(pick))
     left = np.setdiff1d(np.arange(objective.size), first)
-    if optimiser == "lazy":
-        picks = _lazy(objective, state, left)
-    elif optimiser == "naive":
+    if optimiser == "naive":
         picks = _scan(objective, state, left)
+    elif optimiser == "lazy":
+        picks = _lazy(objective, state, left)
     else:
         size = int(np.ceil(objective.size / k * np.log(1 / epsilon)))
         picks = _sampled(objective, state, left, size, sampling.rng(seed, 11), lazily=optimiser == "lazier")
@@ -121,20 +122,12 @@ def _scan(objective: Objective, state: Any, left: np.ndarray) -> Iterator[tuple[
 
 
 def _lazy(objective: Objective, state: Any, left: np.ndarray) -> Iterator[tuple[int, float]]:
-    bounds = objective.gains(state, left)
-    queue = list(zip((-bounds).tolist(), left.tolist(), [0] * len(left), strict=True))
-    heapq.heapify(queue)
-    picked = 0
+    bounds = np.full(objective.size, np.inf)
     while True:
-        bound, candidate, known = queue[0]
-        if known == picked:
-            heapq.heappop(queue)
-            yield candidate, -bound
-            objective.add(state, candidate)
-            picked += 1
-        else:
-            gain = float(objective.gains(state, np.array([candidate]))[0])
-            heapq.heapreplace(queue, (-gain, candidate, picked))
+        best, gain = _leading(objective, state, left, bounds)
+        yield best, gain
+        objective.add(state, best)
+        left = left[left != best]
 
 
 def _sampled(
@@ -143,23 +136,29 @@ def _sampled(
     bounds = np.full(objective.size, np.inf)
     while True:
         sample = np.sort(draw.choice(left, min(size, len(left)), replace=False, shuffle=False))
-        best, most = -1, -np.inf
-        for part in _parts(sample, bounds, lazily):
-            part = part[bounds[part] > most]
-            if not len(part):
-                break
-            gains = bounds[part] = objective.gains(state, part)
-            if gains.max() > most or (gains.max() == most and part[gains.argmax()] < best):
-                best, most = int(part[gains.argmax()]), float(gains.max())
-        yield best, most
+        best, gain = _leading(objective, state, sample, bounds if lazily else np.full(objective.size, np.inf))
+        yield best, gain
         objective.add(state, best)
         left = left[left != best]
 
 
-def _parts(sample: np.ndarray, bounds: np.ndarray, lazily: bool) -> list[np.ndarray]:
-    """The sample as one piece, or in growing pieces by falling bounds."""
-    if not lazily:
-        bounds[sample] = np.inf
-        return [sample]
-    order = sample[np.argsort(-bounds[sample], kind="stable")]
-    return np.split(order, 2 ** np.arange(int(np.log2(len(order))) + 1))
+def _leading(objective: Objective, state: Any, candidates: np.ndarray, bounds: np.ndarray) -> tuple[int, float]:
+    """The candidate with the largest gain, and that gain.
+
+    Earlier gains are never exceeded: candidates are evaluated from the largest down, ever more at once, until one leads
+    what is left. `bounds` is brought up to date.
+    """
+    known, fresh = bounds[candidates], np.zeros(len(candidates), bool)
+    size = len(candidates) if np.isinf(known).any() else FIRST
+    while True:
+        size = min(size, len(candidates))
+        order = np.argpartition(-known, size - 1)
+        top, rest = order[:size], order[size:]
+        stale = top[~fresh[top]]
+        known[stale], fresh[stale] = objective.gains(state, candidates[stale]), True
+        best = known[top].max()
+        if not len(rest) or best > known[rest].max():
+            break
+        size *= GROWTH
+    bounds[candidates] = known
+    return int(candidates[top[known[top] == best]].min()), float(best)
