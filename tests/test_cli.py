@@ -195,7 +195,10 @@ def test_compare_has_a_row_for_each_set_and_learner_and_goes_on_where_it_stopped
     words = ["compare", str(blobs), "--methods", "kmeans,kip", "--ipc", "1,2", "--steps", "5", "--kernel", "rbf"]
     words += ["--learners", "krr:rbf,knn", "--out", str(tmp_path / "c")]
     assert run([*words, "--seeds", "1", "--json"]) == 0
-    rows = json.loads(capsys.readouterr().out)["rows"]
+    found = json.loads(capsys.readouterr().out)
+    rows = found["rows"]
+    assert len(found["verdicts"]) == 8
+    assert {v["set"] for v in found["verdicts"]} == {"kmeans 1", "kmeans 2", "kip 1", "kip 2"}
     sets = ["random 1", "random 2", "kmeans 1", "kmeans 2", "kip 1", "kip 2", "all rows"]
     assert [(r["set"], r["learner"]) for r in rows] == [(s, k) for s in sets for k in ("krr:rbf", "knn")]
     assert all(r["error"] == "" and 0 <= r["accuracy"] <= 1 for r in rows)

@@ -296,15 +296,18 @@ def compare(
     entrants = tournament.Entrants(split[0], budgets, split[1], seeds, kernel, steps, labels)
     folder = out or Path("runs") / f"{_slug(dataset.name)}-compare"
     table = tournament.compare(dataset, task, entrants, folder, jobs)
+    verdicts = tournament.judged(table, entrants, len(dataset.y_test))
     if as_json:
-        print_json({"out": str(folder), "rows": tournament.plain(table)})
+        found = {"rows": tournament.plain(table), "verdicts": tournament.plain(verdicts)}
+        print_json({"out": str(folder), **found})
         return
     score = "accuracy" if task == "classification" else "R²"
     print_table(
         f"{dataset.name}: {score}, %, mean ± deviation over {seeds} seeds",
         ("set", *split[1]),
-        tournament.wide(table, split[1], seeds),
+        tournament.wide(table, verdicts, split[1], seeds),
     )
+    print("▲ better, ▼ worse than random rows of the same budget; all marks together hold with 95 %.")
     print(f"Table: {folder / 'table.parquet'}")
 
 

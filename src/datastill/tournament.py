@@ -18,11 +18,13 @@ from datastill._errors import InputError
 from datastill.data.archive import make_folder, write_atomic
 from datastill.data.dataset import Dataset, SupportSet, digest
 from datastill.evaluate.protocol import Examples, HeldOut, protocol
+from datastill.evaluate.verdicts import BETTER, WORSE, verdicts
 from datastill.preprocess.labels import ClassLabels, Labels, RealTargets
 from datastill.preprocess.space import Space, fit_space
 from datastill.runs import METHODS
 
 FULL = "all rows"
+MARKS = {BETTER: " ▲", WORSE: " ▼"}
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,18 @@ def _made(
     return Examples(space.encode(support.x), support.soft_labels, support.weights)
 
 
+def judged(table: pd.DataFrame, entrants: Entrants, n_test: int) -> pd.DataFrame:
+    """The verdict on each method and budget against random rows of the same budget, for each learner."""
+    rivals = {
+        f"{method} {budget}": f"random {budget}"
+        for method in dict.fromkeys(entrants.methods)
+        for budget in entrants.budgets
+        if method != "random"
+    }
+    metric = _metric(table)
+    return verdicts(table, rivals, n_test if metric == "accuracy" else 0, metric)
+
+
 def plain(table: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows as JSON values; what was not measured is None."""
     return [{k: None if pd.isna(v) else v for k, v in row.items()} for row in table.to_dict(orient="records")]
@@ -120,15 +134,18 @@ def plain(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def ranked(table: pd.DataFrame, seeds: int) -> pd.DataFrame:
     """Mean and standard deviation over seeds of the score of each set and learner, sets in the order of the table."""
-    metric = "accuracy" if "accuracy" in table else "r2"
-    groups = table.groupby(["set", "learner"], sort=False)[metric]
+    groups = table.groupby(["set", "learner"], sort=False)[_metric(table)]
     found = pd.DataFrame({"mean": groups.mean(), "deviation": groups.std() if seeds > 1 else np.nan})
     return found.reset_index()
 
 
-def wide(table: pd.DataFrame, learners: Sequence[str], seeds: int) -> list[tuple[str, ...]]:
-    """One line for each set: its name, and "mean ± deviation" for each learner; "failed" where none was trained."""
-    cells = {(r.set, r.learner): (r.mean, r.deviation) for r in ranked(table, seeds).itertuples()}
+def wide(table: pd.DataFrame, found: pd.DataFrame, learners: Sequence[str], seeds: int) -> list[tuple[str, ...]]:
+    """One line for each set: its name, and "mean ± deviation" for each learner, marked where the verdict is clear."""
+    marks = {(r.set, r.learner): MARKS.get(r.verdict, "") for r in found.itertuples()}
+    cells = {
+        (r.set, r.learner): (r.mean, r.deviation, marks.get((r.set, r.learner), ""))
+        for r in ranked(table, seeds).itertuples()
+    }
     lines = []
     for name in dict.fromkeys(table["set"]):
         shown = [_cell(*cells[name, learner]) for learner in learners]
@@ -136,8 +153,12 @@ def wide(table: pd.DataFrame, learners: Sequence[str], seeds: int) -> list[tuple
     return lines
 
 
-def _cell(mean: float, deviation: float) -> str:
+def _metric(table: pd.DataFrame) -> str:
+    return "accuracy" if "accuracy" in table else "r2"
+
+
+def _cell(mean: float, deviation: float, mark: str) -> str:
     if not np.isfinite(mean):
         return "failed"
     spread = f" ± {100 * deviation:.1f}" if np.isfinite(deviation) else ""
-    return f"{100 * mean:.1f}{spread}"
+    return f"{100 * mean:.1f}{spread}{mark}"
