@@ -212,6 +212,14 @@ def test_compare_has_a_row_for_each_set_and_learner_and_goes_on_where_it_stopped
     assert "knn" in shown
 
 
+def test_compare_says_why_a_learner_failed(blobs, tmp_path, capsys):
+    words = ["compare", str(blobs), "--methods", "kmeans", "--ipc", "1", "--seeds", "1", "--out", str(tmp_path / "c")]
+    assert run([*words, "--learners", "sklearn.naive_bayes:MultinomialNB"]) == 0
+    captured = capsys.readouterr()
+    assert "failed" in captured.out
+    assert "MultinomialNB failed: ValueError: Negative values" in captured.err
+
+
 def test_compare_in_regression_and_with_bad_words(tmp_path, capsys):
     words = ["compare", "diabetes", "--methods", "kmeans", "--ipc", "5", "--seeds", "1", "--out", str(tmp_path / "c")]
     assert run([*words, "--learners", "krr,knn", "--json"]) == 0
@@ -222,6 +230,8 @@ def test_compare_in_regression_and_with_bad_words(tmp_path, capsys):
         (["--learners", "oracle"], "oracle"),
         (["--ipc", "x"], "whole numbers"),
         (["--seeds", "0"], "at least one"),
+        (["--labels", "soft"], "expanded"),
+        (["--learners", "krr:magic"], "kernel"),
     ):
         assert run([*words, "--learners", "knn", *extra]) == 2
         assert fragment in capsys.readouterr().err

@@ -92,6 +92,7 @@ def test_a_learner_that_fails_does_not_lose_the_others(classes):
     failed = table[table["learner"] != "knn"]
     assert failed["error"].tolist() == ["RuntimeError: I do not want to"] * 2
     assert table[table["learner"] == "knn"]["accuracy"].notna().all()
+    assert protocol(sets, ["test_protocol:Stubborn"], held, seeds=1)["accuracy"].isna().all()
 
 
 def test_a_second_call_trains_nothing_and_other_data_trains_anew(classes, tmp_path, monkeypatch):
@@ -134,6 +135,8 @@ def test_nothing_to_do_is_refused(classes):
         lambda: protocol(sets, [], held),
         lambda: protocol(sets, ["knn"], held, seeds=0),
         lambda: protocol(sets, ["oracle"], held),
+        lambda: protocol(sets, ["krr:oracle"], held),
+        lambda: protocol(sets, ["knn"], held, labels="soft"),
     ):
         with pytest.raises(InputError, match="expected"):
             call()

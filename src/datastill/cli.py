@@ -296,6 +296,9 @@ def compare(
     entrants = tournament.Entrants(split[0], budgets, split[1], seeds, kernel, steps, labels)
     folder = out or Path("runs") / f"{_slug(dataset.name)}-compare"
     table = tournament.compare(dataset, task, entrants, folder, jobs)
+    for learner, error in dict.fromkeys(zip(table["learner"], table["error"], strict=True)):
+        if error:
+            print(f"{learner} failed: {error}", file=sys.stderr)
     verdicts = tournament.judged(table, entrants, len(dataset.y_test))
     if as_json:
         found = {"rows": tournament.plain(table), "verdicts": tournament.plain(verdicts)}

@@ -20,7 +20,7 @@ from datastill.data.archive import make_folder, read_json, write_json
 from datastill.data.dataset import digest
 from datastill.evaluate import metrics
 from datastill.learners.named import named_learner
-from datastill.learners.training import train, train_regressor
+from datastill.learners.training import LABELS, train, train_regressor
 
 
 class Examples(NamedTuple):
@@ -86,6 +86,8 @@ def protocol(
         raise InputError(
             f"Got {len(sets)} sets, {len(learners)} learners and {seeds} seeds; expected at least one each."
         )
+    if labels not in LABELS:
+        raise InputError(f"Got labels={labels!r}; expected one of {', '.join(LABELS)}.")
     for name in learners:
         named_learner(name, held.regression)
     if folder is not None:
@@ -111,6 +113,7 @@ def _row(
         if path.exists():
             return read_json(path)
     row = {"set": name, "learner": learner, "seed": seed, "n": len(examples.x), "error": ""}
+    row["r2" if held.regression else "accuracy"] = float("nan")
     started = time.perf_counter()
     try:
         row |= _judged(examples, learner, seed, held, labels)

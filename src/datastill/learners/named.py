@@ -24,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
 
 from datastill._errors import InputError
+from datastill.kernels.names import as_kernels
 from datastill.learners.kernel_ridge import KernelRidge
 
 MLP_SETTINGS = {"hidden_layer_sizes": (128,), "max_iter": 1000}
@@ -69,7 +70,7 @@ def named_learner(name: str, regression: bool = False, seed: int = 0) -> Any:
         InputError: for an unknown name, an import that fails, or an estimator of the other kind.
     """
     if name == "krr" or name.startswith("krr:"):
-        return KernelRidge(name.removeprefix("krr").removeprefix(":") or "fc1", regression=regression)
+        return KernelRidge(as_kernels(name.removeprefix("krr").removeprefix(":") or "fc1")[0], regression=regression)
     if name in LEARNERS:
         return LEARNERS[name][regression](seed)
     if ":" not in name:
