@@ -4,6 +4,7 @@ import ast
 import functools
 import gzip
 import importlib
+import json
 import re
 import shlex
 import sys
@@ -180,3 +181,11 @@ def test_the_figures_shown_are_those_of_the_result_files(monkeypatch):
     render = importlib.import_module("render")
     assert (ROOT / "docs" / "results.md").read_text(encoding="utf-8") == render.page()
     assert (ROOT / "README.md").read_text(encoding="utf-8") == render.readme()
+
+
+def test_the_table_of_archetypal_images_is_that_of_the_committed_file():
+    """docs/archetypes.md shows the accuracies of benchmarks/results/archetypes.json, all of them."""
+    found = json.loads((ROOT / "benchmarks" / "results" / "archetypes.json").read_text())["accuracy"]
+    table = (ROOT / "docs" / "archetypes.md").read_text(encoding="utf-8").split("| one per class | accuracy |")[1]
+    rows = [line for line in table.split("\n\n")[0].splitlines()[2:] if line]
+    assert rows == [f"| {name} | {100 * row['labels solved']:.1f} |" for name, row in found.items()]

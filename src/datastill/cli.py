@@ -289,11 +289,7 @@ def compare(
 
     dataset, task = _load(data, target, test, task, image_size, 0, as_json)
     split = [tuple(part.strip() for part in text.split(",")) for text in (methods, learners)]
-    try:
-        budgets = tuple(int(part) for part in ipc.split(","))
-    except ValueError:
-        raise InputError(f"Got --ipc {ipc}; expected whole numbers separated by commas, such as 1,10.") from None
-    entrants = tournament.Entrants(split[0], budgets, split[1], seeds, kernel, steps, labels)
+    entrants = tournament.Entrants(split[0], _budgets(ipc), split[1], seeds, kernel, steps, labels)
     folder = out or Path("runs") / f"{_slug(dataset.name)}-compare"
     table = tournament.compare(dataset, task, entrants, folder, jobs)
     for learner, error in dict.fromkeys(zip(table["learner"], table["error"], strict=True)):
@@ -352,10 +348,7 @@ def plan(
 
     dataset, task = _load(data, target, None, task, image_size, 0, True)
     shape = planning.Shape.of(dataset, task)
-    try:
-        budgets = [int(part) for part in ipc.split(",")]
-    except ValueError:
-        raise InputError(f"Got --ipc {ipc}; expected whole numbers separated by commas, such as 1,10.") from None
+    budgets = _budgets(ipc)
     baseline = planning.Baseline.now()
     memory = int(memory_gb * 2**30)
     named = [(name.strip(), k) for name in kernel.split(",") for k in as_kernels(name)]
@@ -442,6 +435,14 @@ def _load(
     elif task not in ("classification", "regression"):
         raise InputError(f"Got --task {task}; expected classification, regression or auto.")
     return runs.with_test(dataset, seed, task), task
+
+
+def _budgets(ipc: str) -> tuple[int, ...]:
+    """Several numbers of examples per class."""
+    try:
+        return tuple(int(part) for part in ipc.split(","))
+    except ValueError:
+        raise InputError(f"Got --ipc {ipc}; expected whole numbers separated by commas, such as 1,10.") from None
 
 
 def _budget(option: str, text: str | None) -> Any:

@@ -15,7 +15,7 @@ from datastill.evaluate import intervals
 from datastill.evaluate.scores import Score
 from datastill.preprocess.labels import ClassLabels, Labels
 from datastill.preprocess.space import Space
-from datastill.select.kmeans import kmeans_centres
+from datastill.select.kmeans import kmeans_centres, owners
 
 RANDOM_DRAWS = 5
 EXACT_ROWS = 5000
@@ -131,7 +131,7 @@ def _kmeans(judge: Judge, rows: Rows, codes: np.ndarray, budget: np.ndarray, see
 def _cluster_means(targets: distil.Targets, centres: np.ndarray) -> np.ndarray:
     """The mean target of the rows nearest to each centre."""
     flat, middle = targets.x.reshape(len(targets.x), -1), centres.reshape(len(centres), -1)
-    nearest = np.argmin(np.sum(middle**2, axis=1) - 2 * flat @ middle.T, axis=1)
+    nearest = owners(flat, middle)
     sums = np.zeros((len(middle), targets.y.shape[1]))
     np.add.at(sums, nearest, targets.y)
     return sums / np.maximum(np.bincount(nearest, minlength=len(middle)), 1)[:, None]

@@ -92,24 +92,33 @@ def protocol(
         named_learner(name, held.regression)
     if folder is not None:
         make_folder(folder)
-    work = [
-        (name, maker, learner, seed) for name, maker in sets.items() for learner in learners for seed in range(seeds)
-    ]
-    found = Parallel(n_jobs=jobs)(
-        delayed(_row)(name, maker(seed), learner, seed, held, labels, folder) for name, maker, learner, seed in work
+    kept = None if folder is None else _Kept(folder, [digest(held.x), digest(held.y)])
+    work = (
+        delayed(_row)(name, examples, learner, seed, held, labels, kept)
+        for name, maker in sets.items()
+        for seed in range(seeds)
+        for examples in [maker(seed)]
+        for learner in learners
     )
-    return pd.DataFrame(found)
+    return pd.DataFrame(Parallel(n_jobs=jobs)(work))
+
+
+class _Kept(NamedTuple):
+    """Where rows are kept, and what the held-out rows are."""
+
+    folder: Path
+    held: list[str]
 
 
 def _row(
-    name: str, examples: Examples, learner: str, seed: int, held: HeldOut, labels: str, folder: Path | None
+    name: str, examples: Examples, learner: str, seed: int, held: HeldOut, labels: str, kept: _Kept | None
 ) -> dict[str, Any]:
     """One row of the table, from its file if that is of the same set, learner, seed and held-out rows."""
     path = None
-    if folder is not None:
-        parts = [digest(a) for a in (*examples, *held[:2]) if a is not None]
+    if kept is not None:
+        parts = [*(digest(a) for a in examples if a is not None), *kept.held]
         key = hashlib.sha256(json.dumps([name, learner, seed, labels, parts]).encode()).hexdigest()
-        path = folder / f"{key[:32]}.json"
+        path = kept.folder / f"{key[:32]}.json"
         if path.exists():
             return read_json(path)
     row = {"set": name, "learner": learner, "seed": seed, "n": len(examples.x), "error": ""}

@@ -70,8 +70,9 @@ def train(
     weighted = takes_weights(estimator)
     own = np.ones(n) if weights is None else weights
     if labels == "expanded" and weighted:
-        rows, classes = np.nonzero(probabilities(vectors))
-        share = own[rows] * probabilities(vectors)[rows, classes]
+        p = probabilities(vectors)
+        rows, classes = np.nonzero(p)
+        share = own[rows] * p[rows, classes]
         return Trained(_fit(estimator, flat[rows], classes, share), "expanded", weights is not None)
     use = weighted and weights is not None
     return Trained(_fit(estimator, flat, vectors.argmax(axis=1), own if use else None), "hard", use)

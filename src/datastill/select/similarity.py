@@ -1,7 +1,7 @@
 """How alike rows are: a matrix S, of which row i is something to be represented and column j something to pick.
 
 Every matrix here is either dense (an array) or sparse by columns (`scipy.sparse.csc_array`), and non-negative. A dense
-one of 10⁶ rows would take 4 terabytes; `explained` keeps only what can ever count, `neighbours` the nearest few.
+one of 10⁶ rows would take 4 terabytes: `explained` and `dense` are for few rows, `neighbours` keeps the nearest few.
 """
 
 from collections.abc import Callable
