@@ -89,7 +89,8 @@ def costs(found: Any) -> list[str]:
         last = next((p for p in curves["rows"] if p["size"] == _largest(found)), None)
         million = "– | –" if last is None else f"{last['seconds']:.1f} | {last['peak_bytes'] / 2**30:.1f}"
         slopes = " | ".join(_slope(curves[axis]) for axis in ("rows", "budget", "columns"))
-        lines.append(f"| {method} | {base:.2f} | {slopes} | {million} |")
+        shown = f"{method} (two at a time)" if curves.get("contended") else method
+        lines.append(f"| {shown} | {base:.2f} | {slopes} | {million} |")
     return [*lines, "", "![seconds against rows, picks and columns](selection.svg)", ""]
 
 
