@@ -197,13 +197,16 @@ def test_compare_has_a_row_for_each_set_and_learner_and_goes_on_where_it_stopped
     assert run([*words, "--seeds", "1", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     rows = found["rows"]
-    assert len(found["verdicts"]) == 8
-    assert {v["set"] for v in found["verdicts"]} == {"kmeans 1", "kmeans 2", "kip 1", "kip 2"}
-    sets = ["random 1", "random 2", "kmeans 1", "kmeans 2", "kip 1", "kip 2", "all rows"]
+    sets = ["random 1", "random 2", "kmeans 1", "kmeans 2", "label-solve 1", "kip 1", "label-solve 2", "kip 2"]
+    sets.append("all rows")
+    rivals = {(v["set"], v["learner"]): v["rival"] for v in found["standings"]}
+    assert (rivals["kip 2", "krr:rbf"], rivals["kip 2", "knn"]) == ("label-solve 2", "random 2")
+    assert (rivals["kmeans 1", "knn"], rivals["all rows", "knn"]) == ("random 1", None)
+    assert found["robustness"] == []
     assert [(r["set"], r["learner"]) for r in rows] == [(s, k) for s in sets for k in ("krr:rbf", "knn")]
     assert all(r["error"] == "" and 0 <= r["accuracy"] <= 1 for r in rows)
     assert {r["labels"] for r in rows if r["learner"] == "krr:rbf"} == {"soft"}
-    assert len(pd.read_parquet(tmp_path / "c" / "table.parquet")) == 14
+    assert len(pd.read_parquet(tmp_path / "c" / "table.parquet")) == 18
 
     monkeypatch.setattr("datastill.estimators.KIP.fit", lambda *_: pytest.fail("learned again"))
     assert run([*words, "--seeds", "1"]) == 0
@@ -230,7 +233,11 @@ def test_compare_in_regression_and_with_bad_words(tmp_path, capsys):
         (["--learners", "oracle"], "oracle"),
         (["--ipc", "x"], "whole numbers"),
         (["--seeds", "0"], "at least one"),
-        (["--labels", "soft"], "expanded"),
+        (["--labels", "easy"], "expanded"),
+        (["--methods", "kip:magic"], "kernel"),
+        (["--relabel-with", "oracle"], "oracle"),
+        (["--jobs", "0"], "jobs"),
+        (["--memory-gb", "0.1"], "at least"),
         (["--learners", "krr:magic"], "kernel"),
     ):
         assert run([*words, "--learners", "knn", *extra]) == 2

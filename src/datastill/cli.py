@@ -259,19 +259,25 @@ def distill(
         print_summary(result, folder)
 
 
+Learners = Annotated[
+    str,
+    typer.Option(
+        help="krr (krr:rbf), logistic, linear-svm, rbf-svm, knn, forest, boosting, mlp, net:PRESET (dc, dsa, frepo, rcig, "
+        "rfad, kip, mlp, fast; then :plain or :augmented), or package.module:Class.",
+    ),
+]
+
+
 @app.command()
 def compare(
     data: Data,
-    methods: Annotated[str, typer.Option(help="As for `distill`; several with commas.")] = "kmeans,kip",
+    methods: Annotated[
+        str, typer.Option(help="As for `distill`, several with commas; kip:rbf gives one a kernel of its own.")
+    ] = "kmeans,kip",
     ipc: Annotated[
         str, typer.Option(help="Examples per class (in all, for regression); several with commas.")
     ] = "1,10",
-    learners: Annotated[
-        str,
-        typer.Option(
-            help="krr (krr:rbf), logistic, linear-svm, rbf-svm, knn, forest, boosting, mlp, or package.module:Class."
-        ),
-    ] = "krr,logistic,forest",
+    learners: Learners = "krr,logistic,forest",
     seeds: Annotated[int, typer.Option(help="How many.")] = 3,
     out: Annotated[Path | None, typer.Option(help="Folder; the same command continues it.")] = None,
     target: Target = None,
@@ -280,33 +286,51 @@ def compare(
     image_size: ImageSize = None,
     kernel: Annotated[str, typer.Option(help="Of the methods; as for `distill`.")] = "fc1",
     steps: Annotated[int, typer.Option(help="Of KIP.")] = 1000,
-    labels: Annotated[str, typer.Option(help="hard or expanded: for learners that take no label vectors.")] = "hard",
+    labels: Annotated[
+        str,
+        typer.Option(
+            help="soft: label vectors for learners that take them; hard: classes for all; expanded: weighted copies too."
+        ),
+    ] = "soft",
+    relabel_with: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LEARNER", help="Judge every set once more with the labels of this learner, trained on all."
+        ),
+    ] = None,
+    robust: Annotated[
+        bool, typer.Option("--robust", help="Label-robust and augmentation-robust scores (DD-Ranking) as well.")
+    ] = False,
     jobs: Annotated[int, typer.Option(help="Learners trained side by side.")] = 1,
+    memory_gb: Annotated[float | None, typer.Option(help="For all of them, in GiB; no limit by default.")] = None,
+    delta: Annotated[float, typer.Option(help="Probability that any of the certified statements fails.")] = 0.05,
     as_json: AsJson = False,
 ) -> None:
     """Train several learners on the sets of several methods, beside random rows and all rows."""
     from datastill import tournament
 
     dataset, task = _load(data, target, test, task, image_size, 0, as_json)
-    split = [tuple(part.strip() for part in text.split(",")) for text in (methods, learners)]
-    entrants = tournament.Entrants(split[0], _budgets(ipc), split[1], seeds, kernel, steps, labels)
+    entrants = tournament.Entrants(
+        _words(methods), _budgets(ipc), _words(learners), seeds, kernel, steps, labels, relabel_with, robust
+    )
     folder = out or Path("runs") / f"{_slug(dataset.name)}-compare"
-    table = tournament.compare(dataset, task, entrants, folder, jobs)
+    memory = None if memory_gb is None else int(memory_gb * 2**30)
+    outcome = tournament.compare(dataset, task, entrants, folder, jobs, memory)
+    table = outcome.judged.table
     for learner, error in dict.fromkeys(zip(table["learner"], table["error"], strict=True)):
         if error:
             print(f"{learner} failed: {error}", file=sys.stderr)
-    verdicts = tournament.judged(table, entrants, len(dataset.y_test))
     if as_json:
-        found = {"rows": tournament.plain(table), "verdicts": tournament.plain(verdicts)}
-        print_json({"out": str(folder), **found})
+        parts = {"rows": table, "standings": outcome.standings, "robustness": outcome.robustness}
+        print_json({"out": str(folder)} | {name: tournament.plain(part) for name, part in parts.items()})
         return
     score = "accuracy" if task == "classification" else "R²"
     print_table(
         f"{dataset.name}: {score}, %, mean ± deviation over {seeds} seeds",
-        ("set", *split[1]),
-        tournament.wide(table, verdicts, split[1], seeds),
+        ("set", *outcome.learners),
+        tournament.wide(outcome.standings, outcome.learners, labels),
     )
-    print("▲ better, ▼ worse than random rows of the same budget; all marks together hold with 95 %.")
+    print("▲ better, ▼ worse than random rows of the same budget and labels; all marks together hold with 95 %.")
     print(f"Table: {folder / 'table.parquet'}")
 
 
@@ -435,6 +459,11 @@ def _load(
     elif task not in ("classification", "regression"):
         raise InputError(f"Got --task {task}; expected classification, regression or auto.")
     return runs.with_test(dataset, seed, task), task
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """Names separated by commas, each once."""
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
 def _budgets(ipc: str) -> tuple[int, ...]:

@@ -39,7 +39,7 @@ LEARNERS: dict[str, tuple[Maker, Maker]] = {
         lambda seed: _scaled(LinearSVC(random_state=seed, max_iter=10_000)),
         lambda seed: _scaled(LinearSVR(random_state=seed, max_iter=10_000)),
     ),
-    "rbf-svm": (lambda seed: _scaled(SVC(random_state=seed)), lambda seed: _scaled(SVR())),
+    "rbf-svm": (lambda seed: _scaled(SVC()), lambda seed: _scaled(SVR())),
     "knn": (lambda seed: _scaled(KNeighborsClassifier(1)), lambda seed: _scaled(KNeighborsRegressor(1))),
     "forest": (
         lambda seed: RandomForestClassifier(random_state=seed),
@@ -91,6 +91,12 @@ def takes_weights(estimator: Any) -> bool:
     return "sample_weight" in inspect.signature(last.fit).parameters
 
 
+def is_random(estimator: Any) -> bool:
+    """Whether what it learns depends on its seed."""
+    seeds = ("random_state", "seed")
+    return any(v is not None and k.split("__")[-1] in seeds for k, v in estimator.get_params().items())
+
+
 def _scaled(estimator: BaseEstimator) -> Any:
     return make_pipeline(StandardScaler(), estimator)
 
@@ -108,3 +114,8 @@ def _imported(path: str, seed: int) -> Any:
     if not isinstance(estimator, BaseEstimator):
         raise InputError(f"Got the learner {path!r}; expected a scikit-learn estimator, with fit and predict.")
     return estimator.set_params(random_state=seed) if "random_state" in estimator.get_params() else estimator
+
+
+def both_augmentations(name: str) -> tuple[str, str]:
+    """A network by name, without and with augmentation."""
+    return f"{name}:plain", f"{name}:augmented"
