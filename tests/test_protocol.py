@@ -97,7 +97,7 @@ def test_a_learner_that_fails_does_not_lose_the_others(classes):
     failed = table[table["learner"] != "knn"]
     assert failed["error"].tolist() == ["RuntimeError: I do not want to"] * 2
     assert table[table["learner"] == "knn"]["accuracy"].notna().all()
-    assert [loss is None for loss in judged.losses] == [True, False] * 2
+    assert ["losses" not in arrays for arrays in judged.arrays] == [True, False] * 2
     assert len(judged.of("all", "test_protocol:Stubborn")) == 0
     assert protocol(sets, ["test_protocol:Stubborn"], held, seeds=1).table["accuracy"].isna().all()
 
@@ -112,7 +112,8 @@ def test_a_second_call_trains_nothing_and_other_data_trains_anew(classes, tmp_pa
     monkeypatch.setattr(protocol_module, "_judged", refuse)
     again = protocol(sets, ["knn"], held, seeds=2, folder=tmp_path)
     pd.testing.assert_frame_equal(again.table, first.table)
-    np.testing.assert_array_equal(again.losses, first.losses)
+    for one, other in zip(first.arrays, again.arrays, strict=True):
+        np.testing.assert_array_equal(one["losses"], other["losses"])
     more = protocol(sets, ["knn"], held, seeds=3, folder=tmp_path).table
     assert more["error"].tolist() == ["", "", "", "", "", "AssertionError: trained again"]
     other = protocol(sets, ["knn"], HeldOut(held.x[1:], held.y[1:]), seeds=1, folder=tmp_path).table
@@ -138,7 +139,13 @@ def test_what_cannot_differ_between_seeds_is_trained_once(classes, monkeypatch):
     assert judged.table["accuracy"].notna().all()
     assert judged.table["seed"].tolist() == [0] * 6 + [1] * 6 + [2] * 6 + [0] * 6 + [1] * 6 + [2] * 6
     for i in range(len(judged.table)):
-        assert 1 - judged.losses[i].mean() == pytest.approx(judged.table["accuracy"][i])
+        assert 1 - judged.arrays[i]["losses"].mean() == pytest.approx(judged.table["accuracy"][i])
+
+
+def test_a_set_that_takes_long_is_judged_once(classes):
+    sets, held = classes
+    table = protocol(sets, ["knn"], held, seeds=3, once={"all"}).table
+    assert table["set"].tolist() == ["all", "random", "random", "random"]
 
 
 def test_hard_labels_are_those_handed_out(classes):
@@ -164,7 +171,8 @@ def test_processes_side_by_side_give_the_same_table(classes):
     sets, held = classes
     one, two = (protocol(sets, ["forest", "mlp"], held, seeds=1, jobs=jobs) for jobs in (1, 2))
     pd.testing.assert_frame_equal(one.table.drop(columns="seconds"), two.table.drop(columns="seconds"))
-    np.testing.assert_array_equal(one.losses, two.losses)
+    for a, b in zip(one.arrays, two.arrays, strict=True):
+        np.testing.assert_array_equal(a["brier"], b["brier"])
 
 
 class Fatal(ClassifierMixin, BaseEstimator):
@@ -185,7 +193,11 @@ def test_a_memory_budget_lets_fewer_run_side_by_side_or_is_refused(classes):
     sets, held = classes
     process = protocol_module.PROCESS
     examples = [sets["all"](0)]
-    assert [protocol_module._processes(4, m, held, examples) for m in (None, 10 * process, 5 * process // 2)] == [4, 4, 2]
+    assert [protocol_module._processes(4, m, held, examples) for m in (None, 10 * process, 5 * process // 2)] == [
+        4,
+        4,
+        2,
+    ]
     with pytest.raises(InputError, match=r"memory budget of 0\.5 GiB; expected at least 1\.0 GiB"):
         protocol(sets, ["knn"], held, memory=process // 2)
     with pytest.raises(InputError, match="0 jobs"):
@@ -198,8 +210,8 @@ def test_regression():
     sets = {"all": lambda seed: Examples(x[:80], y[:80]), "one": lambda seed: Examples(x[:80], y[:80, :1])}
     judged = protocol({"all": sets["all"]}, ["knn", "forest"], HeldOut(x[80:], y[80:], True), seeds=1)
     spread = np.var(y[80:], axis=0)[0]
-    for loss, r2 in zip(judged.losses, judged.table["r2"], strict=True):
-        assert 1 - loss.mean() / spread == pytest.approx(r2, abs=1e-4)
+    for arrays, r2 in zip(judged.arrays, judged.table["r2"], strict=True):
+        assert 1 - arrays["losses"].mean() / spread == pytest.approx(r2, abs=1e-4)
     table = protocol({"one": sets["one"]}, ["boosting"], HeldOut(x[80:], y[80:, :1], True), seeds=1).table
     assert table["rmse"].notna().all()
 

@@ -25,8 +25,8 @@ def judged(draw, scores, seeds=5, n_test=300, spread=0.02, labels="hard", asked=
                     loss = np.where(shared, difficulty, draw.random(n_test)) > accuracy
                     row = {"set": name, "learner": learner, "asked": way, "seed": seed, "n": 10, "labels": labels}
                     rows.append(row | {"error": "", "accuracy": 1 - loss.mean()})
-                    losses.append(loss.astype(np.float32))
-    return Judged(pd.DataFrame(rows), losses, [None] * len(rows), "accuracy")
+                    losses.append({"losses": loss.astype(np.float32)})
+    return Judged(pd.DataFrame(rows), losses, "accuracy")
 
 
 def against(rival, *names):
@@ -114,7 +114,7 @@ def test_a_learner_that_failed_decides_nothing(rng):
     failed = (made.table["learner"] == "a") & (made.table["set"] == "set")
     made.table.loc[failed, ["accuracy", "error"]] = [np.nan, "broken"]
     for i in np.flatnonzero(failed):
-        made.losses[i] = None
+        made.arrays[i] = {}
     found = standings(made, against("random", "set"), "random").set_index(["set", "learner"])
     assert found.loc[("set", "a"), "verdict"] == UNCLEAR
     assert np.isnan(found.loc[("set", "a"), "mean"])
@@ -129,8 +129,8 @@ def test_regression_is_compared_by_squared_errors(rng):
             loss = ((noise * rng.standard_normal(200)) ** 2).astype(np.float32)
             row = {"set": name, "learner": "a", "asked": "soft", "seed": seed, "n": 5, "labels": "targets", "error": ""}
             rows.append(row | {"r2": 1 - loss.mean() / truth.var()})
-            losses.append(loss)
-    found = standings(Judged(pd.DataFrame(rows), losses, [None] * 6, "r2"), against("random", "set"), "random")
+            losses.append({"losses": loss})
+    found = standings(Judged(pd.DataFrame(rows), losses, "r2"), against("random", "set"), "random")
     row = found.set_index("set").loc["set"]
     assert row["verdict"] == BETTER
     assert row["low"] < row["mean"] < row["high"] < 1

@@ -443,22 +443,22 @@ def _load(
     data: str, target: str | None, test: str | None, task: str, image_size: int | None, seed: int, quiet: bool
 ) -> tuple[Any, str]:
     """The dataset with test rows, and the task, said on standard error when it was guessed."""
-    from datastill import runs
     from datastill._validate import check_present
     from datastill.data.sources import load
+    from datastill.data.task import guess_task, with_test
 
     dataset = load(data, target=target, test=test, image_size=image_size)
     for labels in (dataset.y, dataset.y_test):
         if labels is not None:
             check_present(labels)
     if task == "auto":
-        task, why = runs.guess_task(dataset.y)
+        task, why = guess_task(dataset.y)
         if not quiet:
             other = "regression" if task == "classification" else "classification"
             print(f"Taken as {task}, since {why} (--task {other} changes it).", file=sys.stderr)
     elif task not in ("classification", "regression"):
         raise InputError(f"Got --task {task}; expected classification, regression or auto.")
-    return runs.with_test(dataset, seed, task), task
+    return with_test(dataset, seed, task), task
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 run.json                what was asked for; a folder answers to one request only
 checkpoint.safetensors  the state while it runs
 support.safetensors, manifest.json, support.csv (tables)     the support set
+rows.safetensors        digests of the training rows, by which held-out rows are known to be new
 metrics.json, support.png, report.html                       what it is worth
 """
 
@@ -14,11 +15,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.multiclass import type_of_target
 
-from datastill import report
+from datastill import artefact, report
 from datastill._errors import InputError
-from datastill.data import sampling
 from datastill.data.archive import make_folder, read_json, write_atomic, write_json
 from datastill.data.dataset import Dataset, SupportSet, digest, take
 from datastill.estimators import KIP, Coreset, CoresetRegressor, KIPRegressor, LabelSolve, LabelSolveRegressor
@@ -42,12 +41,10 @@ TITLES = {
     "mmd": "least MMD",
     "el2n": "EL2N",
 }
-MANY_CLASSES = 100
 LARGE_TARGET = 4.0
 """Standard deviations from the mean."""
-TEST_FRACTION = 0.25
 HIDDEN_SETTINGS = ("kernel", "random_state", "checkpoint", "verbose")
-FILES = ("support.safetensors", "manifest.json", "metrics.json", "support.png", "report.html")
+FILES = ("support.safetensors", "manifest.json", "rows.safetensors", "metrics.json", "support.png", "report.html")
 
 
 @dataclass(frozen=True)
@@ -82,33 +79,11 @@ class Result:
     resumed: bool
 
 
-def guess_task(y: np.ndarray) -> tuple[str, str]:
-    """("classification" or "regression", why), from the labels alone."""
-    if y.dtype.kind in "OUSb":
-        return "classification", "the labels are true or false" if y.dtype.kind == "b" else "the labels are text"
-    kind = type_of_target(y)
-    if kind.startswith("continuous"):
-        return "regression", "the targets are real numbers"
-    distinct = len(np.unique(y))
-    if y.ndim == 2 or distinct > MANY_CLASSES:
-        return "regression", f"the targets take {distinct} different whole values"
-    return "classification", f"the labels take {distinct} different values"
-
-
-def with_test(data: Dataset, seed: int, task: str) -> Dataset:
-    """The dataset with test rows: its own, or a quarter of its rows, each class in proportion."""
-    if data.x_test is not None:
-        return data
-    codes = np.unique(data.y, return_inverse=True)[1] if task == "classification" else None
-    rest, held = sampling.split(codes, len(data.x), TEST_FRACTION, seed)
-    return replace(data, x=take(data.x, rest), y=data.y[rest], x_test=take(data.x, held), y_test=data.y[held])
-
-
 def distill(data: Dataset, request: Request, folder: Path, verbose: bool = False) -> Result:
     """Carry out a request, or continue it, or read what it found.
 
     Args:
-        data: with test rows; see `with_test`.
+        data: with test rows; see `data.task.with_test`.
         request: what to do.
         folder: made if missing.
         verbose: whether to draw a progress bar.
@@ -133,9 +108,11 @@ def distill(data: Dataset, request: Request, folder: Path, verbose: bool = False
                 folder.rmdir()
         raise
     support: SupportSet = estimator.support_set_
-    support = replace(support, provenance={**support.provenance, "dataset": data.name, "digests": identity["digests"]})
+    known = {"dataset": data.name, "target": data.target, "digests": identity["digests"]}
+    support = replace(support, provenance={**support.provenance, **known})
     scores = _scores(estimator, data, request)
     support.save(folder)
+    artefact.write_row_digests(folder, estimator.space_.encode(data.x))
     if isinstance(support.x, pd.DataFrame):
         labelled = support.x.assign(**{_free_name(data.target, support.x): list(support.y)})
         write_atomic(folder / "support.csv", labelled.to_csv(index=False).encode())

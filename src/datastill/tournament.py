@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from datastill._errors import InputError
+from datastill.certify import FULL
 from datastill.data.archive import make_folder, read_tensors, write_atomic, write_json, write_tensors
 from datastill.data.dataset import Dataset, SupportSet, digest
 from datastill.evaluate.protocol import Examples, HeldOut, Judged, Maker, protocol
@@ -28,7 +29,6 @@ from datastill.preprocess.labels import ClassLabels, Labels, RealTargets
 from datastill.preprocess.space import Space, fit_space
 from datastill.runs import METHODS
 
-FULL = "all rows"
 MARKS = {BETTER: " ▲", WORSE: " ▼"}
 LEARNED_LABELS = ("kip", "label-solve")
 """Methods whose label vectors are learned; the fair random rows beside them are those of Label Solve."""
@@ -139,7 +139,7 @@ def compare(
         rivals |= {_taught(name): Rivals(_taught(r.given), _taught(r.given)) for name, r in rivals.items()}
     sets[FULL] = lambda seed: known.every
     ways = tuple(dict.fromkeys([entrants.labels, *(["soft", "hard"] if entrants.robust else [])]))
-    judged = protocol(sets, learners, known.held, entrants.seeds, ways, folder / "rows", jobs, memory)
+    judged = protocol(sets, learners, known.held, entrants.seeds, ways, folder / "rows", jobs, memory, {FULL})
     found = standings(judged, rivals, FULL)
     robust = robustness(found, rivals, FULL, variants) if entrants.robust else pd.DataFrame()
     write_json(folder / "table.json", plain(judged.table))

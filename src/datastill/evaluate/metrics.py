@@ -32,9 +32,14 @@ def of_probabilities(codes: Int[np.ndarray, " n"], p: Float[np.ndarray, "n c"]) 
     counts, confidence, accuracy = reliability(codes, p).T
     return {
         "log_loss": float(-np.log(np.maximum(own, LEAST)).mean()),
-        "brier": float(np.sum((p - np.eye(p.shape[1])[codes]) ** 2, axis=1).mean()),
+        "brier": float(brier_losses(codes, p).mean()),
         "ece": float(np.sum(counts / len(p) * abs(accuracy - confidence))),
     }
+
+
+def brier_losses(codes: Int[np.ndarray, " n"], p: Float[np.ndarray, "n c"]) -> Float[np.ndarray, " n"]:
+    """‖p_i − onehot(y_i)‖² of each row, from 0 to 2."""
+    return np.sum((p - np.eye(p.shape[1])[codes]) ** 2, axis=1)
 
 
 def reliability(codes: Int[np.ndarray, " n"], p: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "bins three"]:

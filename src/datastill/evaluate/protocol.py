@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -76,15 +76,14 @@ class Judged:
 
     Attributes:
         table: one row for each set, learner, way with labels and seed.
-        losses: row number -> (n,) loss of each held-out row: 0 or 1; in regression the squared error averaged over
-            columns. None where the learner failed.
-        reliability: row number -> `metrics.reliability`; None for learners without probabilities.
+        arrays: row number -> arrays by name: "losses", (n,) of each held-out row: 0 or 1, in regression the squared
+            error averaged over columns; for learners with probabilities also "brier", (n,) ‖p − onehot(y)‖², and
+            "reliability", see `metrics.reliability`. None of them where the learner failed.
         metric: the column that is looked at first.
     """
 
     table: pd.DataFrame
-    losses: list[np.ndarray | None]
-    reliability: list[np.ndarray | None]
+    arrays: list[dict[str, np.ndarray]]
     metric: str
 
     def of(self, name: str, learner: str, asked: str | None = None) -> np.ndarray:
@@ -105,6 +104,7 @@ def protocol(
     folder: Path | None = None,
     jobs: int = 1,
     memory: int | None = None,
+    once: Collection[str] = (),
 ) -> Judged:
     """Train every learner on every set with every seed, and judge it on the held-out rows.
 
@@ -120,6 +120,7 @@ def protocol(
         folder: where each row is kept as a file, and found again; None keeps nothing.
         jobs: processes side by side, the cores shared evenly among them.
         memory: bytes for all processes together; fewer run side by side where the largest set would not fit.
+        once: sets that are judged with the first seed alone, since learning from them takes long.
 
     Returns:
         Rows with `asked` (of `labels`), `labels` and `weighted` (as they were used), `n` examples, the metrics,
@@ -139,7 +140,7 @@ def protocol(
             use_of_labels(named_learner(name, held.regression), way)
     if folder is not None:
         make_folder(folder)
-    plan = list(_planned(sets, learners, held, seeds, ways))
+    plan = list(_planned(sets, learners, held, {name: 1 if name in once else seeds for name in sets}, ways))
     jobs = _processes(jobs, memory, held, [examples for _, examples, _, _ in plan])
     once = {key: (examples, learner, row) for key, examples, learner, row in reversed(plan)}
     work = (delayed(_row)(*once[key], held, None if folder is None else folder / f"{key}.safetensors") for key in once)
@@ -154,20 +155,19 @@ def protocol(
             "were finished are kept; try fewer jobs or a memory budget."
         ) from None
     rows = [{**found[key][0], **row} for key, _, _, row in plan]
-    tensors = [found[key][1] for key, _, _, _ in plan]
     columns = ["set", "learner", "asked", "seed", "n", held.metric, "error"]
     table = pd.DataFrame(rows).reindex(columns=[*columns, *(k for k in _names(rows) if k not in columns)])
-    return Judged(table, [t.get("losses") for t in tensors], [t.get("reliability") for t in tensors], held.metric)
+    return Judged(table, [found[key][1] for key, _, _, _ in plan], held.metric)
 
 
 def _planned(
-    sets: Mapping[str, Maker], learners: Sequence[str], held: HeldOut, seeds: int, ways: Sequence[str]
+    sets: Mapping[str, Maker], learners: Sequence[str], held: HeldOut, seeds: Mapping[str, int], ways: Sequence[str]
 ) -> Iterator[tuple[str, Examples, str, dict[str, Any]]]:
     """(key, examples, learner, where in the table): equal keys have equal results."""
     held_digests = [digest(held.x), digest(held.y)]
     for name, maker in sets.items():
         last: tuple[Examples, list[str]] | None = None
-        for seed in range(seeds):
+        for seed in range(seeds[name]):
             examples = maker(seed)
             if last is None or last[0] is not examples:
                 last = examples, [*("" if a is None else digest(a) for a in examples), *held_digests]
@@ -241,7 +241,11 @@ def _judged(
     columns = getattr(trained.estimator, "classes_", np.arange(p.shape[1]))
     p[:, columns] = trained.estimator.predict_proba(x_test)
     found |= metrics.of_probabilities(held.y, p)
-    return used | found, {"losses": losses, "reliability": metrics.reliability(held.y, p)}
+    return used | found, {
+        "losses": losses,
+        "brier": metrics.brier_losses(held.y, p).astype(np.float32),
+        "reliability": metrics.reliability(held.y, p),
+    }
 
 
 def _names(rows: Sequence[dict[str, Any]]) -> list[str]:

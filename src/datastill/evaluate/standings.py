@@ -130,7 +130,7 @@ def _cells(table: pd.DataFrame) -> Sequence[tuple[str, str, str]]:
 
 def _losses(judged: Judged, rows: np.ndarray) -> np.ndarray:
     """(seeds, held-out rows)."""
-    return np.array([judged.losses[i] for i in rows], np.float64)
+    return np.array([judged.arrays[i]["losses"] for i in rows], np.float64)
 
 
 def _score(judged: Judged, rows: np.ndarray) -> dict[str, float]:
