@@ -20,8 +20,8 @@ LOSS_WORDS = {
     f"answering their mean costs; errors above {CAP**0.5:g} standard deviations count as {CAP**0.5:g}.",
 }
 CHANCE = (
-    "The statements speak of rows that are drawn, each on its own, as the held-out rows were. They hold for sets, learners and "
-    "seeds that were fixed before the held-out rows were looked at."
+    "The statements speak of rows that are drawn, each on its own, as the held-out rows were. They hold for sets, learners "
+    "and seeds that were fixed before the held-out rows were looked at."
 )
 LIMITS = (
     "rows from elsewhere: another time, place or instrument than that of the held-out rows",
@@ -61,16 +61,11 @@ def statement_text(statement: Statement, certificate: Certificate) -> list[str]:
     loss, name = certificate.loss, spoken(statement.learner)
     about = certificate.about or {}
     labels = f" with {spoken(statement.labels)} labels" if statement.labels in ("soft", "hard", "expanded") else ""
-    bound = {
-        "zero-one": f"is wrong on at most {rounding.percent_at_most(statement.bound)} % of",
-        "brier": f"has a Brier loss of at most {rounding.at_most(statement.bound)} on",
-        "squared": f"has a squared error of at most {rounding.at_most(_scale(statement.bound, loss))} on",
-    }[loss]
     seen = _seen(statement.risk, loss)
     of = " of" if loss == "zero-one" else " on"
     sentences = [
-        f"{name}, trained on the {_examples(about)}{labels}, {bound} new rows drawn as the held-out rows were "
-        f"({seen}{of} the held-out rows; {spoken(statement.bound_by)})."
+        f"{name}, trained on the {_examples(about)}{labels}, {_bound(statement.bound, loss)} new rows drawn "
+        f"as the held-out rows were ({seen}{of} the held-out rows; {spoken(statement.bound_by)})."
     ]
     if certificate.vacuous(statement):
         constant = CONSTANT[loss].format(_seen(certificate.guessing, loss))
@@ -94,13 +89,9 @@ def headline(certificate: Certificate) -> str:
     if not useful:
         return "Nothing useful could be certified: no bound is better than answering without a look at the row."
     best = min(useful, key=lambda s: s.bound)
-    bound = {
-        "zero-one": f"is wrong on at most {rounding.percent_at_most(best.bound)} % of new rows",
-        "brier": f"has a Brier loss of at most {rounding.at_most(best.bound)} on new rows",
-        "squared": f"has a squared error of at most {rounding.at_most(_scale(best.bound, 'squared'))} variances on new rows",
-    }[certificate.loss]
     sure, examples = rounding.probability(certificate.delta), _examples(certificate.about or {})
-    return f"With probability at least {sure}, {spoken(best.learner)} trained on the {examples} {bound}."
+    bound = _bound(best.bound, certificate.loss)
+    return f"With probability at least {sure}, {spoken(best.learner)} trained on the {examples} {bound} new rows."
 
 
 def facts(certificate: Certificate) -> dict[str, str]:
@@ -137,6 +128,14 @@ def _examples(about: Mapping[str, Any]) -> str:
 def _all_rows(about: Mapping[str, Any]) -> str:
     n = about.get("n_train")
     return f"all {n:,} rows" if isinstance(n, int) else "all rows"
+
+
+def _bound(value: float, loss: str) -> str:
+    """What the risk does not exceed."""
+    if loss == "zero-one":
+        return f"is wrong on at most {rounding.percent_at_most(value)} % of"
+    error = "Brier loss" if loss == "brier" else "squared error"
+    return f"has a {error} of at most {rounding.at_most(_scale(value, loss))} on"
 
 
 def _scale(value: float, loss: str) -> float:

@@ -13,6 +13,7 @@ from datastill.report.gallery import Block, Gallery, Panel
 from datastill.report.pages import in_both_schemes, render_page
 from datastill.report.summary import Summary
 
+
 @dataclass(frozen=True)
 class Bar:
     """One line of the comparison, in words and as lengths in percent of the common axis.

@@ -27,8 +27,8 @@ def to_markdown(summary: Summary) -> str:
         for score in summary.scores:
             cells = (
                 f"{score.n_examples:,}",
-                scoreescaped(score.value, score.metric),
-                intervalescaped(score) or "—",
+                score_text(score.value, score.metric),
+                interval_text(score) or "—",
             )
             lines.append(f"| {escaped(score.name)} | {' | '.join(cells)} |")
     if summary.learner:

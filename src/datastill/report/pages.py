@@ -13,7 +13,7 @@ DARK_INK = "#e5e7eb"
 
 
 def render_page(template: str, **values: Any) -> str:
-    """The text of a page; its template extends `base.html.j2`, which says in a Content-Security-Policy what it may do."""
+    """The text of a page, whose template extends `base.html.j2` and its Content-Security-Policy."""
     return _environment().get_template(template).render(**values)
 
 
