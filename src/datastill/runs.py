@@ -24,22 +24,13 @@ from datastill.estimators import KIP, Coreset, CoresetRegressor, KIPRegressor, L
 from datastill.evaluate.comparison import Judge, class_means, compare, nearest_rows
 from datastill.evaluate.scores import Score
 from datastill.preprocess.labels import ClassLabels
+from datastill.report.names import title
 from datastill.select import methods as selectors
 
 METHODS: dict[str, tuple[Any, Any]] = {
     "kip": (KIP, KIPRegressor),
     "label-solve": (LabelSolve, LabelSolveRegressor),
     **dict.fromkeys(selectors.METHODS, (Coreset, CoresetRegressor)),
-}
-TITLES = {
-    "kip": "KIP",
-    "label-solve": "Label Solve",
-    "kmeans": "k-means",
-    "kmeans-nearest": "rows nearest to k-means",
-    "kmedoids": "k-medoids",
-    "kcenter": "k-center",
-    "mmd": "least MMD",
-    "el2n": "EL2N",
 }
 LARGE_TARGET = 4.0
 """Standard deviations from the mean."""
@@ -198,7 +189,7 @@ def _scores(estimator: Any, data: Dataset, request: Request) -> list[Score]:
         budget = np.array([len(estimator.X_support_)])
     rows = estimator.support_set_.indices is not None
     kind = "chosen rows" if rows else "learned" if request.method == "kip" else "mixtures of rows"
-    name = f"{_title(request.method)} ({kind})"
+    name = f"{title(request.method)} ({kind})"
     return compare(judge, name, estimator.predict(data.x_test), budget, data.x, request.seed)
 
 
@@ -217,7 +208,7 @@ def _summary(estimator: Any, data: Dataset, request: Request, scores: list[Score
         for r in getattr(estimator, "history_", [])
         if np.isfinite(r.loss)
     ]
-    settings = {"method": _title(request.method), "task": request.task, "seed": request.seed}
+    settings = {"method": title(request.method), "task": request.task, "seed": request.seed}
     settings |= {"kernel": ", ".join(repr(k) for k in estimator.kernels_)}
     settings |= {k: v for k, v in estimator.get_params().items() if k not in HIDDEN_SETTINGS and v is not None}
     settings |= _selection(support)
@@ -226,7 +217,7 @@ def _summary(estimator: Any, data: Dataset, request: Request, scores: list[Score
     return report.summarise(
         support,
         dataset=data.name,
-        method=_title(request.method),
+        method=title(request.method),
         n_train=len(data.x),
         n_test=len(np.asarray(data.y_test)),
         scores=scores,
@@ -239,10 +230,6 @@ def _summary(estimator: Any, data: Dataset, request: Request, scores: list[Score
         warnings=_warnings(estimator, support),
         files=[*FILES, *(["support.csv"] if isinstance(support.x, pd.DataFrame) else [])],
     )
-
-
-def _title(method: str) -> str:
-    return TITLES.get(method, method.replace("-", " "))
 
 
 def _selection(support: SupportSet) -> dict[str, str]:
