@@ -81,7 +81,7 @@ class Outcome:
     held: HeldOut = field(repr=False)
 
 
-class _Data(NamedTuple):
+class Encoded(NamedTuple):
     """A dataset as numbers."""
 
     rows: Dataset
@@ -92,7 +92,8 @@ class _Data(NamedTuple):
     identity: str
 
     @classmethod
-    def of(cls, data: Dataset, task: str) -> "_Data":
+    def of(cls, data: Dataset, task: str) -> "Encoded":
+        """A dataset with test rows, standardised by its training rows."""
         space = fit_space(data.x)
         labels: Labels = ClassLabels.fit(data.y) if task == "classification" else RealTargets.fit(data.y)
         every = Examples(space.encode(data.x), labels.encode(data.y))
@@ -129,10 +130,10 @@ def compare(
     for name in [*learners, *([entrants.teacher] if entrants.teacher else [])]:
         named_learner(name, task == "regression")
     make_folder(folder)
-    known = _Data.of(data, task)
+    known = Encoded.of(data, task)
     rivals = _rivals(entrants)
     names = [*(f"random {budget}" for budget in entrants.budgets), *rivals]
-    sets: dict[str, Maker] = {name: partial(_made, known, entrants, name, folder / "sets") for name in names}
+    sets: dict[str, Maker] = {name: partial(made, known, entrants, name, folder / "sets") for name in names}
     if entrants.teacher:
         teacher = _Teacher(entrants.teacher, known, folder / "sets")
         sets |= {_taught(name): partial(_relabelled, maker, teacher) for name, maker in sets.items()}
@@ -162,7 +163,7 @@ def _rivals(entrants: Entrants) -> dict[str, Rivals]:
     return found
 
 
-def _made(data: _Data, entrants: Entrants, name: str, folder: Path, seed: int) -> Examples:
+def made(data: Encoded, entrants: Entrants, name: str, folder: Path, seed: int) -> Examples:
     """The set of a method for a seed: from its folder if it is there and of the same data and settings, else made."""
     method, _, budget = name.rpartition(" ")
     base, _, kernel = method.partition(":")
@@ -195,7 +196,7 @@ def _relabelled(maker: Maker, teacher: "_Teacher", seed: int) -> Examples:
 class _Teacher:
     """A learner trained on all rows, once it is needed; the labels that it gives are kept in a folder."""
 
-    def __init__(self, name: str, data: _Data, folder: Path) -> None:
+    def __init__(self, name: str, data: Encoded, folder: Path) -> None:
         self.name, self.data, self.folder = name, data, folder
 
     def vectors(self, x: np.ndarray) -> np.ndarray:
