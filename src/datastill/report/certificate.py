@@ -43,12 +43,8 @@ CONSTANT = {
 def certificate_sentences(certificate: Certificate) -> list[str]:
     """Everything in the order to be read: how sure, the statements, what they rest on, what they do not say."""
     said = [sentence for s in certificate.statements for sentence in statement_text(s, certificate)]
-    return [
-        opening(certificate),
-        *said,
-        *foundations(certificate),
-        *(f"Nothing is said of {x}." for x in (*LIMITS, CHOSEN)),
-    ]
+    unsaid = [f"Nothing is said of {limit}." for limit in (*LIMITS, CHOSEN)]
+    return [opening(certificate), *said, *foundations(certificate), *unsaid]
 
 
 def opening(certificate: Certificate) -> str:

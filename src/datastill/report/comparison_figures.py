@@ -85,7 +85,8 @@ def budget_curve(
             style, kept = styles[name], [p for p in points if math.isfinite(p.mean)]
             x, y = [p.budget for p in kept], [p.mean for p in kept]
             ends = [(p.low, p.high) if math.isfinite(p.low + p.high) else (p.mean, p.mean) for p in kept]
-            ax.fill_between(x, *zip(*ends, strict=True), color=style.colour, alpha=0.13, linewidth=0) if kept else None
+            lows, highs = [low for low, _ in ends], [high for _, high in ends]
+            ax.fill_between(x, lows, highs, color=style.colour, alpha=0.13, linewidth=0)
             line = (0, style.dashes) if style.dashes else "-"
             ax.plot(x, y, color=style.colour, linestyle=line, linewidth=1.5, marker=style.marker, markersize=4)
         if budgets and budgets[-1] >= 4 * budgets[0]:

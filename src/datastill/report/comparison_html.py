@@ -117,7 +117,7 @@ def heat_map(comparison: Comparison, coldest: float) -> tuple[Group, ...]:
 def _line(comparison: Comparison, own: Sequence[Entry], coldest: float) -> Line:
     by_learner = {e.learner: e for e in own}
     found = [by_learner.get(learner) for learner in comparison.learners]
-    return Line(own[0].title, tuple(e and _cell(e, comparison, coldest) for e in found))
+    return Line(own[0].title, tuple(None if e is None else _cell(e, comparison, coldest) for e in found))
 
 
 def _cell(entry: Entry, comparison: Comparison, coldest: float) -> Cell:
@@ -146,10 +146,11 @@ def transfer(comparison: Comparison, coldest: float) -> tuple[Line, ...]:
         shares = [by_learner.get(learner, math.nan) for learner in comparison.learners]
         known = [s for s in shares if meaningful(s)]
         shares.append(min(known) if len(known) == len(comparison.learners) else math.nan)
-        cells = tuple(
-            Cell(share_text(s).removesuffix(" %"), "", heat(s, coldest), "", "", share_text(s)) for s in shares
-        )
-        lines.append(Line(set_title(name, comparison.task), cells))
+        texts = [share_text(s) for s in shares]
+        cells = [
+            Cell(t.removesuffix(" %"), "", heat(s, coldest), "", "", t) for t, s in zip(texts, shares, strict=True)
+        ]
+        lines.append(Line(set_title(name, comparison.task), tuple(cells)))
     return tuple(lines) if any(cell.heat is not None for line in lines for cell in line.cells if cell) else ()
 
 

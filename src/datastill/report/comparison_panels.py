@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from datastill.evaluate.scores import in_percent, score_text
 from datastill.report.comparison import Comparison, Reliability
@@ -60,9 +61,7 @@ def budget_panels(comparison: Comparison) -> Panels:
         series = {row: _points([e for e in own if not e.full and e.name.row == row], scale) for row in styles}
         full = next((scale * e.mean for e in own if e.full), math.nan)
         label = comparison.metric + (" (%)" if scale > 1 else "")
-        uris = in_both_schemes(
-            lambda ink, s=series, f=full: budget_curve(s, styles, f, limits, label, ink)  # type: ignore[misc]
-        )
+        uris = in_both_schemes(partial(budget_curve, series, styles, full, limits, label))
         panels.append(Panel(spoken(learner), uris, _curve_text(learner, own, comparison.metric)))
     return Panels(tuple(panels), tuple((method_title(row), s) for row, s in styles.items()), left_out)
 
@@ -82,9 +81,8 @@ def reliability_panels(comparison: Comparison) -> Panels:
         shown = {k: known[e.set, learner] for k, e in sources.items() if e is not None and (e.set, learner) in known}
         if not shown:
             continue
-        uris = in_both_schemes(
-            lambda ink, s=shown: reliability_diagram({k: r.bins for k, r in s.items()}, legend, ink)  # type: ignore[misc]
-        )
+        bins = {name: of.bins for name, of in shown.items()}
+        uris = in_both_schemes(partial(reliability_diagram, bins, legend))
         panels.append(Panel(spoken(learner), uris, _reliability_text(list(shown.values()), comparison.task)))
     return Panels(tuple(panels), tuple(legend.items()))
 

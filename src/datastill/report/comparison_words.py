@@ -106,8 +106,8 @@ def sentences(entries: Sequence[Entry], facts: Facts) -> list[str]:
     ]
     if any(e.verdict for e in entries):
         found.append(
-            "▲ better and ▼ worse than random rows of the same budget, with labels that came about in the same way; with "
-            "probability 95 % none of these marks is wrong (Holm)."
+            "▲ better and ▼ worse than random rows of the same budget, with labels that came about in the same way; "
+            "with probability 95 % none of these marks is wrong (Holm)."
         )
     if any(e.full for e in entries) and facts.seeds > 1:
         found.append("All rows were judged once, with the first seed.")

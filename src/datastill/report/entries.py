@@ -65,7 +65,7 @@ class Entry:
 def entries_of(standings: pd.DataFrame) -> tuple[Entry, ...]:
     """The rows of the standings table."""
     texts = ("set", "learner", "asked", "labels", "rival", "verdict")
-    rows = standings[[f for f in Entry.__dataclass_fields__]].to_dict(orient="records")
+    rows = standings[list(Entry.__dataclass_fields__)].to_dict(orient="records")
     return tuple(Entry(**{str(k): _typed(str(k), v, texts) for k, v in row.items()}) for row in rows)
 
 
