@@ -69,7 +69,7 @@ def compare(
     )
     folder = out or Path("runs") / f"{slug(dataset.name)}-compare"
     memory = None if memory_gb is None else int(memory_gb * 2**30)
-    outcome = tournament.compare(dataset, task, entrants, folder, jobs, memory)
+    outcome = tournament.compare(dataset, task, entrants, folder, jobs, memory, delta)
     table = outcome.judged.table
     for learner, error in dict.fromkeys(zip(table["learner"], table["error"], strict=True)):
         if error:
@@ -85,7 +85,7 @@ def compare(
         tournament.wide(outcome.standings, outcome.learners, labels),
     )
     print("▲ better, ▼ worse than random rows of the same budget and labels; all marks together hold with 95 %.")
-    print(f"Table: {folder / 'table.parquet'}")
+    print(f"Report: {(folder / 'report.html').resolve()}")
 
 
 @app.command()
