@@ -86,7 +86,7 @@ def budget_curve(
             x, y = [p.budget for p in kept], [p.mean for p in kept]
             ends = [(p.low, p.high) if math.isfinite(p.low + p.high) else (p.mean, p.mean) for p in kept]
             lows, highs = [low for low, _ in ends], [high for _, high in ends]
-            ax.fill_between(x, lows, highs, color=style.colour, alpha=0.13, linewidth=0)
+            ax.fill_between(x, lows, highs, color=style.colour, alpha=0.1, linewidth=0)
             line = (0, style.dashes) if style.dashes else "-"
             ax.plot(x, y, color=style.colour, linestyle=line, linewidth=1.5, marker=style.marker, markersize=4)
         if budgets and budgets[-1] >= 4 * budgets[0]:
@@ -118,7 +118,7 @@ def reliability_diagram(
             style, total = styles[name], sum(n for n, *_ in found)
             x, y = [100 * c for _, c, _ in found], [100 * a for *_, a in found]
             line = (0, style.dashes) if style.dashes else "-"
-            ax.plot(x, y, color=style.colour, linestyle=line, linewidth=1.2)
+            ax.plot(x, y, color=style.colour, linestyle=line, linewidth=1.2, alpha=0.5)
             sizes = [SMALLEST**2 * (1 + 6 * n / total) for n, *_ in found]
             ax.scatter(x, y, s=sizes, color=style.colour, marker=style.marker, zorder=3, linewidth=0)
         ax.set_xlim(0, 103)

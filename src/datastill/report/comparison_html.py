@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from datastill.data.archive import finite
+from datastill.evaluate.scores import counted
 from datastill.report.certificate import CHANCE, LIMITS, LOSS_WORDS, opening, statement_text
 from datastill.report.comparison import Certified, Comparison, Exhibit
 from datastill.report.comparison_panels import Panels, budget_panels, reliability_panels
@@ -22,7 +23,7 @@ from datastill.report.entries import (
 )
 from datastill.report.figures import data_uri, picture
 from datastill.report.html import Picture
-from datastill.report.names import spoken
+from datastill.report.names import method_title, spoken
 from datastill.report.pages import render_page
 from datastill.report.rounding import at_least, at_most
 
@@ -85,6 +86,7 @@ def render_comparison(comparison: Comparison) -> str:
         "comparison.html.j2",
         c=comparison,
         verdicts=tally_text(comparison.tally),
+        outcome=outcome(comparison.tally),
         groups=heat_map(comparison, min(coldest, 0.9)),
         transfer=transfer(comparison, min(coldest, 0.9)),
         scale=(f"{100 * min(coldest, 0.9):.0f} %", "100 %"),
@@ -99,6 +101,13 @@ def render_comparison(comparison: Comparison) -> str:
     )
 
 
+def outcome(tally: dict[str, int]) -> str:
+    """The colour of the verdicts: of "better" where most are, of "not better" where more are worse."""
+    if tally["better"] > tally["worse"] + tally["unclear"]:
+        return "better"
+    return "not-better" if tally["worse"] > tally["better"] else "cannot-tell"
+
+
 def heat_map(comparison: Comparison, coldest: float) -> tuple[Group, ...]:
     """Methods × learners for each budget, and all rows below."""
     groups = []
@@ -110,7 +119,7 @@ def heat_map(comparison: Comparison, coldest: float) -> tuple[Group, ...]:
         ]
         groups.append(Group(budget_text(budget, comparison.task), tuple(lines)))
     if full := [e for e in main if e.full]:
-        groups.append(Group("", (_line(comparison, full, coldest),)))
+        groups.append(Group(counted(comparison.n_train, "row"), (_line(comparison, full, coldest),)))
     return tuple(groups)
 
 
@@ -137,21 +146,25 @@ def heat(share: float, coldest: float) -> float | None:
     return round(100 * min(max((share - coldest) / (1 - coldest), 0), 1), 1)
 
 
-def transfer(comparison: Comparison, coldest: float) -> tuple[Line, ...]:
+def transfer(comparison: Comparison, coldest: float) -> tuple[Group, ...]:
     """Sets × learners: shares of what the same learner reaches on all rows, and the least of them."""
-    lines = []
-    small = [e for e in comparison.main if not e.full]
-    for name in dict.fromkeys(e.set for e in small):
-        by_learner = {e.learner: e.relative_to_full for e in small if e.set == name}
-        shares = [by_learner.get(learner, math.nan) for learner in comparison.learners]
-        known = [s for s in shares if meaningful(s)]
-        shares.append(min(known) if len(known) == len(comparison.learners) else math.nan)
-        texts = [share_text(s) for s in shares]
-        cells = [
-            Cell(t.removesuffix(" %"), "", heat(s, coldest), "", "", t) for t, s in zip(texts, shares, strict=True)
-        ]
-        lines.append(Line(set_title(name, comparison.task), tuple(cells)))
-    return tuple(lines) if any(cell.heat is not None for line in lines for cell in line.cells if cell) else ()
+    groups = []
+    for budget, own in reversed(by_budget(comparison.main)):
+        lines = []
+        for row in dict.fromkeys(e.name.row for e in own):
+            by_learner = {e.learner: e for e in own if e.name.row == row}
+            known = [by_learner[learner].relative_to_full for learner in comparison.learners if learner in by_learner]
+            whole = len(known) == len(comparison.learners) and all(meaningful(share) for share in known)
+            shares = [*known, min(known) if whole else math.nan]
+            lines.append(Line(method_title(row), tuple(_share_cell(share, coldest) for share in shares)))
+        groups.append(Group(budget_text(budget, comparison.task), tuple(lines)))
+    measured = any(meaningful(e.relative_to_full) for e in comparison.main if not e.full)
+    return tuple(groups) if measured else ()
+
+
+def _share_cell(share: float, coldest: float) -> Cell:
+    text = share_text(share)
+    return Cell(text.removesuffix(" %"), "", heat(share, coldest), "", "", text)
 
 
 def sheets(exhibit: Exhibit) -> tuple[Sheet, ...]:

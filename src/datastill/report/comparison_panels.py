@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from datastill.evaluate.scores import in_percent, score_text
-from datastill.report.comparison import Comparison, Reliability
+from datastill.report.comparison import Comparison
 from datastill.report.comparison_figures import (
     RANDOM_STYLE,
     STYLES,
@@ -26,11 +26,16 @@ LOWEST = -1.0
 
 @dataclass(frozen=True)
 class Panel:
-    """One figure, its heading, and the same in words."""
+    """One figure, its heading, the same in words, and what is said below it.
+
+    Attributes:
+        note: may be empty.
+    """
 
     name: str
     uris: dict[str, str]
     alt: str
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,9 @@ def reliability_panels(comparison: Comparison) -> Panels:
             continue
         bins = {name: of.bins for name, of in shown.items()}
         uris = in_both_schemes(partial(reliability_diagram, bins, legend))
-        panels.append(Panel(spoken(learner), uris, _reliability_text(list(shown.values()), comparison.task)))
+        note = "; ".join(f"{set_title(r.set, comparison.task)} {score_text(r.ece, 'accuracy')}" for r in shown.values())
+        alt = f"Accuracy against confidence of {spoken(learner)}, mean distance: {note}."
+        panels.append(Panel(spoken(learner), uris, alt, f"Mean distance from the dotted line: {note}."))
     return Panels(tuple(panels), tuple(legend.items()))
 
 
@@ -121,8 +128,3 @@ def _curve_text(learner: str, own: Sequence[Entry], metric: str) -> str:
             parts.append(f"{of[0].title} " + ", ".join(f"{mean_text(e, metric)} at {e.name.budget:,}" for e in ends))
     parts += [f"all rows {mean_text(e, metric)}" for e in own if e.full]
     return f"{spoken(learner)}: {'; '.join(parts)}."
-
-
-def _reliability_text(shown: Sequence[Reliability], task: str) -> str:
-    told = [f"{set_title(r.set, task)} {score_text(r.ece, 'accuracy')}" for r in shown]
-    return f"Mean distance of confidence and accuracy: {'; '.join(told)}."

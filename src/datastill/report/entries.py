@@ -87,8 +87,8 @@ def range_text(entry: Entry, metric: str) -> str:
 
 
 def share_text(share: float) -> str:
-    """`98.4 %` of what all rows give; a dash where that means nothing."""
-    return f"{100 * share:.3g} %".replace("-", "−") if meaningful(share) else "—"
+    """`98.4 %`, of what all rows give; a dash where that means nothing."""
+    return f"{100 * share:.1f} %".replace("-", "−") if meaningful(share) else "—"
 
 
 def meaningful(share: float) -> bool:
