@@ -16,7 +16,7 @@ from datastill.artefact import Artefact
 from datastill.certify import SCHEMA, Certificate, Check, Losses, certify, state
 from datastill.data.archive import read_json, read_tensors, write_atomic, write_json, write_tensors
 from datastill.data.dataset import Rows, SupportSet, digest
-from datastill.report.certificate import certificate_markdown, render_certificate
+from datastill.report import certificate_markdown, render_certificate
 
 CERTIFICATE, LOSSES = "certificate.json", "certificate.safetensors"
 TOLERANCE = 1e-9

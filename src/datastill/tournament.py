@@ -4,6 +4,7 @@ sets/NAME-SEED/      every support set, as a run would save it
 rows/                every row of the table, as soon as it is known
 table.parquet, table.json     all of them
 standings.json       each set and learner beside all rows and random rows, with verdicts and robustness
+report.html, report.md, summary.json     see `showcase`
 """
 
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ from datastill.learners.training import as_seen, label_vectors, train, train_reg
 from datastill.preprocess.labels import ClassLabels, Labels, RealTargets
 from datastill.preprocess.space import Space, fit_space
 from datastill.runs import METHODS
+from datastill.showcase import Found, check_delta, set_folder, write_report
 
 MARKS = {BETTER: " ▲", WORSE: " ▼"}
 LEARNED_LABELS = ("kip", "label-solve")
@@ -104,7 +106,13 @@ class Encoded(NamedTuple):
 
 
 def compare(
-    data: Dataset, task: str, entrants: Entrants, folder: Path, jobs: int = 1, memory: int | None = None
+    data: Dataset,
+    task: str,
+    entrants: Entrants,
+    folder: Path,
+    jobs: int = 1,
+    memory: int | None = None,
+    delta: float = 0.05,
 ) -> Outcome:
     """Judge every method and budget, random rows with given and with learned labels, and all rows.
 
@@ -115,10 +123,12 @@ def compare(
         folder: made if missing; the same call continues it.
         jobs: learners trained side by side.
         memory: bytes for all of them; None for no limit.
+        delta: probability that any of the certified statements in the report fails.
 
     Raises:
         InputError: for unknown methods or learners, or data that cannot be used.
     """
+    check_delta(delta)
     for method in entrants.methods:
         base, _, kernel = method.partition(":")
         if base not in METHODS:
@@ -146,6 +156,9 @@ def compare(
     write_json(folder / "table.json", plain(judged.table))
     write_atomic(folder / "table.parquet", judged.table.to_parquet())
     write_json(folder / "standings.json", {"standings": plain(found), "robustness": plain(robust)})
+    shown = Found(data, known.labels, known.held, judged, found, robust, learners)
+    settings = {k: getattr(entrants, k) for k in ("kernel", "steps", "labels", "teacher", "robust")} | {"delta": delta}
+    write_report(shown, entrants.methods, entrants.budgets, entrants.seeds, entrants.labels, settings, delta, folder)
     return Outcome(judged, found, robust, rivals, learners, known.held)
 
 
@@ -167,7 +180,7 @@ def made(data: Encoded, entrants: Entrants, name: str, folder: Path, seed: int) 
     """The set of a method for a seed: from its folder if it is there and of the same data and settings, else made."""
     method, _, budget = name.rpartition(" ")
     base, _, kernel = method.partition(":")
-    where = folder / f"{method.replace(':', '_')}-{budget}-{seed}"
+    where = set_folder(folder, name, seed)
     settings: dict[str, Any] = {"kernel": kernel or entrants.kernel, "random_state": seed}
     wanted = {"data": data.identity, "kernel": settings["kernel"], "steps": entrants.steps if base == "kip" else None}
     support = SupportSet.load(where) if (where / "manifest.json").exists() else None

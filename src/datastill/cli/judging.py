@@ -69,7 +69,7 @@ def compare(
     )
     folder = out or Path("runs") / f"{slug(dataset.name)}-compare"
     memory = None if memory_gb is None else int(memory_gb * 2**30)
-    outcome = tournament.compare(dataset, task, entrants, folder, jobs, memory)
+    outcome = tournament.compare(dataset, task, entrants, folder, jobs, memory, delta)
     table = outcome.judged.table
     for learner, error in dict.fromkeys(zip(table["learner"], table["error"], strict=True)):
         if error:
@@ -79,13 +79,18 @@ def compare(
         print_json({"out": str(folder)} | {name: tournament.plain(part) for name, part in parts.items()})
         return
     score = "accuracy" if task == "classification" else "R²"
-    print_table(
-        f"{dataset.name}: {score}, %, mean ± deviation over {seeds} seeds",
-        ("set", *outcome.learners),
+    _print_standings(
+        f"{dataset.name}: {score}",
+        seeds,
+        outcome.learners,
         tournament.wide(outcome.standings, outcome.learners, labels),
     )
+    print(f"Report: {(folder / 'report.html').resolve()}")
+
+
+def _print_standings(title: str, seeds: int, learners: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    print_table(f"{title}, %, mean ± deviation over {seeds} seeds", ("set", *learners), rows)
     print("▲ better, ▼ worse than random rows of the same budget and labels; all marks together hold with 95 %.")
-    print(f"Table: {folder / 'table.parquet'}")
 
 
 @app.command()
@@ -287,13 +292,16 @@ def _opened(
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A finished run.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A finished run or comparison.", show_default=False)],
     as_json: AsJson = False,
 ) -> None:
-    """Show again what a finished run found."""
+    """Show again what a finished run or comparison found."""
     from datastill import runs
     from datastill.data.archive import read_json
 
+    if (folder / "summary.json").exists():
+        _report_comparison(folder, read_json(folder / "summary.json"), as_json)
+        return
     if not (folder / "metrics.json").exists():
         raise InputError(f"Got {folder}, which holds no finished run; expected metrics.json; try `datastill distill`.")
     summary = read_json(folder / "metrics.json")
@@ -301,3 +309,19 @@ def report(
         print_json({"out": str(folder), **summary})
     else:
         print_summary(runs.Result(folder, summary, True), folder)
+
+
+def _report_comparison(folder: Path, summary: dict[str, Any], as_json: bool) -> None:
+    import pandas as pd
+
+    from datastill import tournament
+
+    if as_json:
+        print_json({"out": str(folder), **summary})
+        return
+    found = pd.DataFrame(summary["entries"]).astype({"mean": float, "deviation": float})
+    learners = tuple(summary["learners"])
+    rows = tournament.wide(found, learners, summary["asked"])
+    _print_standings(f"{summary['dataset']}: {summary['metric']}", summary["seeds"], learners, rows)
+    print(summary["headline"])
+    print(f"Report: {(folder / 'report.html').resolve()}")

@@ -20,16 +20,18 @@ LOSS_WORDS = {
     f"answering their mean costs; errors above {CAP**0.5:g} standard deviations count as {CAP**0.5:g}.",
 }
 CHANCE = (
-    "The statements speak of rows that are drawn, each on its own, as the held-out rows were. They hold for sets, learners "
-    "and seeds that were fixed before the held-out rows were looked at."
+    "The statements speak of rows that are drawn, each on its own, as the held-out rows were. They hold for sets, "
+    "learners and seeds that were fixed before the held-out rows were looked at."
 )
 LIMITS = (
     "rows from elsewhere: another time, place or instrument than that of the held-out rows",
     "a single row, class or group of rows: the statements are about the mean over all",
     "other learners, other settings, or the same learners with another seed: each was trained once, with seed 0",
-    "a set, learner or seed that was chosen among several by its scores on these same rows; choose first, then certify "
-    "on rows that had no part in the choice",
     "privacy: examples may show what the training rows hold",
+)
+CHOSEN = (
+    "a set, learner or seed that was chosen among several by its scores on these same rows; choose first, then certify "
+    "on rows that had no part in the choice"
 )
 CONSTANT = {
     "zero-one": "always answering the commonest class is wrong on {} of them",
@@ -41,7 +43,8 @@ CONSTANT = {
 def certificate_sentences(certificate: Certificate) -> list[str]:
     """Everything in the order to be read: how sure, the statements, what they rest on, what they do not say."""
     said = [sentence for s in certificate.statements for sentence in statement_text(s, certificate)]
-    return [opening(certificate), *said, *foundations(certificate), *(f"Nothing is said of {x}." for x in LIMITS)]
+    unsaid = [f"Nothing is said of {limit}." for limit in (*LIMITS, CHOSEN)]
+    return [opening(certificate), *said, *foundations(certificate), *unsaid]
 
 
 def opening(certificate: Certificate) -> str:
@@ -61,20 +64,20 @@ def statement_text(statement: Statement, certificate: Certificate) -> list[str]:
     loss, name = certificate.loss, spoken(statement.learner)
     about = certificate.about or {}
     labels = f" with {spoken(statement.labels)} labels" if statement.labels in ("soft", "hard", "expanded") else ""
-    seen = _seen(statement.risk, loss)
+    seen = seen_text(statement.risk, loss)
     of = " of" if loss == "zero-one" else " on"
     sentences = [
         f"{name}, trained on the {_examples(about)}{labels}, {_bound(statement.bound, loss)} new rows drawn "
         f"as the held-out rows were ({seen}{of} the held-out rows; {spoken(statement.bound_by)})."
     ]
     if certificate.vacuous(statement):
-        constant = CONSTANT[loss].format(_seen(certificate.guessing, loss))
+        constant = CONSTANT[loss].format(seen_text(certificate.guessing, loss))
         sentences.append(f"This bound says nothing: {constant}.")
     if statement.low is None or statement.high is None or statement.epsilon is None or statement.full_risk is None:
         why = spoken(statement.note) or "it was not measured"
         return [*sentences, f"Nothing is said of the distance to learning from all rows: {why.removesuffix('.')}."]
     more = _between(_scale(statement.low, loss), _scale(statement.high, loss), loss)
-    whole = f"{name} trained on {_all_rows(about)} ({_seen(statement.full_risk, loss)}{of} the held-out rows)"
+    whole = f"{name} trained on {_all_rows(about)} ({seen_text(statement.full_risk, loss)}{of} the held-out rows)"
     loss_name = {"zero-one": "zero-one loss", "brier": "Brier loss"}.get(loss, f"squared loss divided by {CAP:g}")
     return [
         *sentences,
@@ -143,7 +146,7 @@ def _scale(value: float, loss: str) -> float:
     return value * CAP if loss == "squared" else value
 
 
-def _seen(risk: float, loss: str) -> str:
+def seen_text(risk: float, loss: str) -> str:
     """A mean over the held-out rows."""
     if loss == "zero-one":
         return f"{100 * risk:.1f} %" if risk else "none"
