@@ -148,4 +148,4 @@ def _share(fraction: float, x: Array) -> tuple[int, int]:
 
 
 def _resampled(x: Array, angle: Array, scale: Array, centre: Array) -> Array:
-    return jax.vmap(lambda *one: resample(*one, beyond="constant"))(x, angle, scale, centre)
+    return jax.vmap(lambda image, a, s, c: resample(image, a, s, c, "constant"))(x, angle, scale, centre)

@@ -1,6 +1,7 @@
 """Finite networks in flax.nnx: dense, and the ConvNet that dataset distillation is judged by.
 
-    ConvNet   x, [convolution, ReLU], then for each width [convolution 3×3, norm, ReLU, 2×2 average pooling], flatten, dense
+    ConvNet   with a stem [3×3 convolution, ReLU]; for each width [3×3 convolution, norm, ReLU, 2×2 average pooling];
+              flatten, dense
     norm      γ_c (x − m_c) / √(v_c + 1e-5) + β_c with mean m_c and variance v_c of channel c over one image's pixels,
               which is GroupNorm with one group a channel
 
@@ -8,6 +9,7 @@ Gidaris and Komodakis (2018, arXiv:1804.09458), as adapted by Zhao et al. (2021,
 blocks on 32×32×3 images with 10 classes have 320,010 parameters. Images are (n, h, w, ch), numbers float32.
 """
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -48,6 +50,7 @@ class InstanceNorm(nnx.Module):
         self.beta = nnx.Param(jnp.zeros(channels))
 
     def __call__(self, x: Float[Array, "n h w ch"]) -> Float[Array, "n h w ch"]:
+        """Normalise each image."""
         # Two passes: the mean square less the squared mean loses digits. Faster on CPUs than nnx.InstanceNorm.
         centred = x - x.mean(axis=(1, 2), keepdims=True)
         variance = (centred**2).mean(axis=(1, 2), keepdims=True)
@@ -62,6 +65,7 @@ class MLP(nnx.Module):
         self.layers = nnx.List([_dense(a, b, what.initialisation, rngs) for a, b in sizes])
 
     def __call__(self, x: Float[Array, "n ..."]) -> Float[Array, "n c"]:
+        """The outputs f(x)."""
         *hidden, last = self.layers
         x = x.reshape(len(x), -1)
         for layer in hidden:
@@ -76,21 +80,20 @@ class ConvNet(nnx.Module):
         h, w, channels = shape
         blocks, init = len(what.widths), what.initialisation
         self.margins = tuple(_margins(side, 2**blocks if what.padded else 1) for side in (h, w))
-        self.stem = nnx.List([])
-        if what.stem:
-            self.stem.append(_convolution(channels, what.widths[0], init, rngs))
-            channels = what.widths[0]
-        sizes = pairwise((channels, *what.widths))
+        stem = what.widths[:1] if what.stem else ()
+        self.stem = nnx.List([_convolution(channels, width, init, rngs) for width in stem])
+        sizes = pairwise(((*stem, channels)[0], *what.widths))
         self.convolutions = nnx.List([_convolution(a, b, init, rngs) for a, b in sizes])
         self.norms = nnx.List([InstanceNorm(width) for width in what.widths if what.norm == "instance"])
         h, w = ((side + sum(margin)) // 2**blocks for side, margin in zip((h, w), self.margins, strict=True))
         self.head = _dense(h * w * what.widths[-1], outputs, init, rngs)
 
     def __call__(self, x: Float[Array, "n h w ch"]) -> Float[Array, "n c"]:
+        """The outputs f(x)."""
         x = jnp.pad(x, ((0, 0), *self.margins, (0, 0)))
         for convolution in self.stem:
             x = nnx.relu(convolution(x))
-        norms = list(self.norms) or [lambda z: z] * len(self.convolutions)
+        norms: list[Callable[[Array], Array]] = list(self.norms) or [lambda z: z] * len(self.convolutions)
         for convolution, norm in zip(self.convolutions, norms, strict=True):
             x = nnx.avg_pool(nnx.relu(norm(convolution(x))), (2, 2), (2, 2))
         return self.head(x.reshape(len(x), -1))
@@ -102,10 +105,7 @@ def network(what: Architecture, shape: tuple[int, ...], outputs: int, seed: int)
     if what.convolutional:
         h, w, channels = shape
         return ConvNet((h, w, channels), outputs, what, rngs)
-    inputs = 1
-    for side in shape:
-        inputs *= side
-    return MLP(inputs, outputs, what, rngs)
+    return MLP(math.prod(shape), outputs, what, rngs)
 
 
 def _margins(side: int, multiple: int) -> tuple[int, int]:

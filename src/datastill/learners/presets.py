@@ -18,7 +18,7 @@ from datastill._errors import InputError
 from datastill.learners.augmentation import DSA, Transforms
 
 MOST_STEPS = 20_000
-"""Of presets that count epochs. It leaves their published lengths alone up to 5,000 examples; above, fewer epochs fit."""
+"""Of presets that count epochs. Published lengths are left alone up to 5,000 examples; above, fewer epochs fit."""
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ PRESETS: dict[str, Preset] = {
     ),
     # Ours, for tables, embeddings and any vectors.
     "mlp": Preset(
-        Architecture((1024, 1024, 1024), convolutional=False, initialisation="he"),
+        Architecture((512, 512, 512), convolutional=False, initialisation="he"),
         optimiser="adam",
         learning_rate=1e-3,
         loss="cross-entropy",
