@@ -23,7 +23,7 @@ import pandas as pd
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from datastill.data.archive import write_json
+from datastill.data.archive import make_folder, write_json
 from datastill.data.dataset import Dataset
 from datastill.data.sources import load
 from datastill.data.task import guess_task, with_test
@@ -90,6 +90,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()
+    make_folder(RESULTS)
     for name in [arguments.only] if arguments.only else READERS:
         data = replace(READERS[name](arguments.data), name=name)
         task, _ = guess_task(data.y)

@@ -53,6 +53,12 @@ def test_each_learner_learns_from_one_row_of_each_class(name, blobs):
     assert set(found.estimator.predict(x)) <= {0, 1, 2}
 
 
+@pytest.mark.parametrize("name", LEARNERS)
+def test_many_classes_with_one_row_each_are_learned_in_silence(name):
+    x = np.eye(26)
+    train(named_learner(name), x, np.eye(26) - 1 / 26)
+
+
 @pytest.mark.parametrize("name", [*LEARNERS, "sklearn.linear_model:Lasso"])
 def test_each_learner_learns_targets(name):
     x, y = make_regression(80, 4, random_state=0)

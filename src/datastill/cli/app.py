@@ -42,10 +42,11 @@ def options(
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    sys.exit(_run(sys.argv[1:]))
+    sys.exit(run(sys.argv[1:]))
 
 
-def _run(arguments: list[str]) -> int:
+def run(arguments: list[str]) -> int:
+    """The exit code of a command line, whose result is printed."""
     try:
         outcome = typer.main.get_command(app).main(arguments, prog_name="datastill", standalone_mode=False)
         if outcome == INTERRUPTED:

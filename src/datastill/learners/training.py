@@ -9,6 +9,7 @@ Label vectors that were learned are scores, not probabilities: p_ic is the posit
 which gives centred one-hot vectors their class back.
 """
 
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -128,7 +129,8 @@ def label_vectors(estimator: Any, x: np.ndarray, classes: int) -> Float[np.ndarr
 
 
 def _fit(estimator: Any, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None) -> Any:
-    if weights is None:
-        return estimator.fit(x, y)
     name = f"{estimator.steps[-1][0]}__sample_weight" if hasattr(estimator, "steps") else "sample_weight"
-    return estimator.fit(x, y, **{name: weights / weights.mean()})
+    given = {} if weights is None else {name: weights / weights.mean()}
+    with warnings.catch_warnings():  # one example for each class is what we are for
+        warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%", UserWarning)
+        return estimator.fit(x, y, **given)
