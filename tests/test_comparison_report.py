@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datastill.certify import CAP, FULL, Certificate, Check, Statement
-from datastill.cli.app import _run as run
+from datastill.cli.app import run
 from datastill.evaluate.standings import COLUMNS
 from datastill.evaluate.verdicts import BETTER, UNCLEAR, WORSE
 from datastill.report import (
