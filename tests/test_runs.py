@@ -10,6 +10,7 @@ from rich.console import Console
 
 from datastill import Dataset, plan, progress, runs
 from datastill._errors import InputError
+from datastill.data.task import guess_task, with_test
 from datastill.distill import loop
 from datastill.kernels import RBF, FullyConnected
 

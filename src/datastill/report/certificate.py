@@ -113,7 +113,7 @@ def certificate_markdown(certificate: Certificate) -> str:
     for statement in certificate.statements:
         lines += [f"- {escaped(' '.join(statement_text(statement, certificate)))}"]
     lines += ["", *(f"{escaped(sentence)}\n" for sentence in foundations(certificate))]
-    lines += ["Nothing is said of", "", *(f"- {escaped(limit)}" for limit in LIMITS)]
+    lines += ["Nothing is said of", "", *(f"- {escaped(limit)}" for limit in (*LIMITS, CHOSEN))]
     if certificate.checks:
         lines += ["", "| Check | Found |", "| --- | --- |"]
         lines += [f"| {escaped(check.name)} | {escaped(check.found)} |" for check in certificate.checks]
@@ -137,8 +137,9 @@ def _bound(value: float, loss: str) -> str:
     """What the risk does not exceed."""
     if loss == "zero-one":
         return f"is wrong on at most {rounding.percent_at_most(value)} % of"
-    error = "Brier loss" if loss == "brier" else "squared error"
-    return f"has a {error} of at most {rounding.at_most(_scale(value, loss))} on"
+    if loss == "brier":
+        return f"has a Brier loss of at most {rounding.at_most(value)} on"
+    return f"has a squared error of at most {rounding.at_most(_scale(value, loss))} variances on"
 
 
 def _scale(value: float, loss: str) -> float:

@@ -89,7 +89,7 @@ def render_comparison(comparison: Comparison) -> str:
         outcome=outcome(comparison.tally),
         groups=heat_map(comparison, min(coldest, 0.9)),
         transfer=transfer(comparison, min(coldest, 0.9)),
-        scale=(f"{100 * min(coldest, 0.9):.0f} %", "100 %"),
+        scale=(f"{100 * min(coldest, 0.9):.0f} %", "100 % and more"),
         curves=budget_panels(comparison),
         reliability=reliability_panels(comparison) if comparison.reliability else Panels((), ()),
         sheets=sheets(comparison.exhibit) if comparison.exhibit else (),
@@ -218,7 +218,7 @@ def certified_text(comparison: Comparison, certified: Certified, chosen: str) ->
         rows.append((set_title(name, comparison.task), learner, f"{s.risk:.3f}", bound, gap, epsilon))
     said = (
         LOSS_WORDS[certified.loss],
-        f"{len(rows)} statements are made, and hold together; so the best of them may be picked out.",
+        f"The statements on {len(rows)} sets and learners hold together; so the best of them may be picked out.",
         CHANCE,
     )
     return Guarantee(opening(own), set_title(chosen, comparison.task), paragraphs, said, tuple(rows))

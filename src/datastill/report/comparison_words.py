@@ -53,10 +53,13 @@ def _told(best: Entry, own: Sequence[Entry], entries: Sequence[Entry], facts: Fa
     if interval := range_text(best, facts.metric):
         told += f" ({interval})"
     told += f" with {best.title}"
-    if meaningful(best.relative_to_full):
-        told += f", {share_text(best.relative_to_full)} of what all {facts.n_train:,} rows give it"
-    elif any(e.full and e.learner == best.learner and e.failed for e in entries):
+    full = next((e for e in entries if e.full and e.learner == best.learner), None)
+    if full and full.failed:
         told += "; with all rows it failed"
+    elif full and not in_percent(facts.metric):
+        told += f"; all {facts.n_train:,} rows give it {mean_text(full, facts.metric)}"
+    elif meaningful(best.relative_to_full):
+        told += f", {share_text(best.relative_to_full)} of what all {facts.n_train:,} rows give it"
     if best.random:
         other = best_of([e for e in own if not e.random])
         if other is None:
