@@ -1,6 +1,7 @@
 """A tournament judges what it says: rivals, teachers, kernels of their own, and what is kept is not made again."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -98,6 +99,17 @@ def test_regression_with_a_teacher(tmp_path):
     assert found.judged.metric == "r2"
     assert found.standings["mean"].notna().all()
     assert (found.judged.table["labels"] == "targets").all()
+
+
+def test_nothing_is_guaranteed_where_test_rows_were_seen(digits, tmp_path):
+    entrants = Entrants(("kmeans",), (1,), ("knn",), seeds=1)
+    leaky = replace(digits, x_test=np.concatenate([digits.x_test, digits.x[:2]]))
+    leaky = replace(leaky, y_test=np.concatenate([digits.y_test, digits.y[:2]]))
+    for data, seen in ((digits, False), (leaky, True)):
+        compare(data, "classification", entrants, tmp_path / str(seen))
+        page = (tmp_path / str(seen) / "report.html").read_text()
+        assert (f"2 of {len(data.y_test)} test rows equal a training row" in page) == seen
+        assert ("With probability at least 95" in page) != seen
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ class Found:
         standings: see `evaluate.standings`.
         robustness: likewise; may be empty.
         learners: in order.
+        seen: test rows that equal a training row.
     """
 
     data: Dataset
@@ -54,6 +55,7 @@ class Found:
     standings: pd.DataFrame
     robustness: pd.DataFrame
     learners: tuple[str, ...]
+    seen: int = 0
 
 
 def write_report(
@@ -80,6 +82,12 @@ def write_report(
     """
     table = found.judged.table
     failures = dict.fromkeys(zip(table["learner"], table["error"], strict=True))
+    warnings = [f"{learner} failed: {error}" for learner, error in failures if error]
+    if found.seen:
+        warnings.append(
+            f"{found.seen:,} of {len(found.held.y):,} test rows equal a training row, so nothing is guaranteed here; "
+            "`datastill certify --drop-seen` can do so for one set."
+        )
     comparison = summarise_comparison(
         found.standings,
         dataset=found.data.name,
@@ -93,10 +101,10 @@ def write_report(
         asked=asked,
         robustness=found.robustness,
         reliability=_reliability(found.judged, asked),
-        certified=certified(found.judged, found.held, asked, delta),
+        certified=None if found.seen else certified(found.judged, found.held, asked, delta),
         exhibit=exhibit(found, methods, min(budgets), folder / "sets"),
         settings=settings,
-        warnings=[f"{learner} failed: {error}" for learner, error in failures if error],
+        warnings=warnings,
     )
     write_atomic(folder / "report.html", render_comparison(comparison).encode())
     write_atomic(folder / "report.md", comparison_markdown(comparison).encode())

@@ -20,6 +20,7 @@ from datastill._errors import InputError
 from datastill.certify import FULL
 from datastill.data.archive import make_folder, read_tensors, write_atomic, write_json, write_tensors
 from datastill.data.dataset import Dataset, SupportSet, digest
+from datastill.evaluate.overlap import overlap
 from datastill.evaluate.protocol import Examples, HeldOut, Judged, Maker, protocol
 from datastill.evaluate.standings import Rivals, robustness, standings
 from datastill.evaluate.verdicts import BETTER, WORSE
@@ -156,7 +157,8 @@ def compare(
     write_json(folder / "table.json", plain(judged.table))
     write_atomic(folder / "table.parquet", judged.table.to_parquet())
     write_json(folder / "standings.json", {"standings": plain(found), "robustness": plain(robust)})
-    shown = Found(data, known.labels, known.held, judged, found, robust, learners)
+    seen = len(overlap(known.held.x, known.every.x).equal)
+    shown = Found(data, known.labels, known.held, judged, found, robust, learners, seen)
     settings = {k: getattr(entrants, k) for k in ("kernel", "steps", "labels", "teacher", "robust")} | {"delta": delta}
     write_report(shown, entrants.methods, entrants.budgets, entrants.seeds, entrants.labels, settings, delta, folder)
     return Outcome(judged, found, robust, rivals, learners, known.held)
