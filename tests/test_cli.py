@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from datastill import SupportSet
-from datastill.cli import _run as run
+from datastill.cli.app import run
 
 QUICK = ("--steps", "20", "--patience", "0")
 
@@ -197,13 +197,16 @@ def test_compare_has_a_row_for_each_set_and_learner_and_goes_on_where_it_stopped
     assert run([*words, "--seeds", "1", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     rows = found["rows"]
-    assert len(found["verdicts"]) == 8
-    assert {v["set"] for v in found["verdicts"]} == {"kmeans 1", "kmeans 2", "kip 1", "kip 2"}
-    sets = ["random 1", "random 2", "kmeans 1", "kmeans 2", "kip 1", "kip 2", "all rows"]
+    sets = ["random 1", "random 2", "kmeans 1", "kmeans 2", "label-solve 1", "kip 1", "label-solve 2", "kip 2"]
+    sets.append("all rows")
+    rivals = {(v["set"], v["learner"]): v["rival"] for v in found["standings"]}
+    assert (rivals["kip 2", "krr:rbf"], rivals["kip 2", "knn"]) == ("label-solve 2", "random 2")
+    assert (rivals["kmeans 1", "knn"], rivals["all rows", "knn"]) == ("random 1", None)
+    assert found["robustness"] == []
     assert [(r["set"], r["learner"]) for r in rows] == [(s, k) for s in sets for k in ("krr:rbf", "knn")]
     assert all(r["error"] == "" and 0 <= r["accuracy"] <= 1 for r in rows)
     assert {r["labels"] for r in rows if r["learner"] == "krr:rbf"} == {"soft"}
-    assert len(pd.read_parquet(tmp_path / "c" / "table.parquet")) == 14
+    assert len(pd.read_parquet(tmp_path / "c" / "table.parquet")) == 18
 
     monkeypatch.setattr("datastill.estimators.KIP.fit", lambda *_: pytest.fail("learned again"))
     assert run([*words, "--seeds", "1"]) == 0
@@ -230,7 +233,11 @@ def test_compare_in_regression_and_with_bad_words(tmp_path, capsys):
         (["--learners", "oracle"], "oracle"),
         (["--ipc", "x"], "whole numbers"),
         (["--seeds", "0"], "at least one"),
-        (["--labels", "soft"], "expanded"),
+        (["--labels", "easy"], "expanded"),
+        (["--methods", "kip:magic"], "kernel"),
+        (["--relabel-with", "oracle"], "oracle"),
+        (["--jobs", "0"], "jobs"),
+        (["--memory-gb", "0.1"], "at least"),
         (["--learners", "krr:magic"], "kernel"),
     ):
         assert run([*words, "--learners", "knn", *extra]) == 2
@@ -294,3 +301,67 @@ def test_a_stopped_run_continues_to_the_same_bits(blobs, tmp_path, stop):
     assert finish(tmp_path / "cut") == 0
     for name in ("support.safetensors", "metrics.json", "support.png", "report.html"):
         assert (tmp_path / "cut" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_a_saved_set_is_evaluated_certified_and_verified(tmp_path, capsys):
+    folder = str(tmp_path / "a")
+    assert run(["distill", "digits", "--method", "kmeans", "--ipc", "2", "--out", folder, "--json"]) == 0
+    capsys.readouterr()
+    assert run(["evaluate", folder, "--learners", "knn,krr", "--seeds", "1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(r["set"], r["learner"]) for r in found["rows"]] == [
+        (s, k) for s in ("this set", "random rows", "all rows") for k in ("knn", "krr")
+    ]
+    assert run(["evaluate", folder, "--learners", "knn", "--seeds", "1", "--test", "digits"]) == 0
+    assert "random rows" in capsys.readouterr().out
+
+    assert run(["certify", folder, "--learners", "knn,krr", "--json"]) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert [s["learner"] for s in made["statements"]] == ["knn", "krr"]
+    for said in made["statements"]:
+        own = next(r for r in found["rows"] if (r["set"], r["learner"]) == ("this set", said["learner"]))
+        assert said["risk"] == pytest.approx(1 - own["accuracy"])
+        assert said["risk"] < said["bound"] < 1
+        assert said["low"] < said["risk"] - said["full_risk"] < said["high"]
+    assert run(["certify", folder, "--learners", "knn"]) == 0
+    shown = capsys.readouterr().out
+    assert "95 %" in shown
+    assert "knn" in shown
+    assert {p.name for p in (tmp_path / "a").glob("certificate.*")} == {
+        f"certificate.{end}" for end in ("json", "safetensors", "html", "md")
+    }
+    assert run(["certify", folder, "--verify", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["verified"]
+    assert run(["certify", folder, "--verify", "--holdout", "digits"]) == 0
+    assert "trained again" in capsys.readouterr().out
+    saved = json.loads((tmp_path / "a" / "certificate.json").read_text())
+    saved["statements"][0]["bound"] = 0.001
+    (tmp_path / "a" / "certificate.json").write_text(json.dumps(saved))
+    assert run(["certify", folder, "--verify"]) == 2
+    assert "bound of knn is 0.001; recomputed" in capsys.readouterr().err
+
+
+def test_the_smallest_budget_is_searched(tmp_path, capsys):
+    words = ["certify", "digits", "--find-budget", "--epsilon", "0.3", "--largest", "4", "--learners", "krr"]
+    assert run([*words, "--out", str(tmp_path / "s"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["budget"] == found["looks"][-1]["budget"]
+    assert run([*words, "--out", str(tmp_path / "s")]) == 0
+    assert "are an ε-approximation" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "fragment"),
+    [
+        (["evaluate", "nowhere"], "holds no support set"),
+        (["certify", "nowhere"], "holds no support set"),
+        (["certify", "digits", "--find-budget", "--epsilon", "0"], "--epsilon 0"),
+        (["certify", "digits", "--find-budget", "--loss", "brier"], "--loss with --find-budget"),
+        (["certify", "digits", "--find-budget", "--method", "magic"], "magic"),
+        (["certify", "digits", "--find-budget", "--learners", "oracle"], "oracle"),
+    ],
+)
+def test_bad_words_for_evaluate_and_certify(words, fragment, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(words) == 2
+    assert fragment in capsys.readouterr().err

@@ -11,8 +11,8 @@ from datastill import krr
 from datastill._errors import InputError
 from datastill.kernels import RBF
 from datastill.learners import LEARNERS, named_learner
-from datastill.learners.named import takes_weights
-from datastill.learners.training import probabilities, train, train_regressor
+from datastill.learners.named import is_random, takes_weights
+from datastill.learners.training import label_vectors, probabilities, train, train_regressor
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,12 @@ def test_each_learner_learns_from_one_row_of_each_class(name, blobs):
     assert set(found.estimator.predict(x)) <= {0, 1, 2}
 
 
+@pytest.mark.parametrize("name", LEARNERS)
+def test_many_classes_with_one_row_each_are_learned_in_silence(name):
+    x = np.eye(26)
+    train(named_learner(name), x, np.eye(26) - 1 / 26)
+
+
 @pytest.mark.parametrize("name", [*LEARNERS, "sklearn.linear_model:Lasso"])
 def test_each_learner_learns_targets(name):
     x, y = make_regression(80, 4, random_state=0)
@@ -86,7 +92,7 @@ def test_expanded_labels_are_fitted_as_a_mixture(blobs):
 
 def test_hard_labels_expanded_are_hard_labels(blobs):
     x, vectors, _ = blobs
-    one, two = (train(LogisticRegression(), x, vectors, labels=labels) for labels in ("hard", "expanded"))
+    one, two = (train(LogisticRegression(), x, vectors, labels=labels) for labels in ("soft", "expanded"))
     np.testing.assert_allclose(one.estimator.coef_, two.estimator.coef_, atol=1e-4)
 
 
@@ -118,5 +124,24 @@ def test_bad_names_are_refused(name, regression, words):
 
 
 def test_unknown_ways_with_labels_are_refused(blobs):
-    with pytest.raises(InputError, match="labels='soft'"):
-        train(LogisticRegression(), blobs[0], blobs[1], labels="soft")
+    with pytest.raises(InputError, match="labels='easy'"):
+        train(LogisticRegression(), blobs[0], blobs[1], labels="easy")
+
+
+@pytest.mark.parametrize("name", ["krr", "logistic", "linear-svm"])
+def test_a_teacher_labels_as_it_predicts(name, blobs):
+    x, vectors, codes = blobs
+    rows = np.flatnonzero(codes != 1)
+    teacher = train(named_learner(name), x[rows], vectors[rows]).estimator
+    found = label_vectors(teacher, x, 3)
+    assert found.shape == (len(x), 3)
+    predicted = teacher.predict(x)
+    assert np.mean(found.argmax(axis=1) == predicted) == 1
+    if name != "krr":
+        np.testing.assert_allclose(found.sum(axis=1), 0, atol=1e-9)
+        assert (found[:, 1] <= -1 / 3 + 1e-9).all()
+
+
+def test_learners_say_whether_chance_is_in_them():
+    said = {name: is_random(named_learner(name, seed=3)) for name in ("krr", *LEARNERS)}
+    assert [name for name, chance in said.items() if chance] == ["linear-svm", "forest", "boosting", "mlp"]

@@ -1,6 +1,10 @@
 """Metrics are their definitions; the protocol's table is whole, is resumed, and survives a learner that fails."""
 
+import os
+import signal
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,7 +72,7 @@ def test_metrics_of_targets(rng):
 
 def test_the_table_has_a_row_for_each_set_learner_and_seed(classes):
     sets, held = classes
-    table = protocol(sets, ["logistic", "knn", "linear-svm"], held, seeds=2)
+    table = protocol(sets, ["logistic", "knn", "linear-svm"], held, seeds=2).table
     assert len(table) == 12
     assert set(table.columns) >= {"set", "learner", "seed", "n", "accuracy", "balanced_accuracy", "seconds", "error"}
     assert (table["error"] == "").all()
@@ -82,17 +86,20 @@ def test_a_set_without_one_of_the_classes_still_gets_probabilities(classes):
     _, held = classes
     two = Examples(np.array([[0.0] * 2, [1.0] * 2]), (np.eye(3) - 1 / 3)[[0, 2]])
     held = HeldOut(held.x[:, :2], held.y)
-    table = protocol({"two": lambda seed: two}, ["logistic"], held, seeds=1)
+    table = protocol({"two": lambda seed: two}, ["logistic"], held, seeds=1).table
     assert np.isfinite(table["log_loss"]).all()
 
 
 def test_a_learner_that_fails_does_not_lose_the_others(classes):
     sets, held = classes
-    table = protocol(sets, ["test_protocol:Stubborn", "knn"], held, seeds=1)
+    judged = protocol(sets, ["test_protocol:Stubborn", "knn"], held, seeds=1)
+    table = judged.table
     failed = table[table["learner"] != "knn"]
     assert failed["error"].tolist() == ["RuntimeError: I do not want to"] * 2
     assert table[table["learner"] == "knn"]["accuracy"].notna().all()
-    assert protocol(sets, ["test_protocol:Stubborn"], held, seeds=1)["accuracy"].isna().all()
+    assert ["losses" not in arrays for arrays in judged.arrays] == [True, False] * 2
+    assert len(judged.of("all", "test_protocol:Stubborn")) == 0
+    assert protocol(sets, ["test_protocol:Stubborn"], held, seeds=1).table["accuracy"].isna().all()
 
 
 def test_a_second_call_trains_nothing_and_other_data_trains_anew(classes, tmp_path, monkeypatch):
@@ -104,27 +111,108 @@ def test_a_second_call_trains_nothing_and_other_data_trains_anew(classes, tmp_pa
 
     monkeypatch.setattr(protocol_module, "_judged", refuse)
     again = protocol(sets, ["knn"], held, seeds=2, folder=tmp_path)
-    assert again.to_dict() == first.to_dict()
-    more = protocol(sets, ["knn"], held, seeds=3, folder=tmp_path)
-    assert more["error"].tolist() == ["", "", "AssertionError: trained again"] * 2
-    other = protocol(sets, ["knn"], HeldOut(held.x[1:], held.y[1:]), seeds=1, folder=tmp_path)
+    pd.testing.assert_frame_equal(again.table, first.table)
+    for one, other in zip(first.arrays, again.arrays, strict=True):
+        np.testing.assert_array_equal(one["losses"], other["losses"])
+    more = protocol(sets, ["knn"], held, seeds=3, folder=tmp_path).table
+    assert more["error"].tolist() == ["", "", "", "", "", "AssertionError: trained again"]
+    other = protocol(sets, ["knn"], HeldOut(held.x[1:], held.y[1:]), seeds=1, folder=tmp_path).table
     assert (other["error"] != "").all()
+
+
+def test_what_cannot_differ_between_seeds_is_trained_once(classes, monkeypatch):
+    sets, held = classes
+    trained = []
+    real = protocol_module._judged
+
+    def counted(examples, learner, seed, *rest):
+        trained.append((len(examples.x), learner, seed))
+        return real(examples, learner, seed, *rest)
+
+    monkeypatch.setattr(protocol_module, "_judged", counted)
+    judged = protocol(sets, ["knn", "forest", "krr"], held, seeds=3, labels=["soft", "hard"])
+    by_set = [(n, learner) for n, learner, _ in trained]
+    # All rows: knn once, the forest once a seed, krr once for each way with labels. Random rows: anew for each seed.
+    expected = {(90, "knn"): 1, (90, "forest"): 3, (90, "krr"): 2, (9, "knn"): 3, (9, "forest"): 3, (9, "krr"): 6}
+    assert {k: by_set.count(k) for k in set(by_set)} == expected
+    assert len(judged.table) == 2 * 3 * 3 * 2
+    assert judged.table["accuracy"].notna().all()
+    assert judged.table["seed"].tolist() == [0] * 6 + [1] * 6 + [2] * 6 + [0] * 6 + [1] * 6 + [2] * 6
+    for i in range(len(judged.table)):
+        assert 1 - judged.arrays[i]["losses"].mean() == pytest.approx(judged.table["accuracy"][i])
+
+
+def test_a_set_that_takes_long_is_judged_once(classes):
+    sets, held = classes
+    table = protocol(sets, ["knn"], held, seeds=3, once={"all"}).table
+    assert table["set"].tolist() == ["all", "random", "random", "random"]
+
+
+def test_hard_labels_are_those_handed_out(classes):
+    _, held = classes
+    x, codes = held.x, held.y
+    wrong = np.roll(np.eye(3), 1, axis=1)[codes] - 1 / 3
+    sets = {"set": lambda seed: Examples(x, wrong, None, codes)}
+    table = protocol(sets, ["knn", "krr"], held, seeds=1, labels=["soft", "hard"]).table
+    score = table.set_index(["learner", "asked"])["accuracy"]
+    assert score["knn", "soft"] == score["knn", "hard"] == 1
+    assert score["krr", "hard"] == 1
+    assert score["krr", "soft"] < 0.2
+    assert table.set_index(["learner", "asked"])["labels"].to_dict() == {
+        ("knn", "soft"): "hard",
+        ("knn", "hard"): "hard",
+        ("krr", "soft"): "soft",
+        ("krr", "hard"): "hard",
+    }
 
 
 @pytest.mark.slow
 def test_processes_side_by_side_give_the_same_table(classes):
     sets, held = classes
     one, two = (protocol(sets, ["forest", "mlp"], held, seeds=1, jobs=jobs) for jobs in (1, 2))
-    assert one.drop(columns="seconds").to_dict() == two.drop(columns="seconds").to_dict()
+    pd.testing.assert_frame_equal(one.table.drop(columns="seconds"), two.table.drop(columns="seconds"))
+    for a, b in zip(one.arrays, two.arrays, strict=True):
+        np.testing.assert_array_equal(a["brier"], b["brier"])
+
+
+class Fatal(ClassifierMixin, BaseEstimator):
+    """A learner whose process is killed, as for want of memory."""
+
+    def fit(self, X, y):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_a_killed_process_is_said_and_what_was_finished_is_kept(classes, tmp_path):
+    sets, held = classes
+    with pytest.raises(InputError, match="2 processes side by side, one of which was killed"):
+        protocol(sets, ["test_protocol:Fatal", "knn"], held, seeds=1, folder=tmp_path, jobs=2)
+
+
+def test_a_memory_budget_lets_fewer_run_side_by_side_or_is_refused(classes):
+    sets, held = classes
+    process = protocol_module.PROCESS
+    examples = [sets["all"](0)]
+    assert [protocol_module._processes(4, m, held, examples) for m in (None, 10 * process, 5 * process // 2)] == [
+        4,
+        4,
+        2,
+    ]
+    with pytest.raises(InputError, match=r"memory budget of 0\.5 GiB; expected at least 1\.0 GiB"):
+        protocol(sets, ["knn"], held, memory=process // 2)
+    with pytest.raises(InputError, match="0 jobs"):
+        protocol(sets, ["knn"], held, jobs=0)
 
 
 def test_regression():
     x, y = make_regression(120, 4, random_state=0)
     y = np.stack([y, -y], axis=1)
     sets = {"all": lambda seed: Examples(x[:80], y[:80]), "one": lambda seed: Examples(x[:80], y[:80, :1])}
-    table = protocol({"all": sets["all"]}, ["knn", "forest"], HeldOut(x[80:], y[80:], True), seeds=1)
-    assert table["r2"].notna().all()
-    table = protocol({"one": sets["one"]}, ["boosting"], HeldOut(x[80:], y[80:, :1], True), seeds=1)
+    judged = protocol({"all": sets["all"]}, ["knn", "forest"], HeldOut(x[80:], y[80:], True), seeds=1)
+    spread = np.var(y[80:], axis=0)[0]
+    for arrays, r2 in zip(judged.arrays, judged.table["r2"], strict=True):
+        assert 1 - arrays["losses"].mean() / spread == pytest.approx(r2, abs=1e-4)
+    table = protocol({"one": sets["one"]}, ["boosting"], HeldOut(x[80:], y[80:, :1], True), seeds=1).table
     assert table["rmse"].notna().all()
 
 
@@ -136,7 +224,7 @@ def test_nothing_to_do_is_refused(classes):
         lambda: protocol(sets, ["knn"], held, seeds=0),
         lambda: protocol(sets, ["oracle"], held),
         lambda: protocol(sets, ["krr:oracle"], held),
-        lambda: protocol(sets, ["knn"], held, labels="soft"),
+        lambda: protocol(sets, ["knn"], held, labels="easy"),
     ):
         with pytest.raises(InputError, match="expected"):
             call()

@@ -36,16 +36,16 @@ def blobs():
     ids=["text", "true or false", "two integers", "whole floats", "reals", "many integers", "columns", "real columns"],
 )
 def test_the_task_is_told_from_the_labels(y, task):
-    assert runs.guess_task(y)[0] == task
+    assert guess_task(y)[0] == task
 
 
 def test_a_quarter_of_each_class_is_held_out(blobs):
-    split = runs.with_test(blobs, 0, "classification")
+    split = with_test(blobs, 0, "classification")
     assert abs(len(split.x_test) - 25) <= 1
     assert abs(np.bincount(split.y_test)[0] - np.bincount(split.y_test)[1]) <= 1
     together = np.concatenate([split.x, split.x_test])
     assert {row.tobytes() for row in together} == {row.tobytes() for row in blobs.x}
-    assert runs.with_test(split, 1, "classification") is split
+    assert with_test(split, 1, "classification") is split
 
 
 def request(**settings):
@@ -53,27 +53,27 @@ def request(**settings):
 
 
 def test_a_run_is_done_once_and_refused_to_others(blobs, tmp_path):
-    data = runs.with_test(blobs, 0, "classification")
+    data = with_test(blobs, 0, "classification")
     first = runs.distill(data, request(), tmp_path / "run")
     again = runs.distill(data, request(), tmp_path / "run")
     assert not first.resumed and again.resumed
     assert first.summary == again.summary
     with pytest.raises(InputError, match="max_iter: 5, not 6"):
         runs.distill(data, request(max_iter=6), tmp_path / "run")
-    other = runs.with_test(Dataset("blobs", blobs.x + 1, blobs.y), 0, "classification")
+    other = with_test(Dataset("blobs", blobs.x + 1, blobs.y), 0, "classification")
     with pytest.raises(InputError, match="different data"):
         runs.distill(other, request(), tmp_path / "run")
 
 
 def test_a_refused_request_leaves_no_folder_behind(blobs, tmp_path):
-    data = runs.with_test(blobs, 0, "classification")
+    data = with_test(blobs, 0, "classification")
     with pytest.raises(InputError, match="ipc=0"):
         runs.distill(data, request(ipc=0), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_a_disk_that_fills_up_loses_no_checkpoint(blobs, tmp_path, monkeypatch):
-    data = runs.with_test(blobs, 0, "classification")
+    data = with_test(blobs, 0, "classification")
 
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -89,7 +89,7 @@ def test_a_disk_that_fills_up_loses_no_checkpoint(blobs, tmp_path, monkeypatch):
 
 
 def test_unseen_test_classes_are_refused(blobs, tmp_path):
-    data = runs.with_test(blobs, 0, "classification")
+    data = with_test(blobs, 0, "classification")
     strange = Dataset("blobs", data.x, data.y, data.x_test, data.y_test + 1)
     with pytest.raises(InputError, match=r"training data does not have: 2"):
         runs.distill(strange, request(), tmp_path / "run")

@@ -1,4 +1,4 @@
-"""Verdicts are right as often as they say, whatever is asked at once."""
+"""Verdicts are right as often as they say, whatever is asked at once; scores are put beside the right rivals."""
 
 import numpy as np
 import pandas as pd
@@ -6,20 +6,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastill.evaluate.verdicts import BETTER, UNCLEAR, WORSE, holm, verdicts
+from datastill.evaluate.protocol import Judged
+from datastill.evaluate.standings import Rivals, normalised, robustness, standings, transfer
+from datastill.evaluate.verdicts import BETTER, UNCLEAR, WORSE, crossed, holm
 
 
-def table(draw, scores, seeds=5, n_test=300, spread=0.02):
-    """Accuracies of sets and one learner each: a mean, a spread over seeds, and test rows drawn anew."""
-    rows = []
+def judged(draw, scores, seeds=5, n_test=300, spread=0.02, labels="hard", asked=("soft",)):
+    """Losses of sets and two learners: a mean, a spread over seeds, and test rows of their own difficulty."""
+    rows, losses = [], []
+    difficulty = draw.random(n_test)
     for name, mean in scores.items():
         for learner in ("a", "b"):
             for seed in range(seeds):
-                risk = np.clip(mean + spread * draw.standard_normal(), 0, 1)
-                rows.append(
-                    {"set": name, "learner": learner, "seed": seed, "accuracy": draw.binomial(n_test, risk) / n_test}
-                )
-    return pd.DataFrame(rows)
+                for way in asked:
+                    accuracy = np.clip(mean + spread * draw.standard_normal(), 0, 1)
+                    # Half of the chance is shared by all sets: rows are hard or easy for all alike.
+                    shared = draw.random(n_test) < 0.5
+                    loss = np.where(shared, difficulty, draw.random(n_test)) > accuracy
+                    row = {"set": name, "learner": learner, "asked": way, "seed": seed, "n": 10, "labels": labels}
+                    rows.append(row | {"error": "", "accuracy": 1 - loss.mean()})
+                    losses.append({"losses": loss.astype(np.float32)})
+    return Judged(pd.DataFrame(rows), losses, "accuracy")
+
+
+def against(rival, *names):
+    return {name: Rivals(rival, rival) for name in names}
 
 
 @given(p=st.lists(st.floats(0, 1), min_size=1, max_size=8))
@@ -32,38 +43,122 @@ def test_holm_is_its_definition(p):
     np.testing.assert_allclose(holm(p), expected)
 
 
-def test_a_clear_difference_is_named_and_a_small_one_is_not():
-    draw = np.random.default_rng(0)
-    scores = {"random": 0.7, "good": 0.9, "bad": 0.4, "same": 0.7}
-    found = verdicts(table(draw, scores), dict.fromkeys(["good", "bad", "same"], "random"), 300)
+def test_a_mean_over_seeds_and_rows_has_the_error_of_both(rng):
+    values = rng.standard_normal((4, 50))
+    found = crossed(values)
+    assert found.mean == pytest.approx(values.mean())
+    seeds, rows = values.mean(axis=1).var(ddof=1) / 4, values.mean(axis=0).var(ddof=1) / 50
+    assert found.error == pytest.approx((seeds + rows) ** 0.5)
+    assert 3 <= found.freedom <= 52
+    low, high = found.interval()
+    assert low < found.mean < high
+    assert crossed(values[:1]).error == pytest.approx(values[0].std(ddof=1) / 50**0.5)
+    assert np.isnan(crossed(np.zeros((0, 0))).mean)
+    assert crossed(np.zeros((0, 0))).p == 1
+    assert crossed(np.zeros((3, 9))).p == 1
+
+
+def test_equal_differences_on_few_rows_prove_little():
+    assert crossed(np.ones((3, 2))).p > 0.3
+    assert crossed(np.ones((3, 100))).p < 1e-6
+
+
+def test_a_clear_difference_is_named_and_a_small_one_is_not(rng):
+    scores = {"random": 0.7, "good": 0.9, "bad": 0.4, "same": 0.7, "all": 0.95}
+    found = standings(judged(rng, scores), against("random", "good", "bad", "same"), "all")
     said = found.groupby("set", sort=False)["verdict"].agg(set).to_dict()
-    assert said == {"good": {BETTER}, "bad": {WORSE}, "same": {UNCLEAR}}
+    assert said == {"random": {""}, "good": {BETTER}, "bad": {WORSE}, "same": {UNCLEAR}, "all": {""}}
     assert (found.set_index("set").loc["good", "difference"] > 0.1).all()
+    assert ((found["low"] < found["mean"]) & (found["mean"] < found["high"])).all()
+    shares = transfer(found, "soft")
+    assert list(shares.index) == list(scores)
+    assert (shares.loc["all"] == 1).all()
+    assert shares.loc["bad", "a"] == pytest.approx(0.4 / 0.95, abs=0.08)
 
 
 @pytest.mark.slow
 def test_all_verdicts_together_are_seldom_wrong():
     draw, wrong = np.random.default_rng(1), 0
-    rivals = {f"set {i}": "random" for i in range(3)}
+    rivals = against("random", "set 0", "set 1", "set 2")
+    for _ in range(400):
+        made = judged(draw, dict.fromkeys(("random", *rivals), 0.8), seeds=3, n_test=200)
+        wrong += standings(made, rivals, "random")["verdict"].isin([BETTER, WORSE]).any()
+    assert wrong / 400 <= 0.05 + 3 * (0.05 * 0.95 / 400) ** 0.5
+
+
+@pytest.mark.slow
+def test_intervals_hold_the_true_score():
+    draw, held = np.random.default_rng(2), 0
     for _ in range(200):
-        made = table(draw, dict.fromkeys(("random", *rivals), 0.8), seeds=3, n_test=200)
-        wrong += (verdicts(made, rivals, 200)["verdict"] != UNCLEAR).any()
-    assert wrong / 200 <= 0.05 + 3 * (0.05 * 0.95 / 200) ** 0.5
+        made = judged(draw, {"set": 0.8}, seeds=4, n_test=100, spread=0.05)
+        row = standings(made, {}, "set").iloc[0]
+        held += row["low"] <= 0.8 <= row["high"]
+    assert held / 200 >= 0.95 - 3 * (0.05 * 0.95 / 200) ** 0.5
 
 
-def test_one_seed_leaves_the_noise_of_the_test_rows():
-    draw = np.random.default_rng(0)
+def test_one_seed_leaves_the_noise_of_the_test_rows(rng):
     for n_test, verdict in ((2000, BETTER), (20, UNCLEAR)):
-        made = table(draw, {"random": 0.7, "set": 0.8}, seeds=1, n_test=n_test, spread=0)
-        assert set(verdicts(made, {"set": "random"}, n_test)["verdict"]) == {verdict}
+        made = judged(rng, {"random": 0.7, "set": 0.8}, seeds=1, n_test=n_test, spread=0)
+        found = standings(made, against("random", "set"), "random").set_index("set")
+        assert set(found.loc["set", "verdict"]) == {verdict}
 
 
-def test_a_learner_that_failed_decides_nothing():
-    made = table(np.random.default_rng(0), {"random": 0.1, "set": 0.9})
-    made.loc[(made["learner"] == "a") & (made["set"] == "set"), "accuracy"] = np.nan
-    found = verdicts(made, {"set": "random"}, 300).set_index("learner")
-    assert found.loc["a", "verdict"] == UNCLEAR
-    assert np.isnan(found.loc["a", "difference"])
-    assert found.loc["b", "verdict"] == BETTER
-    none = verdicts(made, {}, 300)
-    assert len(none) == 0
+def test_a_perfect_score_is_not_certain(rng):
+    found = standings(judged(rng, {"set": 1.0}, seeds=2, n_test=20, spread=0), {}, "set").iloc[0]
+    assert (found["mean"], found["high"]) == (1, 1)
+    assert 0.8 < found["low"] < 0.9
+
+
+def test_a_learner_that_failed_decides_nothing(rng):
+    made = judged(rng, {"random": 0.1, "set": 0.9})
+    failed = (made.table["learner"] == "a") & (made.table["set"] == "set")
+    made.table.loc[failed, ["accuracy", "error"]] = [np.nan, "broken"]
+    for i in np.flatnonzero(failed):
+        made.arrays[i] = {}
+    found = standings(made, against("random", "set"), "random").set_index(["set", "learner"])
+    assert found.loc[("set", "a"), "verdict"] == UNCLEAR
+    assert np.isnan(found.loc[("set", "a"), "mean"])
+    assert found.loc[("set", "b"), "verdict"] == BETTER
+
+
+def test_regression_is_compared_by_squared_errors(rng):
+    truth = rng.standard_normal(200)
+    rows, losses = [], []
+    for name, noise in (("random", 0.9), ("set", 0.3)):
+        for seed in range(3):
+            loss = ((noise * rng.standard_normal(200)) ** 2).astype(np.float32)
+            row = {"set": name, "learner": "a", "asked": "soft", "seed": seed, "n": 5, "labels": "targets", "error": ""}
+            rows.append(row | {"r2": 1 - loss.mean() / truth.var()})
+            losses.append({"losses": loss})
+    found = standings(Judged(pd.DataFrame(rows), losses, "r2"), against("random", "set"), "random")
+    row = found.set_index("set").loc["set"]
+    assert row["verdict"] == BETTER
+    assert row["low"] < row["mean"] < row["high"] < 1
+    assert row["difference"] == pytest.approx((0.81 - 0.09) / truth.var(), abs=0.15)
+
+
+def test_rivals_have_the_labels_that_the_learner_used(rng):
+    scores = {"given": 0.5, "learned": 0.9, "set": 0.7}
+    for labels, rival, verdict in (("hard", "given", BETTER), ("soft", "learned", WORSE)):
+        made = judged(rng, scores, labels=labels)
+        found = standings(made, {"set": Rivals("given", "learned")}, "set").set_index("set").loc["set"]
+        assert set(found["rival"]) == {rival}
+        assert set(found["verdict"]) == {verdict}
+
+
+def test_robust_scores_are_their_definitions(rng):
+    scores = {"random": 0.3, "set": 0.6, "all": 0.9}
+    made = judged(rng, scores, labels="soft", asked=("soft", "hard"), spread=0)
+    rivals = against("random", "set")
+    found = standings(made, rivals, "all")
+    means = found.set_index(["set", "learner", "asked"])["mean"]
+    row = robustness(found, rivals, "all", {"a": ("a", "b")}).set_index("learner").loc["a"]
+    assert row["hlr"] == pytest.approx(means["all", "a", "hard"] - means["set", "a", "hard"])
+    assert row["ior"] == pytest.approx(means["set", "a", "soft"] - means["random", "a", "soft"])
+    alpha = 0.5 * row["ior"] - 0.5 * row["hlr"]
+    assert row["lrs"] == pytest.approx((np.e**alpha - 1 / np.e) / (np.e - 1 / np.e))
+    gains = [means["set", k, "soft"] - means["random", k, "soft"] for k in "ab"]
+    assert row["ars"] == pytest.approx(normalised(np.mean(gains)))
+    assert robustness(found, rivals, "all", {})["ars"].isna().all()
+    assert normalised(-1) == 0
+    assert normalised(1) == pytest.approx(1)

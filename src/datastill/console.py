@@ -50,13 +50,14 @@ def print_table(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
+    table = Table(box=box.SIMPLE_HEAD)
     for i, name in enumerate(header):
         table.add_column(Text(name), justify="left" if i == 0 else "right")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     console = Console()
     console.width = max(console.width, 100) if not console.is_terminal else console.width
+    console.print(Text(title, style="bold"))
     console.print(table)
 
 

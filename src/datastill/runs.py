@@ -3,6 +3,7 @@
 run.json                what was asked for; a folder answers to one request only
 checkpoint.safetensors  the state while it runs
 support.safetensors, manifest.json, support.csv (tables)     the support set
+rows.safetensors        digests of the training rows, by which held-out rows are known to be new
 metrics.json, support.png, report.html                       what it is worth
 """
 
@@ -14,17 +15,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.multiclass import type_of_target
 
-from datastill import report
+from datastill import artefact, report
 from datastill._errors import InputError
-from datastill.data import sampling
 from datastill.data.archive import make_folder, read_json, write_atomic, write_json
 from datastill.data.dataset import Dataset, SupportSet, digest, take
 from datastill.estimators import KIP, Coreset, CoresetRegressor, KIPRegressor, LabelSolve, LabelSolveRegressor
 from datastill.evaluate.comparison import Judge, class_means, compare, nearest_rows
 from datastill.evaluate.scores import Score
 from datastill.preprocess.labels import ClassLabels
+from datastill.report.names import title
 from datastill.select import methods as selectors
 
 METHODS: dict[str, tuple[Any, Any]] = {
@@ -32,22 +32,10 @@ METHODS: dict[str, tuple[Any, Any]] = {
     "label-solve": (LabelSolve, LabelSolveRegressor),
     **dict.fromkeys(selectors.METHODS, (Coreset, CoresetRegressor)),
 }
-TITLES = {
-    "kip": "KIP",
-    "label-solve": "Label Solve",
-    "kmeans": "k-means",
-    "kmeans-nearest": "rows nearest to k-means",
-    "kmedoids": "k-medoids",
-    "kcenter": "k-center",
-    "mmd": "least MMD",
-    "el2n": "EL2N",
-}
-MANY_CLASSES = 100
 LARGE_TARGET = 4.0
 """Standard deviations from the mean."""
-TEST_FRACTION = 0.25
 HIDDEN_SETTINGS = ("kernel", "random_state", "checkpoint", "verbose")
-FILES = ("support.safetensors", "manifest.json", "metrics.json", "support.png", "report.html")
+FILES = ("support.safetensors", "manifest.json", "rows.safetensors", "metrics.json", "support.png", "report.html")
 
 
 @dataclass(frozen=True)
@@ -82,33 +70,11 @@ class Result:
     resumed: bool
 
 
-def guess_task(y: np.ndarray) -> tuple[str, str]:
-    """("classification" or "regression", why), from the labels alone."""
-    if y.dtype.kind in "OUSb":
-        return "classification", "the labels are true or false" if y.dtype.kind == "b" else "the labels are text"
-    kind = type_of_target(y)
-    if kind.startswith("continuous"):
-        return "regression", "the targets are real numbers"
-    distinct = len(np.unique(y))
-    if y.ndim == 2 or distinct > MANY_CLASSES:
-        return "regression", f"the targets take {distinct} different whole values"
-    return "classification", f"the labels take {distinct} different values"
-
-
-def with_test(data: Dataset, seed: int, task: str) -> Dataset:
-    """The dataset with test rows: its own, or a quarter of its rows, each class in proportion."""
-    if data.x_test is not None:
-        return data
-    codes = np.unique(data.y, return_inverse=True)[1] if task == "classification" else None
-    rest, held = sampling.split(codes, len(data.x), TEST_FRACTION, seed)
-    return replace(data, x=take(data.x, rest), y=data.y[rest], x_test=take(data.x, held), y_test=data.y[held])
-
-
 def distill(data: Dataset, request: Request, folder: Path, verbose: bool = False) -> Result:
     """Carry out a request, or continue it, or read what it found.
 
     Args:
-        data: with test rows; see `with_test`.
+        data: with test rows; see `data.task.with_test`.
         request: what to do.
         folder: made if missing.
         verbose: whether to draw a progress bar.
@@ -133,9 +99,11 @@ def distill(data: Dataset, request: Request, folder: Path, verbose: bool = False
                 folder.rmdir()
         raise
     support: SupportSet = estimator.support_set_
-    support = replace(support, provenance={**support.provenance, "dataset": data.name, "digests": identity["digests"]})
+    known = {"dataset": data.name, "target": data.target, "digests": identity["digests"]}
+    support = replace(support, provenance={**support.provenance, **known})
     scores = _scores(estimator, data, request)
     support.save(folder)
+    artefact.write_row_digests(folder, estimator.space_.encode(data.x))
     if isinstance(support.x, pd.DataFrame):
         labelled = support.x.assign(**{_free_name(data.target, support.x): list(support.y)})
         write_atomic(folder / "support.csv", labelled.to_csv(index=False).encode())
@@ -221,7 +189,7 @@ def _scores(estimator: Any, data: Dataset, request: Request) -> list[Score]:
         budget = np.array([len(estimator.X_support_)])
     rows = estimator.support_set_.indices is not None
     kind = "chosen rows" if rows else "learned" if request.method == "kip" else "mixtures of rows"
-    name = f"{_title(request.method)} ({kind})"
+    name = f"{title(request.method)} ({kind})"
     return compare(judge, name, estimator.predict(data.x_test), budget, data.x, request.seed)
 
 
@@ -240,7 +208,7 @@ def _summary(estimator: Any, data: Dataset, request: Request, scores: list[Score
         for r in getattr(estimator, "history_", [])
         if np.isfinite(r.loss)
     ]
-    settings = {"method": _title(request.method), "task": request.task, "seed": request.seed}
+    settings = {"method": title(request.method), "task": request.task, "seed": request.seed}
     settings |= {"kernel": ", ".join(repr(k) for k in estimator.kernels_)}
     settings |= {k: v for k, v in estimator.get_params().items() if k not in HIDDEN_SETTINGS and v is not None}
     settings |= _selection(support)
@@ -249,7 +217,7 @@ def _summary(estimator: Any, data: Dataset, request: Request, scores: list[Score
     return report.summarise(
         support,
         dataset=data.name,
-        method=_title(request.method),
+        method=title(request.method),
         n_train=len(data.x),
         n_test=len(np.asarray(data.y_test)),
         scores=scores,
@@ -262,10 +230,6 @@ def _summary(estimator: Any, data: Dataset, request: Request, scores: list[Score
         warnings=_warnings(estimator, support),
         files=[*FILES, *(["support.csv"] if isinstance(support.x, pd.DataFrame) else [])],
     )
-
-
-def _title(method: str) -> str:
-    return TITLES.get(method, method.replace("-", " "))
 
 
 def _selection(support: SupportSet) -> dict[str, str]:

@@ -3,28 +3,37 @@
 sets/NAME-SEED/      every support set, as a run would save it
 rows/                every row of the table, as soon as it is known
 table.parquet, table.json     all of them
+standings.json       each set and learner beside all rows and random rows, with verdicts and robustness
+report.html, report.md, summary.json     see `showcase`
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from datastill._errors import InputError
-from datastill.data.archive import make_folder, write_atomic
+from datastill.certify import FULL
+from datastill.data.archive import make_folder, read_tensors, write_atomic, write_json, write_tensors
 from datastill.data.dataset import Dataset, SupportSet, digest
-from datastill.evaluate.protocol import Examples, HeldOut, protocol
-from datastill.evaluate.verdicts import BETTER, WORSE, verdicts
+from datastill.evaluate.protocol import Examples, HeldOut, Judged, Maker, protocol
+from datastill.evaluate.standings import Rivals, robustness, standings
+from datastill.evaluate.verdicts import BETTER, WORSE
+from datastill.kernels.names import as_kernels
+from datastill.learners.named import both_augmentations, named_learner
+from datastill.learners.training import as_seen, label_vectors, train, train_regressor
 from datastill.preprocess.labels import ClassLabels, Labels, RealTargets
 from datastill.preprocess.space import Space, fit_space
 from datastill.runs import METHODS
+from datastill.showcase import Found, check_delta, set_folder, write_report
 
-FULL = "all rows"
 MARKS = {BETTER: " ▲", WORSE: " ▼"}
+LEARNED_LABELS = ("kip", "label-solve")
+"""Methods whose label vectors are learned; the fair random rows beside them are those of Label Solve."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +41,15 @@ class Entrants:
     """Who takes part.
 
     Attributes:
-        methods: names; "random" is added if it is not among them.
+        methods: names, each with a kernel of its own after a colon if it is not the common one, as in "kip:rbf".
         budgets: examples per class, or in all for regression.
         learners: names; see `learners.named_learner`.
         seeds: how many.
-        kernel: of the methods.
+        kernel: of the methods that name none.
         steps: of KIP.
-        labels: "hard" or "expanded", for learners that take no label vectors.
+        labels: "soft", "hard" or "expanded"; see `learners.training`.
+        teacher: a learner that is trained on all rows and labels every set once more; None for none.
+        robust: whether to train with hard labels, and without and with augmentation, too, for the robust scores.
     """
 
     methods: tuple[str, ...]
@@ -47,84 +58,183 @@ class Entrants:
     seeds: int = 3
     kernel: str = "fc1"
     steps: int = 1000
-    labels: str = "hard"
+    labels: str = "soft"
+    teacher: str | None = None
+    robust: bool = False
 
 
-def compare(data: Dataset, task: str, entrants: Entrants, folder: Path, jobs: int = 1) -> pd.DataFrame:
-    """The table of `evaluate.protocol` for every method and budget, random rows, and all rows.
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a tournament found.
+
+    Attributes:
+        judged: the rows of the protocol.
+        standings: see `evaluate.standings`.
+        robustness: likewise; empty unless asked for.
+        rivals: set -> its random rows.
+        learners: as trained: with `robust`, without and with augmentation.
+    """
+
+    judged: Judged
+    standings: pd.DataFrame
+    robustness: pd.DataFrame
+    rivals: dict[str, Rivals]
+    learners: tuple[str, ...]
+    held: HeldOut = field(repr=False)
+
+
+class Encoded(NamedTuple):
+    """A dataset as numbers."""
+
+    rows: Dataset
+    space: Space
+    labels: Labels
+    every: Examples
+    held: HeldOut
+    identity: str
+
+    @classmethod
+    def of(cls, data: Dataset, task: str) -> "Encoded":
+        """A dataset with test rows, standardised by its training rows."""
+        space = fit_space(data.x)
+        labels: Labels = ClassLabels.fit(data.y) if task == "classification" else RealTargets.fit(data.y)
+        every = Examples(space.encode(data.x), labels.encode(data.y))
+        y_test = np.asarray(data.y_test)
+        held_y = labels.codes(y_test) if isinstance(labels, ClassLabels) else labels.encode(y_test)
+        held = HeldOut(space.encode(data.x_test), held_y, task == "regression")
+        return cls(data, space, labels, every, held, digest(data.y) + digest(data.x))
+
+
+def compare(
+    data: Dataset,
+    task: str,
+    entrants: Entrants,
+    folder: Path,
+    jobs: int = 1,
+    memory: int | None = None,
+    delta: float = 0.05,
+) -> Outcome:
+    """Judge every method and budget, random rows with given and with learned labels, and all rows.
 
     Args:
-        data: with test rows; see `runs.with_test`.
+        data: with test rows; see `data.task.with_test`.
         task: "classification" or "regression".
         entrants: who takes part.
         folder: made if missing; the same call continues it.
         jobs: learners trained side by side.
+        memory: bytes for all of them; None for no limit.
+        delta: probability that any of the certified statements in the report fails.
 
     Raises:
         InputError: for unknown methods or learners, or data that cannot be used.
     """
-    unknown = [m for m in entrants.methods if m not in METHODS]
-    if unknown:
-        raise InputError(f"Got the method {unknown[0]!r}; expected some of {', '.join(METHODS)}.")
+    check_delta(delta)
+    for method in entrants.methods:
+        base, _, kernel = method.partition(":")
+        if base not in METHODS:
+            raise InputError(f"Got the method {base!r}; expected some of {', '.join(METHODS)}.")
+        as_kernels(kernel or entrants.kernel)
+    learners = entrants.learners
+    variants = {k: both_augmentations(k) for k in learners if k.startswith("net:")} if entrants.robust else {}
+    learners = tuple(dict.fromkeys([*learners, *(v for pair in variants.values() for v in pair)]))
+    for name in [*learners, *([entrants.teacher] if entrants.teacher else [])]:
+        named_learner(name, task == "regression")
     make_folder(folder)
-    space = fit_space(data.x)
-    labels: Labels = ClassLabels.fit(data.y) if task == "classification" else RealTargets.fit(data.y)
-    every = Examples(space.encode(data.x), labels.encode(data.y))
-    y_test = np.asarray(data.y_test)
-    held_y = labels.codes(y_test) if isinstance(labels, ClassLabels) else labels.encode(y_test)
-    held = HeldOut(space.encode(data.x_test), held_y, task == "regression")
-    identity = digest(data.y) + digest(data.x)
-    methods = tuple(dict.fromkeys(("random", *entrants.methods)))
-    sets: dict[str, Any] = {
-        f"{method} {budget}": partial(_made, data, space, task, entrants, method, budget, folder / "sets", identity)
-        for method in methods
-        for budget in entrants.budgets
-    }
-    sets[FULL] = lambda seed: every
-    table = protocol(sets, entrants.learners, held, entrants.seeds, entrants.labels, folder / "rows", jobs)
-    write_atomic(folder / "table.json", table.to_json(orient="records", indent=2).encode())
-    write_atomic(folder / "table.parquet", table.to_parquet())
-    return table
+    known = Encoded.of(data, task)
+    rivals = _rivals(entrants)
+    names = [*(f"random {budget}" for budget in entrants.budgets), *rivals]
+    sets: dict[str, Maker] = {name: partial(made, known, entrants, name, folder / "sets") for name in names}
+    if entrants.teacher:
+        teacher = _Teacher(entrants.teacher, known, folder / "sets")
+        sets |= {_taught(name): partial(_relabelled, maker, teacher) for name, maker in sets.items()}
+        rivals |= {_taught(name): Rivals(_taught(r.given), _taught(r.given)) for name, r in rivals.items()}
+    sets[FULL] = lambda seed: known.every
+    ways = tuple(dict.fromkeys([entrants.labels, *(["soft", "hard"] if entrants.robust else [])]))
+    judged = protocol(sets, learners, known.held, entrants.seeds, ways, folder / "rows", jobs, memory, {FULL})
+    found = standings(judged, rivals, FULL)
+    robust = robustness(found, rivals, FULL, variants) if entrants.robust else pd.DataFrame()
+    write_json(folder / "table.json", plain(judged.table))
+    write_atomic(folder / "table.parquet", judged.table.to_parquet())
+    write_json(folder / "standings.json", {"standings": plain(found), "robustness": plain(robust)})
+    shown = Found(data, known.labels, known.held, judged, found, robust, learners)
+    settings = {k: getattr(entrants, k) for k in ("kernel", "steps", "labels", "teacher", "robust")} | {"delta": delta}
+    write_report(shown, entrants.methods, entrants.budgets, entrants.seeds, entrants.labels, settings, delta, folder)
+    return Outcome(judged, found, robust, rivals, learners, known.held)
 
 
-def _made(
-    data: Dataset,
-    space: Space,
-    task: str,
-    entrants: Entrants,
-    method: str,
-    budget: int,
-    folder: Path,
-    identity: str,
-    seed: int,
-) -> Examples:
+def _rivals(entrants: Entrants) -> dict[str, Rivals]:
+    """Set -> its random rows, for every set but random rows with their own labels."""
+    found = {}
+    for method in dict.fromkeys(entrants.methods):
+        base, colon, kernel = method.partition(":")
+        for budget in entrants.budgets if base != "random" else ():
+            given = f"random {budget}"
+            learned = f"label-solve{colon}{kernel} {budget}" if base == "kip" else given
+            if learned != given:
+                found[learned] = Rivals(given, given)
+            found[f"{method} {budget}"] = Rivals(given, learned)
+    return found
+
+
+def made(data: Encoded, entrants: Entrants, name: str, folder: Path, seed: int) -> Examples:
     """The set of a method for a seed: from its folder if it is there and of the same data and settings, else made."""
-    where = folder / f"{method}-{budget}-{seed}"
-    wanted = {"data": identity, "kernel": entrants.kernel, "steps": entrants.steps if method == "kip" else None}
+    method, _, budget = name.rpartition(" ")
+    base, _, kernel = method.partition(":")
+    where = set_folder(folder, name, seed)
+    settings: dict[str, Any] = {"kernel": kernel or entrants.kernel, "random_state": seed}
+    wanted = {"data": data.identity, "kernel": settings["kernel"], "steps": entrants.steps if base == "kip" else None}
     support = SupportSet.load(where) if (where / "manifest.json").exists() else None
     if support is None or support.provenance.get("wanted") != wanted:
-        kind = METHODS[method][task == "regression"]
-        settings: dict[str, Any] = {"kernel": entrants.kernel, "random_state": seed}
-        settings |= {"n_support": budget} if task == "regression" else {"ipc": budget}
-        settings |= {"method": method} if "method" in kind._get_param_names() else {}
+        kind = METHODS[base][data.held.regression]
+        settings |= {"n_support" if data.held.regression else "ipc": int(budget)}
+        settings |= {"method": base} if "method" in kind._get_param_names() else {}
         settings |= {"max_iter": entrants.steps} if "max_iter" in kind._get_param_names() else {}
-        support = kind(**settings).fit(data.x, data.y).support_set_
+        support = kind(**settings).fit(data.rows.x, data.rows.y).support_set_
         support.provenance["wanted"] = wanted
         support.save(where)
     assert support.soft_labels is not None
-    return Examples(space.encode(support.x), support.soft_labels, support.weights)
+    codes = data.labels.codes(support.y) if isinstance(data.labels, ClassLabels) else None
+    return Examples(data.space.encode(support.x), support.soft_labels, support.weights, codes)
 
 
-def judged(table: pd.DataFrame, entrants: Entrants, n_test: int) -> pd.DataFrame:
-    """The verdict on each method and budget against random rows of the same budget, for each learner."""
-    rivals = {
-        f"{method} {budget}": f"random {budget}"
-        for method in dict.fromkeys(entrants.methods)
-        for budget in entrants.budgets
-        if method != "random"
-    }
-    metric = _metric(table)
-    return verdicts(table, rivals, n_test if metric == "accuracy" else 0, metric)
+def _taught(name: str) -> str:
+    return f"{name}, labelled by a teacher"
+
+
+def _relabelled(maker: Maker, teacher: "_Teacher", seed: int) -> Examples:
+    examples = maker(seed)
+    return examples._replace(vectors=teacher.vectors(examples.x), codes=None)
+
+
+class _Teacher:
+    """A learner trained on all rows, once it is needed; the labels that it gives are kept in a folder."""
+
+    def __init__(self, name: str, data: Encoded, folder: Path) -> None:
+        self.name, self.data, self.folder = name, data, folder
+
+    def vectors(self, x: np.ndarray) -> np.ndarray:
+        """The label vectors, or targets, of these rows."""
+        path = self.folder / f"teacher-{digest(x)[:16]}.safetensors"
+        wanted = f"{self.name} {self.data.identity}"
+        if path.exists():
+            tensors, header = read_tensors(path)
+            if header == wanted:
+                return tensors["vectors"]
+        if self.data.held.regression:
+            found = np.asarray(self.trained.predict(as_seen(self.trained, x))).reshape(len(x), -1)
+        else:
+            found = label_vectors(self.trained, x, self.data.every.vectors.shape[1])
+        write_tensors(path, {"vectors": found.astype(np.float32)}, wanted)
+        return found.astype(np.float32)
+
+    @cached_property
+    def trained(self) -> Any:
+        """Fitted."""
+        x, vectors = self.data.every.x, self.data.every.vectors
+        if self.data.held.regression:
+            y = vectors[:, 0] if vectors.shape[1] == 1 else vectors
+            return train_regressor(named_learner(self.name, True), x, y).estimator
+        return train(named_learner(self.name), x, vectors).estimator
 
 
 def plain(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -132,33 +242,15 @@ def plain(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [{k: None if pd.isna(v) else v for k, v in row.items()} for row in table.to_dict(orient="records")]
 
 
-def ranked(table: pd.DataFrame, seeds: int) -> pd.DataFrame:
-    """Mean and standard deviation over seeds of the score of each set and learner, sets in the order of the table."""
-    groups = table.groupby(["set", "learner"], sort=False)[_metric(table)]
-    found = pd.DataFrame({"mean": groups.mean(), "deviation": groups.std() if seeds > 1 else np.nan})
-    return found.reset_index()
-
-
-def wide(table: pd.DataFrame, found: pd.DataFrame, learners: Sequence[str], seeds: int) -> list[tuple[str, ...]]:
+def wide(found: pd.DataFrame, learners: Sequence[str], asked: str) -> list[tuple[str, ...]]:
     """One line for each set: its name, and "mean ± deviation" for each learner, marked where the verdict is clear."""
-    marks = {(r.set, r.learner): MARKS.get(r.verdict, "") for r in found.itertuples()}
-    cells = {
-        (r.set, r.learner): (r.mean, r.deviation, marks.get((r.set, r.learner), ""))
-        for r in ranked(table, seeds).itertuples()
-    }
-    lines = []
-    for name in dict.fromkeys(table["set"]):
-        shown = [_cell(*cells[name, learner]) for learner in learners]
-        lines.append((name, *shown))
-    return lines
+    own = found[found["asked"] == asked]
+    cells = {(r.set, r.learner): _cell(r) for r in own.itertuples()}
+    return [(name, *(cells[name, learner] for learner in learners)) for name in dict.fromkeys(own["set"])]
 
 
-def _metric(table: pd.DataFrame) -> str:
-    return "accuracy" if "accuracy" in table else "r2"
-
-
-def _cell(mean: float, deviation: float, mark: str) -> str:
-    if not np.isfinite(mean):
+def _cell(row: Any) -> str:
+    if not np.isfinite(row.mean):
         return "failed"
-    spread = f" ± {100 * deviation:.1f}" if np.isfinite(deviation) else ""
-    return f"{100 * mean:.1f}{spread}{mark}"
+    spread = f" ± {100 * row.deviation:.1f}" if np.isfinite(row.deviation) else ""
+    return f"{100 * row.mean:.1f}{spread}{MARKS.get(row.verdict, '')}"

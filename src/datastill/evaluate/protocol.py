@@ -6,21 +6,29 @@ protocol goes on where it stopped, and a learner that fails is a row that says s
 
 import hashlib
 import json
+import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, parallel_config
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from datastill._errors import InputError
-from datastill.data.archive import make_folder, read_json, write_json
+from datastill.data.archive import make_folder, read_tensors, write_tensors
 from datastill.data.dataset import digest
 from datastill.evaluate import metrics
-from datastill.learners.named import named_learner
-from datastill.learners.training import LABELS, train, train_regressor
+from datastill.learners.named import is_random, named_learner
+from datastill.learners.training import as_seen, train, train_regressor, use_of_labels
+
+PROCESS = 2**30
+"""Bytes a process takes before it has read anything: Python, JAX, scikit-learn. Measured: 0.4 to 0.9 GiB."""
+COPIES = 4
+"""Times a learner holds its rows: as given, in float64, scaled, sorted."""
 
 
 class Examples(NamedTuple):
@@ -30,11 +38,13 @@ class Examples(NamedTuple):
         x: (s, …) rows.
         vectors: (s, c) label vectors; in regression (s, k) targets.
         weights: (s,) row weights, or None.
+        codes: (s,) the class that each row stands for; None for that of its largest label, and in regression.
     """
 
     x: np.ndarray
     vectors: np.ndarray
     weights: np.ndarray | None = None
+    codes: np.ndarray | None = None
 
 
 class HeldOut(NamedTuple):
@@ -50,9 +60,39 @@ class HeldOut(NamedTuple):
     y: np.ndarray
     regression: bool = False
 
+    @property
+    def metric(self) -> str:
+        """The score that is looked at first; more is better."""
+        return "r2" if self.regression else "accuracy"
+
 
 Maker = Callable[[int], Examples]
 """A set for each seed; the same one for all, where nothing about it is random."""
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What the protocol found.
+
+    Attributes:
+        table: one row for each set, learner, way with labels and seed.
+        arrays: row number -> arrays by name: "losses", (n,) of each held-out row: 0 or 1, in regression the squared
+            error averaged over columns; for learners with probabilities also "brier", (n,) ‖p − onehot(y)‖², and
+            "reliability", see `metrics.reliability`. None of them where the learner failed.
+        metric: the column that is looked at first.
+    """
+
+    table: pd.DataFrame
+    arrays: list[dict[str, np.ndarray]]
+    metric: str
+
+    def of(self, name: str, learner: str, asked: str | None = None) -> np.ndarray:
+        """Row numbers of one set and learner without failures, in the order of seeds."""
+        t = self.table
+        chosen = (t["set"] == name) & (t["learner"] == learner) & (t["error"] == "")
+        if asked is not None:
+            chosen &= t["asked"] == asked
+        return np.flatnonzero(chosen)
 
 
 def protocol(
@@ -60,96 +100,154 @@ def protocol(
     learners: Sequence[str],
     held: HeldOut,
     seeds: int = 3,
-    labels: str = "hard",
+    labels: str | Sequence[str] = "soft",
     folder: Path | None = None,
     jobs: int = 1,
-) -> pd.DataFrame:
+    memory: int | None = None,
+    once: Collection[str] = (),
+) -> Judged:
     """Train every learner on every set with every seed, and judge it on the held-out rows.
+
+    A row that cannot differ between seeds (equal examples, a learner without chance) is computed once and stands for
+    all of them.
 
     Args:
         sets: name -> the set for a seed.
         learners: names; see `learners.named_learner`.
         held: what all are judged on.
         seeds: how many; seed s is given to the set and to the learner, so that rows are paired over seeds.
-        labels: "hard" or "expanded"; see `learners.training`.
-        folder: where each row is kept as a JSON file, and found again; None keeps nothing.
-        jobs: processes side by side.
+        labels: one or several of "soft", "hard", "expanded"; see `learners.training`.
+        folder: where each row is kept as a file, and found again; None keeps nothing.
+        jobs: processes side by side, the cores shared evenly among them.
+        memory: bytes for all processes together; fewer run side by side where the largest set would not fit.
+        once: sets that are judged with the first seed alone, since learning from them takes long.
 
     Returns:
-        One row for each (set, learner, seed): `labels` and `weighted` as they were used, `n` examples, the metrics,
+        Rows with `asked` (of `labels`), `labels` and `weighted` (as they were used), `n` examples, the metrics,
         `seconds` to train, and `error`, empty where the learner did not fail.
 
     Raises:
-        InputError: for no sets, learners or seeds, or an unknown learner, before anything is trained.
+        InputError: for no sets, learners or seeds, or an unknown learner, before anything is trained; if a process was
+            killed, which is said with what to try.
     """
     if not sets or not learners or seeds < 1:
         raise InputError(
             f"Got {len(sets)} sets, {len(learners)} learners and {seeds} seeds; expected at least one each."
         )
-    if labels not in LABELS:
-        raise InputError(f"Got labels={labels!r}; expected one of {', '.join(LABELS)}.")
+    ways = [labels] if isinstance(labels, str) else list(labels)
     for name in learners:
-        named_learner(name, held.regression)
+        for way in ways:
+            use_of_labels(named_learner(name, held.regression), way)
     if folder is not None:
         make_folder(folder)
-    kept = None if folder is None else _Kept(folder, [digest(held.x), digest(held.y)])
-    work = (
-        delayed(_row)(name, examples, learner, seed, held, labels, kept)
-        for name, maker in sets.items()
-        for seed in range(seeds)
-        for examples in [maker(seed)]
-        for learner in learners
-    )
-    return pd.DataFrame(Parallel(n_jobs=jobs)(work))
+    plan = list(_planned(sets, learners, held, {name: 1 if name in once else seeds for name in sets}, ways))
+    jobs = _processes(jobs, memory, held, [examples for _, examples, _, _ in plan])
+    once = {key: (examples, learner, row) for key, examples, learner, row in reversed(plan)}
+    work = (delayed(_row)(*once[key], held, None if folder is None else folder / f"{key}.safetensors") for key in once)
+    try:
+        with parallel_config(
+            backend="loky", inner_max_num_threads=max((os.cpu_count() or 1) // jobs, 1) if jobs > 1 else None
+        ):
+            found = dict(zip(once, Parallel(n_jobs=jobs)(work), strict=True))
+    except TerminatedWorkerError:
+        raise InputError(
+            f"Got {jobs} processes side by side, one of which was killed, most likely for want of memory; rows that "
+            "were finished are kept; try fewer jobs or a memory budget."
+        ) from None
+    rows = [{**found[key][0], **row} for key, _, _, row in plan]
+    columns = ["set", "learner", "asked", "seed", "n", held.metric, "error"]
+    table = pd.DataFrame(rows).reindex(columns=[*columns, *(k for k in _names(rows) if k not in columns)])
+    return Judged(table, [found[key][1] for key, _, _, _ in plan], held.metric)
 
 
-class _Kept(NamedTuple):
-    """Where rows are kept, and what the held-out rows are."""
+def _planned(
+    sets: Mapping[str, Maker], learners: Sequence[str], held: HeldOut, seeds: Mapping[str, int], ways: Sequence[str]
+) -> Iterator[tuple[str, Examples, str, dict[str, Any]]]:
+    """(key, examples, learner, where in the table): equal keys have equal results."""
+    held_digests = [digest(held.x), digest(held.y)]
+    for name, maker in sets.items():
+        last: tuple[Examples, list[str]] | None = None
+        for seed in range(seeds[name]):
+            examples = maker(seed)
+            if last is None or last[0] is not examples:
+                last = examples, [*("" if a is None else digest(a) for a in examples), *held_digests]
+            for learner in learners:
+                estimator = named_learner(learner, held.regression, seed)
+                chance = seed if is_random(estimator) else 0
+                for way in ways:
+                    use = "targets" if held.regression else use_of_labels(estimator, way)
+                    key = hashlib.sha256(json.dumps([learner, chance, use, last[1]]).encode()).hexdigest()[:32]
+                    where = {"set": name, "learner": learner, "asked": way, "seed": seed}
+                    yield key, examples, learner, where
 
-    folder: Path
-    held: list[str]
+
+def _processes(jobs: int, memory: int | None, held: HeldOut, examples: Sequence[Examples]) -> int:
+    """How many processes fit in the memory."""
+    if jobs < 1:
+        raise InputError(f"Got {jobs} jobs; expected 1 or more.")
+    if memory is None:
+        return jobs
+    need = PROCESS + COPIES * (max(e.x.nbytes for e in examples) + held.x.nbytes)
+    if need > memory:
+        raise InputError(
+            f"Got a memory budget of {memory / 2**30:.1f} GiB; expected at least {need / 2**30:.1f} GiB, which one "
+            "learner may need on the largest set; try fewer rows."
+        )
+    return max(min(jobs, memory // need), 1)
 
 
 def _row(
-    name: str, examples: Examples, learner: str, seed: int, held: HeldOut, labels: str, kept: _Kept | None
-) -> dict[str, Any]:
-    """One row of the table, from its file if that is of the same set, learner, seed and held-out rows."""
-    path = None
-    if kept is not None:
-        parts = [*(digest(a) for a in examples if a is not None), *kept.held]
-        key = hashlib.sha256(json.dumps([name, learner, seed, labels, parts]).encode()).hexdigest()
-        path = kept.folder / f"{key[:32]}.json"
-        if path.exists():
-            return read_json(path)
-    row = {"set": name, "learner": learner, "seed": seed, "n": len(examples.x), "error": ""}
-    row["r2" if held.regression else "accuracy"] = float("nan")
+    examples: Examples, learner: str, where: dict[str, Any], held: HeldOut, path: Path | None
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """One row of the table and its arrays, from their file if it is there."""
+    if path is not None and path.exists():
+        tensors, header = read_tensors(path)
+        return json.loads(header), tensors
+    row: dict[str, Any] = {"n": len(examples.x), "error": "", held.metric: float("nan")}
+    tensors = {}
     started = time.perf_counter()
     try:
-        row |= _judged(examples, learner, seed, held, labels)
+        measured, tensors = _judged(examples, learner, where["seed"], held, where["asked"])
+        row |= measured
     except Exception as error:  # a stranger's learner may raise anything; the other rows go on
         row["error"] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         row["seconds"] = time.perf_counter() - started
     if path is not None and not row["error"]:
-        write_json(path, row)
-    return row
+        write_tensors(path, tensors, json.dumps(row))
+    return row, tensors
 
 
-def _judged(examples: Examples, learner: str, seed: int, held: HeldOut, labels: str) -> dict[str, Any]:
-    estimator, x_test = named_learner(learner, held.regression, seed), held.x.reshape(len(held.x), -1)
+def _judged(
+    examples: Examples, learner: str, seed: int, held: HeldOut, labels: str
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    estimator = named_learner(learner, held.regression, seed)
     started = time.perf_counter()
     if held.regression:
         y = examples.vectors[:, 0] if examples.vectors.shape[1] == 1 else examples.vectors
         trained = train_regressor(estimator, examples.x, y, examples.weights)
     else:
-        trained = train(estimator, examples.x, examples.vectors, examples.weights, labels)
+        trained = train(estimator, examples.x, examples.vectors, examples.weights, labels, examples.codes)
     seconds = time.perf_counter() - started
     used = {"labels": trained.labels, "weighted": trained.weighted, "seconds": seconds}
-    predicted = trained.estimator.predict(x_test)
+    x_test = as_seen(trained.estimator, held.x)
+    predicted = np.asarray(trained.estimator.predict(x_test))
+    losses = metrics.losses(held.y, predicted, held.regression)
     if held.regression:
-        return used | metrics.of_targets(held.y, predicted)
+        return used | metrics.of_targets(held.y, predicted), {"losses": losses}
     found = metrics.of_classes(held.y, predicted)
-    if hasattr(trained.estimator, "predict_proba"):
-        p = np.zeros((len(x_test), examples.vectors.shape[1]))
-        p[:, trained.estimator.classes_] = trained.estimator.predict_proba(x_test)
-        found |= metrics.of_probabilities(held.y, p)
-    return used | found
+    if not hasattr(trained.estimator, "predict_proba"):
+        return used | found, {"losses": losses}
+    p = np.zeros((len(x_test), examples.vectors.shape[1]))
+    columns = getattr(trained.estimator, "classes_", np.arange(p.shape[1]))
+    p[:, columns] = trained.estimator.predict_proba(x_test)
+    found |= metrics.of_probabilities(held.y, p)
+    return used | found, {
+        "losses": losses,
+        "brier": metrics.brier_losses(held.y, p).astype(np.float32),
+        "reliability": metrics.reliability(held.y, p),
+    }
+
+
+def _names(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """All keys, in the order of their first appearance."""
+    return list(dict.fromkeys(k for row in rows for k in row))

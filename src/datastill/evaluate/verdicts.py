@@ -1,18 +1,20 @@
 """Whether each set is better than random rows for each learner, in words, corrected for how many are asked.
 
-    d_s = score of the set − score of random rows, seed s        t = mean d / √(var d / m + noise of the test rows)
+    d_si = loss of random rows − loss of the set, seed s, held-out row i      D = mean of d
+    var D = var_s(mean_i d_si)/m + var_i(mean_s d_si)/n                        t = D / √(var D)
 
-Two scores from the same test rows differ by chance; for accuracies a and b on n rows that noise is at most
-(a(1 − a) + b(1 − b))/n, since both are right on the same rows more often than independent ones would be. p-values are
-Holm's over all comparisons, so that with probability 1 − α none of the verdicts "better" and "worse" is wrong.
+Seeds and held-out rows are crossed, and both are chance: the first term is that of the sets and learners, the second
+that of the rows. The sum counts their interaction twice, so it errs on the safe side. Degrees of freedom are those of
+Satterthwaite. p-values are Holm's over all comparisons, so that with probability 1 − α none of the verdicts "better"
+and "worse" is wrong.
 
-Source: Holm (1979), "A simple sequentially rejective multiple test procedure".
+Source: Satterthwaite (1946), "An approximate distribution of estimates of variance components"; Holm (1979), "A simple
+sequentially rejective multiple test procedure".
 """
 
-from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from scipy import stats
 
 from datastill._typing import Float
@@ -20,36 +22,59 @@ from datastill._typing import Float
 BETTER, WORSE, UNCLEAR = "better than random", "worse than random", "not distinguishable from random"
 
 
-def verdicts(
-    table: pd.DataFrame, rivals: Mapping[str, str], n_test: int, metric: str = "accuracy", alpha: float = 0.05
-) -> pd.DataFrame:
-    """One row for each set with a rival and each learner.
+class Estimate(NamedTuple):
+    """A mean over seeds and held-out rows.
+
+    Attributes:
+        mean: NaN where nothing was measured.
+        error: its standard error.
+        freedom: its degrees of freedom.
+    """
+
+    mean: float
+    error: float
+    freedom: float
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """(low, high), by Student's t."""
+        if not np.isfinite(self.mean):
+            return np.nan, np.nan
+        half = stats.t.ppf((1 + confidence) / 2, self.freedom) * self.error
+        return float(self.mean - half), float(self.mean + half)
+
+    @property
+    def p(self) -> float:
+        """Of the hypothesis that the true mean is 0, two-sided; 1 where nothing was measured."""
+        if not np.isfinite(self.mean):
+            return 1.0
+        if self.error == 0:
+            return float(self.mean == 0)
+        return float(2 * stats.t.sf(abs(self.mean) / self.error, self.freedom))
+
+
+def crossed(values: Float[np.ndarray, "m n"]) -> Estimate:
+    """The mean of values by seed and held-out row, as a draw of both.
 
     Args:
-        table: of `evaluate.protocol`.
-        rivals: set -> the random set it is compared with: same budget, same labels.
-        n_test: held-out rows; 0 leaves their noise out, as for R².
-        metric: a column of the table; more is better.
-        alpha: probability of any wrong "better" or "worse".
-
-    Returns:
-        set, learner, difference (mean over seeds), p (corrected), verdict. Without two seeds the noise of the test rows
-        alone decides; a learner that failed is "not distinguishable".
+        values: m seeds by n rows.
     """
-    found = []
-    for name, rival in rivals.items():
-        for learner in dict.fromkeys(table["learner"]):
-            of = [
-                table[(table["set"] == s) & (table["learner"] == learner)].set_index("seed")[metric]
-                for s in (name, rival)
-            ]
-            paired = pd.concat(of, axis=1, keys=["set", "random"]).dropna()
-            found.append({"set": name, "learner": learner, **_compared(paired, n_test)})
-    result = pd.DataFrame(found, columns=["set", "learner", "difference", "p"])
-    result["p"] = holm(result["p"].to_numpy(np.float64))
-    clear = result["p"] < alpha
-    result["verdict"] = np.select([clear & (result["difference"] > 0), clear], [BETTER, WORSE], UNCLEAR)
-    return result
+    if not values.size:
+        return Estimate(np.nan, np.nan, np.nan)
+    values = np.asarray(values, np.float64)
+    parts = [(values.mean(axis=axis), len(values.mean(axis=axis))) for axis in (1, 0)]
+    terms = [(a.var(ddof=1) / k, k - 1) for a, k in parts if k > 1 and np.ptp(a) > 0]
+    mean, n = float(values.mean()), values.shape[1]
+    if not terms:  # all values are equal: as uncertain as a draw of n whose deviation is their mean
+        return Estimate(mean, abs(mean) / n**0.5, max(n - 1, 1))
+    variance = sum(v for v, _ in terms)
+    freedom = variance**2 / sum(v**2 / k for v, k in terms)
+    return Estimate(mean, float(np.sqrt(variance)), float(freedom))
+
+
+def in_words(differences: Float[np.ndarray, " k"], p: Float[np.ndarray, " k"], alpha: float = 0.05) -> list[str]:
+    """The verdict on each difference (more is better), given corrected p-values."""
+    clear = p < alpha
+    return np.select([clear & (differences > 0), clear], [BETTER, WORSE], UNCLEAR).tolist()
 
 
 def holm(p: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
@@ -59,17 +84,3 @@ def holm(p: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     out = np.empty(len(p))
     out[order] = np.maximum.accumulate(scaled)
     return out
-
-
-def _compared(paired: pd.DataFrame, n_test: int) -> dict[str, float]:
-    if not len(paired):
-        return {"difference": np.nan, "p": 1.0}
-    difference = paired["set"] - paired["random"]
-    mean, seeds = float(difference.mean()), len(difference)
-    noise = sum(m * (1 - m) for m in paired.mean()) / n_test if n_test else 0.0
-    variance = (float(difference.var(ddof=1)) / seeds if seeds > 1 else 0.0) + noise
-    if variance <= 0:
-        return {"difference": mean, "p": 1.0 if mean == 0 or seeds == 1 else 0.0}
-    ratio = abs(mean) / np.sqrt(variance)
-    p = 2 * (stats.t.sf(ratio, seeds - 1) if seeds > 1 else stats.norm.sf(ratio))
-    return {"difference": mean, "p": float(p)}

@@ -1,4 +1,4 @@
-"""Kernel ridge regression as a learner: the one that takes label vectors as they are."""
+"""Kernel ridge regression as a learner, which takes label vectors as they are."""
 
 from typing import Any, Self
 
@@ -22,6 +22,8 @@ class KernelRidge(BaseEstimator):
         regression: whether `predict` gives f itself.
     """
 
+    takes_vectors = True
+
     def __init__(self, kernel: Kernel | str = "fc1", reg: float = 1e-6, regression: bool = False) -> None:
         self.kernel = kernel
         self.reg = reg
@@ -31,7 +33,7 @@ class KernelRidge(BaseEstimator):
         """Solve for the coefficients.
 
         Args:
-            X: (s, d) rows.
+            X: (s, …) rows.
             y: (s, c) label vectors or targets.
 
         Raises:
@@ -48,7 +50,10 @@ class KernelRidge(BaseEstimator):
         self.alpha_ = krr.fit(self.kernel_, self.rows_, vectors, self.reg)
         return self
 
+    def scores(self, X: np.ndarray) -> np.ndarray:
+        """(n, c) values of f."""
+        return krr.predict(self.kernel_, np.asarray(X, np.float32), self.rows_, self.alpha_)
+
     def predict(self, X: np.ndarray) -> np.ndarray:
         """(n,) class numbers, or (n, k) targets."""
-        found = krr.predict(self.kernel_, np.asarray(X, np.float32), self.rows_, self.alpha_)
-        return found if self.regression else found.argmax(axis=1)
+        return self.scores(X) if self.regression else self.scores(X).argmax(axis=1)

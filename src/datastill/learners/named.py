@@ -32,6 +32,8 @@ from datastill.learners.neural import Network, need_flax
 from datastill.learners.presets import PRESETS
 
 MLP_SETTINGS = {"hidden_layer_sizes": (128,), "max_iter": 1000}
+LINEAR_TOLERANCE = 0.1
+"""That of liblinear for its dual solver; scikit-learn's of 1e-4 takes many times as long and is no more accurate."""
 LEAST_LEAF = 1
 """Rows in a leaf of boosted trees: the default of 20 would leave sets of fewer rows without a single split."""
 
@@ -43,10 +45,10 @@ Maker = Callable[[int], Any]
 LEARNERS: dict[str, tuple[Maker, Maker]] = {
     "logistic": (lambda seed: _scaled(LogisticRegression(max_iter=1000)), lambda seed: _scaled(Ridge())),
     "linear-svm": (
-        lambda seed: _scaled(LinearSVC(random_state=seed, max_iter=10_000)),
-        lambda seed: _scaled(LinearSVR(random_state=seed, max_iter=10_000)),
+        lambda seed: _scaled(LinearSVC(random_state=seed, max_iter=10_000, tol=LINEAR_TOLERANCE)),
+        lambda seed: _scaled(LinearSVR(random_state=seed, max_iter=10_000, tol=LINEAR_TOLERANCE)),
     ),
-    "rbf-svm": (lambda seed: _scaled(SVC(random_state=seed)), lambda seed: _scaled(SVR())),
+    "rbf-svm": (lambda seed: _scaled(SVC()), lambda seed: _scaled(SVR())),
     "knn": (lambda seed: _scaled(KNeighborsClassifier(1)), lambda seed: _scaled(KNeighborsRegressor(1))),
     "forest": (
         lambda seed: RandomForestClassifier(random_state=seed),
@@ -108,6 +110,12 @@ def takes_weights(estimator: Any) -> bool:
     """Whether its `fit` has sample weights; of a pipeline, its last step's."""
     last = estimator[-1] if hasattr(estimator, "steps") else estimator
     return "sample_weight" in inspect.signature(last.fit).parameters
+
+
+def is_random(estimator: Any) -> bool:
+    """Whether what it learns depends on its seed."""
+    seeds = ("random_state", "seed")
+    return any(v is not None and k.split("__")[-1] in seeds for k, v in estimator.get_params().items())
 
 
 def _network(name: str) -> tuple[str, bool | None]:

@@ -1,31 +1,32 @@
 """Training a learner on a small set whose labels may be soft, and saying how its labels were used.
 
-    soft        label vectors are taken as they are (kernel ridge regression)
-    hard        each example counts for the class of its largest label
-    expanded    each example stands once for every class c, with weight w_i p_ic, where the learner takes weights
+    soft        label vectors as they are, by learners that take them (KRR, networks); hard for the others
+    hard        each example counts for the one class that it stands for, for every learner
+    expanded    as soft, but each example stands once for every class c, with weight w_i p_ic, where a learner takes
+                weights and no label vectors
 
 p are the label vectors as distributions; see `labels.probabilities`.
 """
 
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from datastill._errors import InputError
-from datastill._typing import Float
-from datastill.learners.kernel_ridge import KernelRidge
+from datastill._typing import Float, Int
 from datastill.learners.labels import probabilities
 from datastill.learners.named import takes_weights
 
-LABELS = ("hard", "expanded")
+LABELS = ("soft", "hard", "expanded")
 
 
 class Trained(NamedTuple):
     """A fitted learner.
 
     Attributes:
-        estimator: the scikit-learn estimator.
-        labels: "hard", "expanded", "soft" (as they are), or "targets" in regression.
+        estimator: the learner.
+        labels: how labels were used: one of LABELS, or "targets" in regression.
         weighted: whether row weights were used.
     """
 
@@ -34,51 +35,93 @@ class Trained(NamedTuple):
     weighted: bool
 
 
-def train(
-    estimator: Any,
-    x: np.ndarray,
-    vectors: Float[np.ndarray, "n c"],
-    weights: Float[np.ndarray, " n"] | None = None,
-    labels: str = "hard",
-) -> Trained:
-    """Fit a classifier on rows with label vectors; its classes are the numbers of the columns.
-
-    Args:
-        estimator: an unfitted scikit-learn classifier.
-        x: (n, …) rows as numbers; images are read as vectors.
-        vectors: label vectors.
-        weights: of the rows; ignored, and said so, by learners that take none.
-        labels: "hard", or "expanded" where the learner takes weights; one that does not gets hard labels.
+def use_of_labels(estimator: Any, labels: str) -> str:
+    """How this learner uses labels when it is asked to use them so.
 
     Raises:
         InputError: for another way of using labels.
     """
     if labels not in LABELS:
         raise InputError(f"Got labels={labels!r}; expected one of {', '.join(LABELS)}.")
-    flat, n = x.reshape(len(x), -1), len(x)
-    if isinstance(estimator, KernelRidge):
-        return Trained(estimator.fit(flat, vectors), "soft", False)
-    weighted = takes_weights(estimator)
-    own = np.ones(n) if weights is None else weights
-    if labels == "expanded" and weighted:
+    if labels == "hard":
+        return "hard"
+    if takes_vectors(estimator):
+        return "soft"
+    return "expanded" if labels == "expanded" and takes_weights(estimator) else "hard"
+
+
+def takes_vectors(estimator: Any) -> bool:
+    """Whether it learns from label vectors, and from rows in their own shape: kernel ridge regression, networks."""
+    return bool(getattr(estimator, "takes_vectors", False))
+
+
+def train(
+    estimator: Any,
+    x: np.ndarray,
+    vectors: Float[np.ndarray, "n c"],
+    weights: Float[np.ndarray, " n"] | None = None,
+    labels: str = "soft",
+    codes: Int[np.ndarray, " n"] | None = None,
+) -> Trained:
+    """Fit a classifier whose classes are the column numbers of `vectors`.
+
+    Args:
+        estimator: unfitted; fitted in place.
+        x: (n, …) rows; flattened for learners of vectors.
+        vectors: label vectors.
+        weights: row weights; left out, and said so, by learners that take none.
+        labels: see the top of this module.
+        codes: the class that each example stands for, which learned label vectors need not point to; by default that
+            of the largest label.
+    """
+    use, weighted = use_of_labels(estimator, labels), takes_weights(estimator)
+    used = weighted and weights is not None
+    codes = vectors.argmax(axis=1) if codes is None else codes
+    if takes_vectors(estimator):
+        c = vectors.shape[1]
+        given = vectors if use == "soft" else (np.eye(c) - 1 / c)[codes]
+        return Trained(_fit(estimator, x, given, weights if used else None), use, used)
+    flat = x.reshape(len(x), -1)
+    if use == "expanded":
         p = probabilities(vectors)
         rows, classes = np.nonzero(p)
-        share = own[rows] * p[rows, classes]
-        return Trained(_fit(estimator, flat[rows], classes, share), "expanded", weights is not None)
-    use = weighted and weights is not None
-    return Trained(_fit(estimator, flat, vectors.argmax(axis=1), own if use else None), "hard", use)
+        share = p[rows, classes] if weights is None else weights[rows] * p[rows, classes]
+        return Trained(_fit(estimator, flat[rows], classes, share), use, used)
+    return Trained(_fit(estimator, flat, codes, weights if used else None), use, used)
 
 
 def train_regressor(
     estimator: Any, x: np.ndarray, y: np.ndarray, weights: Float[np.ndarray, " n"] | None = None
 ) -> Trained:
     """Fit a regressor on rows with targets (n,) or (n, k)."""
-    use = weights is not None and takes_weights(estimator)
-    return Trained(_fit(estimator, x.reshape(len(x), -1), y, weights if use else None), "targets", use)
+    used = weights is not None and takes_weights(estimator)
+    return Trained(_fit(estimator, as_seen(estimator, x), y, weights if used else None), "targets", used)
+
+
+def as_seen(estimator: Any, x: np.ndarray) -> np.ndarray:
+    """Rows as this learner takes them: in their own shape, or flat."""
+    return x if takes_vectors(estimator) else x.reshape(len(x), -1)
+
+
+def label_vectors(estimator: Any, x: np.ndarray, classes: int) -> Float[np.ndarray, "n c"]:
+    """What a fitted classifier says of rows, as label vectors: its scores, its probabilities − 1/C, or its classes.
+
+    With them a teacher labels a set: knowledge distillation (Hinton, Vinyals, Dean (2015), arXiv:1503.02531).
+    """
+    seen = as_seen(estimator, x)
+    if takes_vectors(estimator):
+        return np.asarray(estimator.scores(seen), np.float64)
+    vectors = np.zeros((len(x), classes))
+    if hasattr(estimator, "predict_proba"):
+        vectors[:, estimator.classes_] = estimator.predict_proba(seen)
+    else:
+        vectors[np.arange(len(x)), estimator.predict(seen)] = 1
+    return vectors - 1 / classes
 
 
 def _fit(estimator: Any, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None) -> Any:
-    if weights is None:
-        return estimator.fit(x, y)
     name = f"{estimator.steps[-1][0]}__sample_weight" if hasattr(estimator, "steps") else "sample_weight"
-    return estimator.fit(x, y, **{name: weights / weights.mean()})
+    given = {} if weights is None else {name: weights / weights.mean()}
+    with warnings.catch_warnings():  # one example for each class is what we are for
+        warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%", UserWarning)
+        return estimator.fit(x, y, **given)

@@ -1,18 +1,33 @@
-"""Reports: numbers gathered into a `Summary`, drawn as figures, rendered as HTML, Markdown or JSON."""
+"""Reports: numbers gathered into a `Summary` or a `Comparison`, drawn, and rendered as HTML, Markdown or JSON."""
 
 from datastill.evaluate.scores import Score, Verdict, verdict
+from datastill.report.certificate import certificate_markdown, certificate_sentences, statement_text
+from datastill.report.certificate_html import render_certificate
+from datastill.report.comparison import Certified, Comparison, Exhibit, summarise_comparison
+from datastill.report.comparison_html import render_comparison
+from datastill.report.comparison_markdown import comparison_markdown
 from datastill.report.figures import learning_curve, support_grid
 from datastill.report.html import render
 from datastill.report.markdown import to_markdown
 from datastill.report.summary import Summary, summarise
 
 __all__ = [
+    "Certified",
+    "Comparison",
+    "Exhibit",
     "Score",
     "Summary",
     "Verdict",
+    "certificate_markdown",
+    "certificate_sentences",
+    "comparison_markdown",
     "learning_curve",
     "render",
+    "render_certificate",
+    "render_comparison",
+    "statement_text",
     "summarise",
+    "summarise_comparison",
     "support_grid",
     "to_markdown",
     "verdict",

@@ -1,22 +1,17 @@
 """A `Summary` as one self-contained HTML file: no network, no scripts, every outside text escaped."""
 
-import base64
-import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from datastill.evaluate.scores import Score, interval_text, score_text
 from datastill.report.cells import TextTable, text_table
-from datastill.report.figures import INK, data_uri, learning_curve, pictures
+from datastill.report.figures import data_uri, learning_curve, pictures
 from datastill.report.gallery import Block, Gallery, Panel
+from datastill.report.pages import in_both_schemes, render_page
 from datastill.report.summary import Summary
-
-DARK_INK = "#e5e7eb"
 
 
 @dataclass(frozen=True)
@@ -80,25 +75,20 @@ def render(summary: Summary) -> str:
     table = text_table(gallery) if as_table else TextTable((), ())
     curves = {}
     if summary.history:
-        for name, ink in (("light", INK), ("dark", DARK_INK)):
-            svg = learning_curve(summary.history, summary.metric, ink)
-            curves[name] = "data:image/svg+xml;base64," + base64.b64encode(svg).decode("ascii")
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            summary=summary,
-            gallery=gallery,
-            bars=bars(summary.scores),
-            curves=curves,
-            curve_alt=_curve_text(summary),
-            table=table,
-            cards=() if as_table else cards(gallery),
-            notes=_notes(gallery, table),
-            last=len(gallery.states) - 1,
-            wide=any(panel.shown > 2 for panel in gallery.panels),
-            level=f"{100 * summary.confidence:g} %",
-        )
+        curves = in_both_schemes(lambda ink: learning_curve(summary.history, summary.metric, ink))
+    return render_page(
+        "report.html.j2",
+        summary=summary,
+        gallery=gallery,
+        bars=bars(summary.scores),
+        curves=curves,
+        curve_alt=_curve_text(summary),
+        table=table,
+        cards=() if as_table else cards(gallery),
+        notes=_notes(gallery, table),
+        last=len(gallery.states) - 1,
+        wide=any(panel.shown > 2 for panel in gallery.panels),
+        level=f"{100 * summary.confidence:g} %",
     )
 
 
@@ -181,28 +171,3 @@ def _curve_text(summary: Summary) -> str:
         step, best = max(finite, key=lambda pair: pair[1])
         text += f" The best validation {summary.metric} was {score_text(best, summary.metric)}, at step {step:,}."
     return text
-
-
-@functools.cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("datastill.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_clean,
-    )
-
-
-def _clean(value: Any) -> Any:
-    """Text without the characters that HTML or UTF-8 cannot hold: control characters, lone surrogates."""
-    if not isinstance(value, str) or value.isprintable():
-        return value
-    held = "".join(c if c.isprintable() or c == "\n" or not _forbidden(c) else "�" for c in value)
-    return type(value)(held)
-
-
-def _forbidden(letter: str) -> bool:
-    code = ord(letter)
-    return code < 32 or 127 <= code < 160 or 0xD800 <= code < 0xE000

@@ -12,16 +12,16 @@ def to_markdown(summary: Summary) -> str:
     """Headline, verdict, comparison table, warnings and usage; text from outside is escaped."""
     percent = f"{100 * summary.confidence:g} % interval"
     lines = [
-        f"# {_text(summary.title)}",
+        f"# {escaped(summary.title)}",
         "",
-        _text(summary.headline),
+        escaped(summary.headline),
         "",
-        f"**{_text(summary.verdict.sentence)}**",
+        f"**{escaped(summary.verdict.sentence)}**",
     ]
     if summary.scores:
         lines += [
             "",
-            f"| Trained on | Examples | Test {_text(summary.metric)} | {percent} |",
+            f"| Trained on | Examples | Test {escaped(summary.metric)} | {percent} |",
             "| --- | ---: | ---: | ---: |",
         ]
         for score in summary.scores:
@@ -30,16 +30,16 @@ def to_markdown(summary: Summary) -> str:
                 score_text(score.value, score.metric),
                 interval_text(score) or "—",
             )
-            lines.append(f"| {_text(score.name)} | {' | '.join(cells)} |")
+            lines.append(f"| {escaped(score.name)} | {' | '.join(cells)} |")
     if summary.learner:
-        lines += ["", f"Learner: {_text(summary.learner)}. Other learners may do better or worse."]
+        lines += ["", f"Learner: {escaped(summary.learner)}. Other learners may do better or worse."]
     if summary.warnings:
-        lines += ["", "Warnings:", ""] + [f"- {_text(warning)}" for warning in summary.warnings]
+        lines += ["", "Warnings:", ""] + [f"- {escaped(warning)}" for warning in summary.warnings]
     fence = "`" * max(3, 1 + max(map(len, re.findall(r"`+", summary.usage)), default=0))
     lines += ["", f"{fence}python", summary.usage, fence, ""]
     return "\n".join(lines).encode("utf-8", "replace").decode("utf-8")
 
 
-def _text(text: str) -> str:
+def escaped(text: str) -> str:
     """One line on which no character means anything to Markdown or HTML."""
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))

@@ -167,7 +167,7 @@ def summarise(
         scores=tuple(scores),
         history=tuple(Progress(int(step), float(loss), score) for step, loss, score in history),
         gallery=gallery,
-        settings={str(name): _plain(value) for name, value in (settings or {}).items()},
+        settings={str(name): setting_text(value) for name, value in (settings or {}).items()},
         warnings=tuple(warnings),
         files=tuple(files),
         usage=_usage(support, folder),
@@ -183,12 +183,12 @@ def _per_class_text(support: SupportSet) -> str:
     return f" ({low} per class)" if low == high else f" ({low} to {high} per class)"
 
 
-def _plain(value: object) -> str:
+def setting_text(value: object) -> str:
     """A setting as text: `1e-06`, `yes`, `none`, `1, 10`."""
     if value is None or isinstance(value, bool):
         return {None: "none", True: "yes", False: "no"}[value]
     if isinstance(value, (list, tuple)):
-        return ", ".join(_plain(item) for item in value)
+        return ", ".join(setting_text(item) for item in value)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

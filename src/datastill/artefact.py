@@ -1,0 +1,141 @@
+"""A saved set opened again: its examples as numbers, and the rows that it was made from, as far as they are known.
+
+A run keeps a digest of every training row beside its set. They tell whether a held-out row, equal in every number, was
+among them, and nothing else; leave `rows.safetensors` out of what you share if even that is too much.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from datastill._errors import InputError
+from datastill.data import named
+from datastill.data.archive import read_json, read_tensors, write_tensors
+from datastill.data.dataset import Dataset, Rows, SupportSet, digest
+from datastill.data.sources import load
+from datastill.data.task import with_test
+from datastill.evaluate.protocol import Examples, HeldOut
+from datastill.preprocess import labels as label_maps
+from datastill.preprocess import space as spaces
+
+ROWS = "rows.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class Artefact:
+    """A support set with the maps that make numbers of rows and labels.
+
+    Attributes:
+        folder: where it is.
+        support: the set.
+        space: where rows become numbers.
+        labels: where labels become vectors.
+        data: the training rows with the run's own test rows; None where they were not found.
+        digests: (n,) sorted digests of the training rows; None where the folder has none.
+    """
+
+    folder: Path
+    support: SupportSet
+    space: spaces.Space
+    labels: label_maps.Labels
+    data: Dataset | None
+    digests: np.ndarray | None
+
+    @property
+    def regression(self) -> bool:
+        """Whether it predicts real targets."""
+        return not isinstance(self.labels, label_maps.ClassLabels)
+
+    def examples(self) -> Examples:
+        """The set as numbers."""
+        support = self.support
+        codes = self.labels.codes(support.y) if isinstance(self.labels, label_maps.ClassLabels) else None
+        vectors = self.labels.encode(support.y) if support.soft_labels is None else support.soft_labels
+        return Examples(self.space.encode(support.x), vectors, support.weights, codes)
+
+    def every(self) -> Examples | None:
+        """All training rows as numbers, where they were found."""
+        if self.data is None:
+            return None
+        return Examples(self.space.encode(self.data.x), self.labels.encode(self.data.y))
+
+    def held_out(self, x: Rows, y: np.ndarray) -> HeldOut:
+        """Rows and labels as numbers.
+
+        Raises:
+            InputError: for rows of another kind or shape, or labels that the training data does not have.
+        """
+        table = self.space.table is not None
+        if table != (not isinstance(x, np.ndarray)):
+            kinds = ("a table", "arrays") if table else ("arrays", "a table")
+            raise InputError(f"Got held-out rows that are {kinds[1]}; expected {kinds[0]}, as the set was made from.")
+        if not table and x.shape[1:] != self.support.x.shape[1:]:
+            raise InputError(
+                f"Got held-out rows of shape {x.shape[1:]}; expected {self.support.x.shape[1:]}, as in the set."
+            )
+        if isinstance(self.labels, label_maps.ClassLabels):
+            return HeldOut(self.space.encode(x), self.labels.codes(y))
+        return HeldOut(self.space.encode(x), self.labels.encode(y), True)
+
+
+def open_artefact(folder: Path, train: Dataset | None = None) -> Artefact:
+    """A saved set, with its training rows if they are given or are a built-in set on this machine.
+
+    Args:
+        folder: of a run, a tournament's set, or `SupportSet.save`.
+        train: the data that it was made from.
+
+    Raises:
+        InputError: if the folder holds no set, or one without its preprocessing, or the data are not those that it
+            was made from.
+    """
+    if not (folder / "manifest.json").exists():
+        raise InputError(f"Got {folder}, which holds no support set; expected manifest.json; try `datastill distill`.")
+    support = SupportSet.load(folder)
+    saved = support.preprocessing
+    if not {"space", "labels"} <= set(saved):
+        raise InputError(f"Got {folder}, whose set has no preprocessing; expected one that an estimator made.")
+    data = _same(support, folder, _built_in(support) if train is None else train)
+    if train is not None and data is None:
+        raise InputError(
+            f"Got training data whose digest is not that of the rows {folder} was made from; expected the same rows "
+            "in the same order; try the path or name given to `datastill distill`."
+        )
+    digests = read_tensors(folder / ROWS)[0]["digests"] if (folder / ROWS).exists() else None
+    space, labels = spaces.from_state(saved["space"]), label_maps.from_state(saved["labels"])
+    return Artefact(folder, support, space, labels, data, digests)
+
+
+def row_digests(z: np.ndarray) -> np.ndarray:
+    """(n,) the first 64 bits of each row's BLAKE2b; equal for rows that are equal in every number."""
+    flat = np.ascontiguousarray(z.reshape(len(z), -1), np.float32) + np.float32(0)  # no negative zeros
+    found = [int.from_bytes(hashlib.blake2b(row.tobytes(), digest_size=8).digest(), "little") for row in flat]
+    return np.array(found, np.uint64)
+
+
+def write_row_digests(folder: Path, z: np.ndarray) -> None:
+    """Keep the digests of training rows, sorted, beside their set."""
+    write_tensors(folder / ROWS, {"digests": np.sort(row_digests(z))})
+
+
+def _built_in(support: SupportSet) -> Dataset | None:
+    name = support.provenance.get("dataset", "")
+    known = named.find(name) is not None and any(r.name == name and r.on_this_machine for r in named.available())
+    return load(name) if known else None
+
+
+def _same(support: SupportSet, folder: Path, data: Dataset | None) -> Dataset | None:
+    """The data split as the run split it, if the rows are then those of the run."""
+    if data is None:
+        return None
+    request = read_json(folder / "run.json") if (folder / "run.json").exists() else {}
+    task = "classification" if support.classes is not None else "regression"
+    split = with_test(data, int(request.get("seed", 0)), task)
+    known = [support.provenance.get(name) or {} for name in ("digest", "digests")]
+    for candidate in (split, data):
+        own = {"x": digest(candidate.x), "y": digest(candidate.y)}
+        if any(all(k.get(part) == own[part] for part in own) for k in known):
+            return candidate
+    return None

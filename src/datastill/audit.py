@@ -1,0 +1,246 @@
+"""What a saved set is worth on held-out rows: judged by any learner, and certified."""
+
+import datetime
+import platform
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from datastill._errors import InputError
+from datastill.artefact import Artefact, row_digests
+from datastill.certificates import set_digest, write
+from datastill.certify import Certificate, Check, certify
+from datastill.data import sampling
+from datastill.data.archive import make_folder
+from datastill.data.dataset import Dataset, Rows, digest, take
+from datastill.evaluate.overlap import overlap
+from datastill.evaluate.protocol import Examples, Judged, Maker, protocol
+from datastill.preprocess.space import fit_space
+
+SET, RANDOM, FULL = "this set", "random rows", "all rows"
+NEAR_IMAGES = 0.05
+"""Standardised units in which an image counts as that of a training row: what recompressing a picture changes."""
+
+
+class Question(NamedTuple):
+    """What a certificate is asked for.
+
+    Attributes:
+        learners: names; see `learners.named_learner`.
+        delta: probability that any statement fails.
+        loss: one of `certify.LOSSES`, or None for the usual one.
+        distance: held-out rows this near to a training row count as the same; None for 0.05 with images, else 0.
+        drop_seen: whether to leave out held-out rows that were training rows, or near one, instead of refusing.
+    """
+
+    learners: tuple[str, ...]
+    delta: float = 0.05
+    loss: str | None = None
+    distance: float | None = None
+    drop_seen: bool = False
+
+
+class Digests(NamedTuple):
+    """Digests of training rows that are not at hand."""
+
+    values: np.ndarray
+
+
+def held_out_rows(artefact: Artefact, given: Dataset | None, option: str) -> tuple[Rows, np.ndarray]:
+    """The held-out rows that are meant: the test part of what is given, else all of it; else the run's own test rows.
+
+    Args:
+        artefact: the set.
+        given: what the user names, or None.
+        option: how the user names it.
+
+    Raises:
+        InputError: if nothing is given and the run's own data were not found.
+    """
+    own = artefact.data
+    if given is None:
+        if own is None or own.x_test is None or own.y_test is None:
+            raise InputError(
+                f"Got no held-out rows, and the data that {artefact.folder} was made from are not a built-in set on "
+                f"this machine; expected both as paths or names; try {option} DATA."
+            )
+        return own.x_test, own.y_test
+    if given.x_test is not None and given.y_test is not None:
+        return given.x_test, given.y_test
+    if own is not None and own.x_test is not None and len(given.x) == len(own.x) + len(own.x_test):
+        return own.x_test, np.asarray(own.y_test)  # the run's own data, before a part was held out
+    return given.x, given.y
+
+
+def evaluate(
+    artefact: Artefact,
+    x: Rows,
+    y: np.ndarray,
+    learners: Sequence[str],
+    seeds: int,
+    labels: str,
+    jobs: int,
+    folder: Path,
+) -> Judged:
+    """The protocol's table for a saved set; beside it random rows of the same number and all rows, where known.
+
+    Args:
+        artefact: the set.
+        x: held-out rows.
+        y: their labels or targets.
+        learners: names; see `learners.named_learner`.
+        seeds: how many.
+        labels: see `learners.training`.
+        jobs: learners trained side by side.
+        folder: where rows of the table are kept.
+    """
+    examples, every = artefact.examples(), artefact.every()
+    sets: dict[str, Maker] = {SET: lambda seed: examples}
+    if every is not None:
+        sets |= {RANDOM: lambda seed: _random(examples, every, seed), FULL: lambda seed: every}
+    return protocol(sets, learners, artefact.held_out(x, y), seeds, labels, folder, jobs, once={FULL})
+
+
+def certify_set(artefact: Artefact, x: Rows, y: np.ndarray, question: Question, folder: Path) -> Certificate:
+    """Check that the rows are new, state what follows from them, and write the certificate.
+
+    Args:
+        artefact: the set.
+        x: held-out rows.
+        y: their labels or targets.
+        question: what is asked.
+        folder: where the certificate is written; the set's own, mostly.
+
+    Raises:
+        InputError: with the reason, where nothing can be certified.
+    """
+    held = artefact.held_out(x, y)
+    check, new = unseen(_known(artefact), held.x, question)
+    checks = [check]
+    if len(new) < len(held.y):
+        x, y = take(x, new), y[new]
+        held = held._replace(x=held.x[new], y=held.y[new])
+    own = artefact.data.x_test if artefact.data is not None else None
+    reported = artefact.support.provenance.get("digests", {}).get("x_test")
+    if digest(x) == reported or (own is not None and digest(own) == digest(x)):
+        found = "these rows also served for the scores of the run's own report: choose between sets by other rows"
+        checks.append(Check("not used to choose", found))
+    make_folder(folder)
+    certificate, losses = certify(
+        artefact.examples(),
+        artefact.every(),
+        held,
+        question.learners,
+        question.delta,
+        question.loss,
+        folder / "learners",
+    )
+    about = {**_about(artefact, x, y), "distance": nearness(question, held.x)}
+    made = replace(certificate, checks=(*checks, *certificate.checks), about=about)
+    write(made, losses, folder)
+    return made
+
+
+def without_seen(data: Dataset, question: Question) -> Dataset:
+    """The dataset without test rows that are among its training rows.
+
+    Raises:
+        InputError: if there are any and they are not to be dropped.
+    """
+    assert data.x_test is not None and data.y_test is not None
+    space = fit_space(data.x)
+    every = space.encode(data.x)
+    _, new = unseen(every, space.encode(data.x_test), question)
+    return replace(data, x_test=take(data.x_test, new), y_test=data.y_test[new])
+
+
+def unseen(known: np.ndarray | Digests, z: np.ndarray, question: Question) -> tuple[Check, np.ndarray]:
+    """(what was checked, the numbers of the held-out rows that are new).
+
+    Args:
+        known: the training rows as numbers, or their digests, by which equal rows are found and near ones are not.
+        z: held-out rows as numbers.
+        question: its `distance` and `drop_seen`.
+
+    Raises:
+        InputError: if rows were seen and are not to be dropped.
+    """
+    distance = nearness(question, z)
+    hint = ""
+    if isinstance(known, Digests):
+        if question.distance:
+            raise InputError("Got --distance without the training rows, which measure it; try --train DATA.")
+        seen = np.flatnonzero(np.isin(row_digests(z), known.values))
+        what = f"none of {len(z):,} held-out rows has the digest of one of {len(known.values):,} training rows"
+        what += "; nearly equal rows were not looked for, since the training rows were not at hand"
+        counted = f"{len(seen)} held-out rows that equal training rows"
+    else:
+        found = overlap(z, known, distance)
+        seen = np.concatenate([found.equal, found.near])
+        what = f"none of {len(z):,} held-out rows equals one of {len(known):,} training rows"
+        what += f" or is within {distance:g} standard deviations of one" if distance else ""
+        counted = f"{len(found.equal)} held-out rows that equal training rows"
+        counted += f" and {len(found.near)} within {distance:g} of one" if distance else ""
+        repeated = len(known) - len(np.unique(row_digests(known))) if len(seen) else 0
+        hint = f" ({repeated} of the {len(known)} training rows repeat one another, too)" if repeated else ""
+    if len(seen) and not question.drop_seen:
+        raise InputError(
+            f"Got {counted}{hint}; expected rows that were never trained on; try other rows, or --drop-seen, which "
+            "leaves them out and certifies for rows unlike those of training."
+        )
+    if len(seen):
+        what += f", once {len(seen):,} that did were left out: the statements are about rows unlike those of training"
+    return Check("never seen", what), np.setdiff1d(np.arange(len(z)), seen)
+
+
+def _known(artefact: Artefact) -> np.ndarray | Digests:
+    every = artefact.every()
+    if every is not None:
+        return every.x
+    if artefact.digests is not None:
+        return Digests(artefact.digests)
+    raise InputError(
+        f"Got {artefact.folder} without digests of its training rows; expected them, to check that the held-out rows "
+        "are new; try --train DATA."
+    )
+
+
+def nearness(question: Question, z: np.ndarray) -> float:
+    """The distance within which rows count as the same: as asked, else 0.05 for images and 0 for other rows."""
+    if question.distance is None:
+        return NEAR_IMAGES if z.ndim > 2 else 0.0
+    if not question.distance >= 0:
+        raise InputError(f"Got --distance {question.distance}; expected 0 or more, in standard deviations.")
+    return question.distance
+
+
+def _random(examples: Examples, every: Examples, seed: int) -> Examples:
+    """As many random rows of each class as the set has, with their own labels."""
+    if examples.codes is None:
+        codes, budget = np.zeros(len(every.x), int), np.array([len(examples.x)])
+    else:
+        codes = every.vectors.argmax(axis=1)
+        budget = np.bincount(examples.codes, minlength=every.vectors.shape[1])
+    rows = sampling.rows_per_class(codes, budget, seed, replace=True)
+    return Examples(every.x[rows], every.vectors[rows], None, None if examples.codes is None else codes[rows])
+
+
+def _about(artefact: Artefact, x: Rows, y: np.ndarray) -> dict[str, Any]:
+    known = artefact.support.provenance
+    return {
+        "set": artefact.folder.name,
+        "dataset": known.get("dataset", ""),
+        "method": known.get("method", ""),
+        "n_support": len(artefact.support),
+        "n_train": known.get("n_train"),
+        "digest": set_digest(artefact.support),
+        "training": known.get("digests") or known.get("digest"),
+        "held_out": {"x": digest(x), "y": digest(y)},
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in ("datastill", "numpy", "scikit-learn", "jax")},
+    }

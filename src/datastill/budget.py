@@ -1,0 +1,124 @@
+"""The smallest budget whose set is certified to be an ε-approximation of the data, by a search that pays for its looks.
+
+Budgets are doubled until one is certified, then the gap below it is halved a few times. Which budgets are looked at
+depends on what was found before, so the search pays for all K budgets that it could ever come to: every look is
+certified at δ/K, and all that is said on the way holds together with probability at least 1 − δ, wherever it ends.
+"""
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from datastill._errors import InputError
+from datastill.certify import Certificate, certify
+from datastill.data.archive import make_folder, write_json
+from datastill.data.dataset import Dataset
+from datastill.tournament import Encoded, Entrants, made
+
+HALVINGS = 3
+
+
+class Look(NamedTuple):
+    """One budget that was tried.
+
+    Attributes:
+        budget: examples per class, or in all for regression.
+        epsilon: the largest certified ε over the learners.
+        certificate: its statements.
+    """
+
+    budget: int
+    epsilon: float
+    certificate: Certificate
+
+
+class Search(NamedTuple):
+    """What the search found.
+
+    Attributes:
+        budget: the smallest budget certified to reach ε; None if none did.
+        looks: in the order in which they were made.
+        planned: K, the budgets that were paid for.
+    """
+
+    budget: int | None
+    looks: tuple[Look, ...]
+    planned: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON types."""
+        looks = [{"budget": k.budget, "epsilon": k.epsilon, "certificate": k.certificate.as_dict()} for k in self.looks]
+        return {"budget": self.budget, "planned_looks": self.planned, "looks": looks}
+
+
+def find_budget(
+    data: Dataset,
+    task: str,
+    entrants: Entrants,
+    epsilon: float,
+    largest: int,
+    folder: Path,
+    delta: float = 0.05,
+) -> Search:
+    """Make sets of growing size until every learner's gap to all rows is certified to be at most ε.
+
+    Args:
+        data: with held-out rows; no row of them may be among the training rows, see `evaluate.overlap`.
+        task: "classification" or "regression".
+        entrants: one method; its learners, kernel and steps. Budgets and seeds are not looked at.
+        epsilon: wanted.
+        largest: budget at which to give up.
+        folder: where sets and what learners did are kept, and found again.
+        delta: probability that anything said on the way fails.
+
+    Raises:
+        InputError: for bad arguments, or where nothing can be certified; see `certify`.
+    """
+    if not epsilon > 0:
+        raise InputError(f"Got --epsilon {epsilon}; expected a positive number such as 0.02.")
+    if largest < 1:
+        raise InputError(f"Got {largest} as the largest budget; expected 1 or more.")
+    if len(entrants.methods) != 1:
+        raise InputError(f"Got {len(entrants.methods)} methods; expected one.")
+    make_folder(folder)
+    known = Encoded.of(data, task)
+    ladder = [1]
+    while ladder[-1] < largest:
+        ladder.append(min(2 * ladder[-1], largest))
+    planned = len({*ladder, *(b for gap in pairwise([0, *ladder]) for b in _middles(*gap, HALVINGS))})
+    looks: list[Look] = []
+
+    def reaches(budget: int) -> bool:
+        examples = made(known, entrants, f"{entrants.methods[0]} {budget}", folder / "sets", 0)
+        certificate, _ = certify(
+            examples, known.every, known.held, entrants.learners, delta / planned, folder=folder / "learners"
+        )
+        failed = [said for said in certificate.statements if said.epsilon is None]
+        if failed:
+            raise InputError(f"Got the learner {failed[0].learner}, for which there is no gap: {failed[0].note}.")
+        certificate = replace(certificate, about={"n_support": len(examples.x), "n_train": len(known.every.x)})
+        looks.append(Look(budget, max(said.epsilon or 0.0 for said in certificate.statements), certificate))
+        return looks[-1].epsilon <= epsilon
+
+    first = next((i for i, budget in enumerate(ladder) if reaches(budget)), None)
+    found = None
+    if first is not None:
+        low, found = [0, *ladder][first], ladder[first]
+        for _ in range(HALVINGS):
+            middle = (low + found) // 2
+            if middle > low and reaches(middle):
+                found = middle
+            else:
+                low = middle
+    search = Search(found, tuple(looks), planned)
+    write_json(folder / "budget.json", {"epsilon": epsilon, "delta": delta, **search.as_dict()})
+    return search
+
+
+def _middles(low: int, high: int, depth: int) -> set[int]:
+    """The budgets that halving the gap could come to."""
+    middle = (low + high) // 2
+    if depth == 0 or middle <= low:
+        return set()
+    return {middle, *_middles(low, middle, depth - 1), *_middles(middle, high, depth - 1)}

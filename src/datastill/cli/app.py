@@ -1,0 +1,72 @@
+"""The command line: what was asked for is parsed here, and done elsewhere.
+
+Standard output holds the result (one table, or one JSON object with --json); progress and notes go to standard error.
+Exit 0 on success, 2 for a bad input or argument, 1 for a failure of the program, 130 when interrupted.
+"""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from datastill._errors import DatastillError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="datastill",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"datastill {version('datastill')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Compress a dataset into a handful of learned examples, and prove on held-out data that they are enough."""
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """The exit code of a command line, whose result is printed."""
+    try:
+        outcome = typer.main.get_command(app).main(arguments, prog_name="datastill", standalone_mode=False)
+        if outcome == INTERRUPTED:
+            raise KeyboardInterrupt
+        return outcome if isinstance(outcome, int) else 0
+    except DatastillError as error:
+        return _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _fail("Interrupted; run the same command again to continue from the checkpoint.", INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if hasattr(error, "format_message"):  # a usage error of the argument parser
+            return _fail(f"{error.format_message()} Try `datastill --help`.", 2)
+        if os.environ.get("DATASTILL_TRACEBACK"):
+            raise
+        return _fail(f"{type(error).__name__}: {error} (DATASTILL_TRACEBACK=1 shows where)", 1)
+
+
+def _fail(message: str, code: int) -> int:
+    print("datastill: " + " ".join(message.split()), file=sys.stderr)
+    return code

@@ -1,0 +1,327 @@
+"""`compare`, `evaluate`, `certify` and `report`: sets are judged."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from datastill._errors import InputError
+from datastill.cli.app import app
+from datastill.cli.options import (
+    AsJson,
+    Data,
+    Folder,
+    ImageSize,
+    Labels,
+    Learners,
+    Target,
+    Task,
+    Test,
+    Train,
+    budgets,
+    load_data,
+    slug,
+    words,
+)
+from datastill.console import print_json, print_summary, print_table
+
+
+@app.command()
+def compare(
+    data: Data,
+    methods: Annotated[
+        str, typer.Option(help="As for `distill`, several with commas; kip:rbf gives one a kernel of its own.")
+    ] = "kmeans,kip",
+    ipc: Annotated[
+        str, typer.Option(help="Examples per class (in all, for regression); several with commas.")
+    ] = "1,10",
+    learners: Learners = "krr,logistic,forest",
+    seeds: Annotated[int, typer.Option(help="How many.")] = 3,
+    out: Annotated[Path | None, typer.Option(help="Folder; the same command continues it.")] = None,
+    target: Target = None,
+    test: Test = None,
+    task: Task = "auto",
+    image_size: ImageSize = None,
+    kernel: Annotated[str, typer.Option(help="Of the methods; as for `distill`.")] = "fc1",
+    steps: Annotated[int, typer.Option(help="Of KIP.")] = 1000,
+    labels: Labels = "soft",
+    relabel_with: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LEARNER", help="Judge every set once more with the labels of this learner, trained on all."
+        ),
+    ] = None,
+    robust: Annotated[
+        bool, typer.Option("--robust", help="Label-robust and augmentation-robust scores (DD-Ranking) as well.")
+    ] = False,
+    jobs: Annotated[int, typer.Option(help="Learners trained side by side.")] = 1,
+    memory_gb: Annotated[float | None, typer.Option(help="For all of them, in GiB; no limit by default.")] = None,
+    delta: Annotated[float, typer.Option(help="Probability that any of the certified statements fails.")] = 0.05,
+    as_json: AsJson = False,
+) -> None:
+    """Train several learners on the sets of several methods, beside random rows and all rows."""
+    from datastill import tournament
+
+    dataset, task = load_data(data, target, test, task, image_size, 0, as_json)
+    entrants = tournament.Entrants(
+        words(methods), budgets(ipc), words(learners), seeds, kernel, steps, labels, relabel_with, robust
+    )
+    folder = out or Path("runs") / f"{slug(dataset.name)}-compare"
+    memory = None if memory_gb is None else int(memory_gb * 2**30)
+    outcome = tournament.compare(dataset, task, entrants, folder, jobs, memory, delta)
+    table = outcome.judged.table
+    for learner, error in dict.fromkeys(zip(table["learner"], table["error"], strict=True)):
+        if error:
+            print(f"{learner} failed: {error}", file=sys.stderr)
+    if as_json:
+        parts = {"rows": table, "standings": outcome.standings, "robustness": outcome.robustness}
+        print_json({"out": str(folder)} | {name: tournament.plain(part) for name, part in parts.items()})
+        return
+    score = "accuracy" if task == "classification" else "R²"
+    _print_standings(
+        f"{dataset.name}: {score}",
+        seeds,
+        outcome.learners,
+        tournament.wide(outcome.standings, outcome.learners, labels),
+    )
+    print(f"Report: {(folder / 'report.html').resolve()}")
+
+
+def _print_standings(title: str, seeds: int, learners: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    print_table(f"{title}, %, mean ± deviation over {seeds} seeds", ("set", *learners), rows)
+    print("▲ better, ▼ worse than random rows of the same budget and labels; all marks together hold with 95 %.")
+
+
+@app.command()
+def evaluate(
+    folder: Folder,
+    test: Annotated[
+        str | None,
+        typer.Option(metavar="DATA", help="Held-out data; by default the run's own test rows.", rich_help_panel="Data"),
+    ] = None,
+    learners: Learners = "krr,logistic,forest",
+    seeds: Annotated[int, typer.Option(help="How many.")] = 3,
+    labels: Labels = "soft",
+    train: Train = None,
+    target: Target = None,
+    image_size: ImageSize = None,
+    jobs: Annotated[int, typer.Option(help="Learners trained side by side.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Train learners on a saved set and judge them on held-out rows, beside random rows and all rows."""
+    from datastill import audit, tournament
+    from datastill.evaluate.standings import Rivals, standings
+
+    artefact, (x, y) = _opened(folder, train, test, "--test", target, image_size)
+    names = words(learners)
+    judged = audit.evaluate(artefact, x, y, names, seeds, labels, jobs, folder / "learners")
+    rivals = {audit.SET: Rivals(audit.RANDOM, audit.RANDOM)} if artefact.data is not None else {}
+    found = standings(judged, rivals, audit.FULL)
+    if as_json:
+        print_json({"out": str(folder), "rows": tournament.plain(judged.table), "standings": tournament.plain(found)})
+        return
+    score = "R²" if artefact.regression else "accuracy"
+    print_table(
+        f"{folder}: {score}, %, mean ± deviation over {seeds} seeds, on {len(y):,} held-out rows",
+        ("trained on", *names),
+        tournament.wide(found, names, labels),
+    )
+    if rivals:
+        print("▲ better, ▼ worse than random rows with their own labels; all marks together hold with 95 %.")
+
+
+@app.command()
+def certify(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="DIR", help="A saved set; with --find-budget, data as for `distill`.", show_default=False
+        ),
+    ],
+    holdout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA",
+            help="Rows that had no part in making or choosing the set; by default the run's own test rows.",
+            rich_help_panel="Data",
+        ),
+    ] = None,
+    learners: Learners = "krr,logistic",
+    delta: Annotated[float, typer.Option(help="Probability that any of the statements fails.")] = 0.05,
+    loss: Annotated[str | None, typer.Option(help="zero-one (the usual one), brier; squared for real targets.")] = None,
+    train: Train = None,
+    target: Target = None,
+    image_size: ImageSize = None,
+    distance: Annotated[
+        float | None,
+        typer.Option(
+            help="Held-out rows this near to a training row count as the same, in standard deviations; by default 0.05 for "
+            "images, else 0.",
+            rich_help_panel="Data",
+        ),
+    ] = None,
+    drop_seen: Annotated[
+        bool,
+        typer.Option("--drop-seen", help="Leave such rows out instead of refusing.", rich_help_panel="Data"),
+    ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Recompute the certificate in DIR; with --holdout, train again as well.")
+    ] = False,
+    find_budget: Annotated[
+        bool,
+        typer.Option(
+            "--find-budget", help="Look for the smallest set that reaches --epsilon.", rich_help_panel="Search"
+        ),
+    ] = False,
+    epsilon: Annotated[
+        float, typer.Option(help="Largest gap to all rows, in the loss.", rich_help_panel="Search")
+    ] = 0.02,
+    method: Annotated[str, typer.Option(help="As for `compare`.", rich_help_panel="Search")] = "kmeans",
+    largest: Annotated[int, typer.Option(help="Budget at which to give up.", rich_help_panel="Search")] = 100,
+    steps: Annotated[int, typer.Option(help="Of KIP.", rich_help_panel="Search")] = 1000,
+    task: Task = "auto",
+    out: Annotated[Path | None, typer.Option(help="Folder of the search.", rich_help_panel="Search")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """State, with a probability, what learners trained on a saved set risk, and how far that is from all rows."""
+    from datastill import audit, certificates
+    from datastill.report.certificate import certificate_sentences
+
+    question = audit.Question(words(learners), delta, loss, distance, drop_seen)
+    if find_budget:
+        _search(what, holdout, target, task, image_size, question, epsilon, method, largest, steps, out, as_json)
+        return
+    folder = Path(what)
+    if verify:
+        artefact, rows = _opened(folder, train, holdout, "--holdout", target, image_size, needed=holdout is not None)
+        checks = certificates.verify(artefact, folder, rows)
+        if as_json:
+            print_json({"out": str(folder), "verified": True, "checks": [check._asdict() for check in checks]})
+            return
+        for check in checks:
+            print(f"{check.name}: {check.found}")
+        print("Verified: the certificate says what follows from its data.")
+        return
+    artefact, (x, y) = _opened(folder, train, holdout, "--holdout", target, image_size)
+    certificate = audit.certify_set(artefact, x, y, question, folder)
+    if as_json:
+        print_json({"out": str(folder), **certificate.as_dict()})
+        return
+    for sentence in certificate_sentences(certificate):
+        print(sentence)
+    print(f"Certificate: {(folder / 'certificate.html').resolve()}")
+
+
+def _search(
+    what: str,
+    holdout: str | None,
+    target: str | None,
+    task: str,
+    image_size: int | None,
+    question: Any,
+    epsilon: float,
+    method: str,
+    largest: int,
+    steps: int,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Find the smallest budget and print what was found on the way."""
+    from datastill import audit, budget
+    from datastill.tournament import Entrants
+
+    if question.loss is not None:
+        raise InputError("Got --loss with --find-budget; expected the usual loss of the task; try leaving it out.")
+    dataset, task = load_data(what, target, holdout, task, image_size, 0, as_json)
+    dataset = audit.without_seen(dataset, question)
+    entrants = Entrants((method,), (), question.learners, steps=steps)
+    folder = out or Path("runs") / f"{slug(dataset.name)}-budget-{slug(method)}"
+    search = budget.find_budget(dataset, task, entrants, epsilon, largest, folder, question.delta)
+    if as_json:
+        print_json({"out": str(folder), "epsilon": epsilon, **search.as_dict()})
+        return
+    unit = "examples" if task == "regression" else "examples per class"
+    names = question.learners
+    print_table(
+        f"{dataset.name}, {method}: certified ε of each learner, each look at δ = {question.delta:g}/{search.planned}",
+        (unit, *names),
+        [(str(k.budget), *(f"{s.epsilon:.3f}" for s in k.certificate.statements)) for k in search.looks],
+    )
+    if search.budget is None:
+        print(f"No budget up to {largest} was certified to reach ε = {epsilon:g}.")
+    else:
+        print(
+            f"With probability at least {1 - question.delta:.0%}, {search.budget} {unit} are an ε-approximation of the "
+            f"data with ε = {epsilon:g}, for {', '.join(names)}."
+        )
+
+
+def _opened(
+    folder: Path,
+    train: str | None,
+    held: str | None,
+    option: str,
+    target: str | None,
+    image_size: int | None,
+    needed: bool = True,
+) -> tuple[Any, Any]:
+    """A saved set, and held-out rows with their labels (None unless needed)."""
+    from datastill import audit
+    from datastill._validate import check_present
+    from datastill.artefact import open_artefact
+    from datastill.data.dataset import Dataset
+    from datastill.data.sources import load
+
+    first = open_artefact(folder)
+    target = target or first.support.provenance.get("target") if first.space.table is not None else target
+    trained_on = None
+    if train is not None:
+        trained_on = load(train, target=target, image_size=image_size)
+        first = open_artefact(folder, trained_on)
+    if not needed:
+        return first, None
+    given: Dataset | None = None
+    if held is not None:
+        given = load(held, target=target, image_size=image_size)
+        for labels in (given.y, given.y_test):
+            if labels is not None:
+                check_present(labels)
+    return first, audit.held_out_rows(first, given, option)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A finished run or comparison.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Show again what a finished run or comparison found."""
+    from datastill import runs
+    from datastill.data.archive import read_json
+
+    if (folder / "summary.json").exists():
+        _report_comparison(folder, read_json(folder / "summary.json"), as_json)
+        return
+    if not (folder / "metrics.json").exists():
+        raise InputError(f"Got {folder}, which holds no finished run; expected metrics.json; try `datastill distill`.")
+    summary = read_json(folder / "metrics.json")
+    if as_json:
+        print_json({"out": str(folder), **summary})
+    else:
+        print_summary(runs.Result(folder, summary, True), folder)
+
+
+def _report_comparison(folder: Path, summary: dict[str, Any], as_json: bool) -> None:
+    import pandas as pd
+
+    from datastill import tournament
+
+    if as_json:
+        print_json({"out": str(folder), **summary})
+        return
+    found = pd.DataFrame(summary["entries"]).astype({"mean": float, "deviation": float})
+    learners = tuple(summary["learners"])
+    rows = tournament.wide(found, learners, summary["asked"])
+    _print_standings(f"{summary['dataset']}: {summary['metric']}", summary["seeds"], learners, rows)
+    print(summary["headline"])
+    print(f"Report: {(folder / 'report.html').resolve()}")

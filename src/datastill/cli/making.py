@@ -1,0 +1,214 @@
+"""`distill`, `plan` and `datasets`: sets are made."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from datastill._errors import InputError
+from datastill.cli.app import app
+from datastill.cli.options import (
+    Allocation,
+    AsJson,
+    Config,
+    Data,
+    ImageSize,
+    Ipc,
+    KernelName,
+    Method,
+    NSupport,
+    Seed,
+    Target,
+    Task,
+    Test,
+    budget,
+    budgets,
+    load_data,
+    slug,
+)
+from datastill.console import bytes_text, print_json, print_summary, print_table, seconds_text
+
+
+@app.command()
+def distill(
+    data: Data,
+    method: Method = "kip",
+    ipc: Ipc = None,
+    n_support: NSupport = None,
+    allocation: Allocation = "balanced",
+    kernel: KernelName = "fc1",
+    out: Annotated[Path | None, typer.Option(help="Folder for the run; the same command continues it.")] = None,
+    target: Target = None,
+    test: Test = None,
+    task: Task = "auto",
+    image_size: ImageSize = None,
+    labels: Annotated[
+        str,
+        typer.Option(help="solve, gradient or fixed: how label vectors come about.", rich_help_panel="Method"),
+    ] = "solve",
+    init: Annotated[
+        str,
+        typer.Option(
+            help="What to start from: random rows, noise, a method that chooses rows or makes centres, or the folder of "
+            "a run.",
+            rich_help_panel="Method",
+        ),
+    ] = "random",
+    optimiser: Annotated[
+        str,
+        typer.Option(
+            help="lazy, naive, stochastic or lazier: how submodular objectives are maximised.", rich_help_panel="Method"
+        ),
+    ] = "lazy",
+    preprocess: Annotated[
+        str, typer.Option(help="standardise, zca, zca-unit-norm or none.", rich_help_panel="Method")
+    ] = "standardise",
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            help="Of training images, for instance flip,shift=2,rotate=10,crop=0.9.", rich_help_panel="Method"
+        ),
+    ] = None,
+    corruption: Annotated[
+        float, typer.Option(help="Fraction of every example that stays noise.", rich_help_panel="Method")
+    ] = 0.0,
+    keep_range: Annotated[
+        bool, typer.Option(help="Keep examples within the data's range.", rich_help_panel="Method")
+    ] = True,
+    class_balanced: Annotated[
+        bool,
+        typer.Option("--class-balanced", help="Count every class the same, not every row.", rich_help_panel="Method"),
+    ] = False,
+    steps: Annotated[int, typer.Option(help="At most.", rich_help_panel="Optimisation")] = 1000,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            help="Training rows in a step; by default 5,000, and at least 20 for each example.",
+            rich_help_panel="Optimisation",
+        ),
+    ] = None,
+    learning_rate: Annotated[
+        float, typer.Option(help="In units of the standardised data.", rich_help_panel="Optimisation")
+    ] = 0.1,
+    patience: Annotated[
+        int,
+        typer.Option(
+            help="Validations without improvement before stopping; 0 never stops early.", rich_help_panel="Optimisation"
+        ),
+    ] = 10,
+    reg: Annotated[
+        float,
+        typer.Option(
+            help="Ridge on the support's kernel matrix, as a fraction of its mean diagonal.",
+            rich_help_panel="Optimisation",
+        ),
+    ] = 1e-6,
+    ridge: Annotated[
+        float | None,
+        typer.Option(
+            help="Weight of the predictor's norm when labels are solved; by default 1e-6 for kip, 0 for label-solve.",
+            rich_help_panel="Optimisation",
+        ),
+    ] = None,
+    memory_gb: Annotated[
+        float, typer.Option(help="For the working arrays of a step, in GiB.", rich_help_panel="Optimisation")
+    ] = 1.0,
+    seed: Seed = 0,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Learn a small set from DATA, judge it on test rows, and write both to a folder."""
+    from datastill import runs
+
+    dataset, task = load_data(data, target, test, task, image_size, seed, as_json)
+    if method not in runs.METHODS:
+        raise InputError(f"Got --method {method}; expected one of {', '.join(runs.METHODS)}.")
+    if labels not in ("solve", "gradient", "fixed"):
+        raise InputError(f"Got --labels {labels}; expected solve, gradient or fixed.")
+    if task == "regression" and ipc is not None:
+        raise InputError("Got --ipc for regression, which has no classes; expected --n-support; try --n-support 20.")
+    settings = {
+        "ipc": budget("--ipc", ipc),
+        "n_support": budget("--n-support", n_support),
+        "allocation": allocation,
+        "kernel": kernel,
+        "optimiser": optimiser,
+        "learn_labels": {"solve": True, "gradient": "gradient", "fixed": False}[labels],
+        "init": init,
+        "preprocess": preprocess,
+        "augment": augment,
+        "corruption": corruption,
+        "keep_range": keep_range,
+        "class_balanced": class_balanced,
+        "max_iter": steps,
+        "batch_size": batch,
+        "learning_rate": learning_rate,
+        "patience": patience if patience > 0 else "never",
+        "reg": reg,
+        "ridge": ridge,
+        "memory": int(memory_gb * 2**30),
+    }
+    request = runs.Request(method, task, settings, seed)
+    folder = out or Path("runs") / f"{slug(dataset.name)}-{method}-{runs.identify(dataset, request)[:8]}"
+    result = runs.distill(dataset, request, folder, verbose=not as_json)
+    if as_json:
+        print_json({"out": str(folder), "resumed_finished_run": result.resumed, **result.summary})
+    else:
+        print_summary(result, folder)
+
+
+@app.command()
+def plan(
+    data: Data,
+    method: Annotated[str, typer.Option(help="kip or label-solve; several with commas.")] = "kip,label-solve",
+    kernel: Annotated[str, typer.Option(help="As for `distill`; each is forecast on its own.")] = "fc1,rbf",
+    ipc: Annotated[str, typer.Option(help="Examples per class; several with commas.")] = "10",
+    target: Target = None,
+    task: Task = "auto",
+    image_size: ImageSize = None,
+    steps: Annotated[int, typer.Option(help="Of KIP.")] = 1000,
+    batch: Annotated[int | None, typer.Option(help="Training rows in a step, as for `distill`.")] = None,
+    memory_gb: Annotated[float, typer.Option(help="For the working arrays of a step, in GiB.")] = 1.0,
+    as_json: AsJson = False,
+) -> None:
+    """Forecast the memory and time of a run before it is started."""
+    from datastill import plan as planning
+    from datastill.kernels.names import as_kernels
+
+    dataset, task = load_data(data, target, None, task, image_size, 0, True)
+    shape = planning.Shape.of(dataset, task)
+    sizes = budgets(ipc)
+    baseline = planning.Baseline.now()
+    memory = int(memory_gb * 2**30)
+    named = [(name.strip(), k) for name in kernel.split(",") for k in as_kernels(name)]
+    rows = [
+        (name, planning.forecast(shape, m.strip(), k, b, steps, batch, memory, baseline))
+        for m in method.split(",")
+        for name, k in named
+        for b in sizes
+    ]
+    if as_json:
+        print_json({"data": dataset.name, "forecasts": [{"name": name, **row.as_dict()} for name, row in rows]})
+        return
+    print_table(
+        f"{dataset.name}: {shape.rows:,} rows of {shape.columns:,} numbers",
+        ("method", "kernel", "examples", "memory", "time"),
+        [(f.method, name, f"{f.n_support:,}", bytes_text(f.memory_bytes), seconds_text(f.seconds)) for name, f in rows],
+    )
+
+
+@app.command()
+def datasets(as_json: AsJson = False) -> None:
+    """List the built-in names."""
+    from datastill.data import named
+
+    records = named.available()
+    if as_json:
+        print_json({"datasets": [asdict(r) for r in records]})
+        return
+    print_table(
+        "Built-in names",
+        ("name", "kind", "rows", "shape", "on this machine"),
+        [(r.name, r.kind, f"{r.rows:,}", str(r.shape), "yes" if r.on_this_machine else "no") for r in records],
+    )

@@ -1,0 +1,58 @@
+"""Held-out rows that were among the training rows, or all but were: what voids any figure measured on them.
+
+distance(z, z') = √(mean_j (z_j − z'_j)²)      in standardised units: 0 for equal rows, about 1.4 for unrelated ones
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from datastill._typing import Float, Int
+
+BLOCK = 2048
+
+
+class Overlap(NamedTuple):
+    """Numbers of held-out rows.
+
+    Attributes:
+        equal: in every number to a training row.
+        near: within the distance of one, but not equal.
+    """
+
+    equal: Int[np.ndarray, " e"]
+    near: Int[np.ndarray, " m"]
+
+
+def overlap(held: Float[np.ndarray, "n *d"], train: Float[np.ndarray, "m *d"], distance: float = 0.0) -> Overlap:
+    """Compare every held-out row with every training row.
+
+    Args:
+        held: (n, …) standardised rows.
+        train: (m, …) standardised rows.
+        distance: rows nearer than this to a training row are near; 0 looks for equal rows alone.
+    """
+    a, b = (np.asarray(rows, np.float32).reshape(len(rows), -1) for rows in (held, train))
+    known = {row.tobytes() for row in b + np.float32(0)}
+    equal = np.array([row.tobytes() in known for row in a + np.float32(0)], bool)
+    near = np.zeros(len(a), bool)
+    if distance > 0:
+        nearest = _nearest(a, b)
+        near = np.sqrt(np.mean((a - b[nearest]) ** 2, axis=1)) <= distance
+    return Overlap(np.flatnonzero(equal), np.flatnonzero(near & ~equal))
+
+
+def _nearest(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(n,) number of the row of b nearest to each row of a, a block of products at a time."""
+    squares, found = np.einsum("nd,nd->n", b, b), np.zeros(len(a), int)
+    for start in range(0, len(a), BLOCK):
+        rows = a[start : start + BLOCK]
+        best, owner = np.full(len(rows), np.inf, np.float32), np.zeros(len(rows), int)
+        for at in range(0, len(b), BLOCK):
+            apart = squares[at : at + BLOCK] - 2 * rows @ b[at : at + BLOCK].T
+            closest = apart.argmin(axis=1)
+            value = apart[np.arange(len(rows)), closest]
+            owner = np.where(value < best, at + closest, owner)
+            best = np.minimum(value, best)
+        found[start : start + BLOCK] = owner
+    return found

@@ -1,0 +1,120 @@
+"""A tournament in sentences: what was best, how often random rows were beaten, and what the figures hold for."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from datastill.evaluate.scores import counted, in_percent
+from datastill.evaluate.verdicts import BETTER, UNCLEAR, WORSE
+from datastill.report.entries import Entry, budget_text, mean_text, meaningful, range_text, share_text
+from datastill.report.names import SOLVED, spoken
+
+
+class Facts(NamedTuple):
+    """What sentences need to know beside the standings."""
+
+    task: str
+    metric: str
+    n_train: int
+    n_test: int
+    seeds: int
+
+
+def best_of(entries: Sequence[Entry]) -> Entry | None:
+    """The highest mean among those that did not fail."""
+    return max((e for e in entries if not e.failed), key=lambda e: e.mean, default=None)
+
+
+def by_budget(entries: Sequence[Entry]) -> list[tuple[int | None, list[Entry]]]:
+    """The entries of small sets, largest budget first."""
+    small = [e for e in entries if not e.full]
+    budgets = sorted({e.name.budget for e in small}, key=lambda b: -1 if b is None else b, reverse=True)
+    return [(budget, [e for e in small if e.name.budget == budget]) for budget in budgets]
+
+
+def best_set(entries: Sequence[Entry]) -> str:
+    """The name of the set that the first headline is about; empty where nothing was measured."""
+    found = (best_of(own) for _, own in by_budget(entries))
+    return next((best.set for best in found if best is not None), "")
+
+
+def headlines(entries: Sequence[Entry], facts: Facts) -> list[str]:
+    """The best set and learner of each budget, largest first; one sentence that says so where nothing was measured."""
+    found = []
+    for budget, own in by_budget(entries):
+        best = best_of(own)
+        if best is not None:
+            found.append(f"Best of {budget_text(budget, facts.task)}: {_told(best, own, entries, facts)}")
+    return found or ["Nothing was measured: every learner failed on every set."]
+
+
+def _told(best: Entry, own: Sequence[Entry], entries: Sequence[Entry], facts: Facts) -> str:
+    learner = spoken(best.learner)
+    told = f"{learner} reaches {_score(best, facts.metric)}"
+    if interval := range_text(best, facts.metric):
+        told += f" ({interval})"
+    told += f" with {best.title}"
+    if meaningful(best.relative_to_full):
+        told += f", {share_text(best.relative_to_full)} of what all {facts.n_train:,} rows give it"
+    elif any(e.full and e.learner == best.learner and e.failed for e in entries):
+        told += "; with all rows it failed"
+    if best.random:
+        other = best_of([e for e in own if not e.random])
+        if other is None:
+            return f"{told}."
+        rest = f"the best method, {other.title}, gives {spoken(other.learner)} {_score(other, facts.metric)}"
+        return f"{told}. No method does better; {rest}."
+    rivals = [e for e in own if e.learner == best.learner and not e.failed and e.set != best.set]
+    given = next((e for e in rivals if e.random and not e.name.taught), None)
+    solved = next((e for e in rivals if e.set == best.rival and e.name.base == SOLVED), None)
+    if given:
+        told += f"; random rows give it {mean_text(given, facts.metric)}"
+    if given and solved:
+        told += f", with solved labels {mean_text(solved, facts.metric)}"
+    return told + "."
+
+
+def _score(entry: Entry, metric: str) -> str:
+    text = mean_text(entry, metric)
+    return text if in_percent(metric) else f"an {metric} of {text}"
+
+
+def tally(entries: Sequence[Entry]) -> dict[str, int]:
+    """How many verdicts of each kind, and how many sets and learners failed."""
+    kinds = {"better": BETTER, "worse": WORSE, "unclear": UNCLEAR}
+    return {k: sum(e.verdict == v for e in entries) for k, v in kinds.items()} | {
+        "failed": sum(e.failed for e in entries)
+    }
+
+
+def tally_text(found: dict[str, int]) -> str:
+    """The tally as a sentence; empty where nothing was compared."""
+    asked = found["better"] + found["worse"] + found["unclear"]
+    if not asked:
+        return ""
+    return (
+        f"Better than random rows in {found['better']} of {counted(asked, 'comparison')}, worse in {found['worse']}; "
+        f"{found['unclear']} cannot be told apart."
+    )
+
+
+def sentences(entries: Sequence[Entry], facts: Facts) -> list[str]:
+    """What the figures hold for, and what they do not."""
+    found = [
+        f"Scores are {'means over ' + str(facts.seeds) + ' seeds' if facts.seeds > 1 else 'of one seed'}, on the same "
+        f"{counted(facts.n_test, 'held-out row')}. Intervals are at 95 %, for the draw of the rows"
+        + (" and of the seeds." if facts.seeds > 1 else " alone.")
+    ]
+    if any(e.verdict for e in entries):
+        found.append(
+            "▲ better and ▼ worse than random rows of the same budget, with labels that came about in the same way; "
+            "with probability 95 % none of these marks is wrong (Holm)."
+        )
+    if any(e.full for e in entries) and facts.seeds > 1:
+        found.append("All rows were judged once, with the first seed.")
+    found.append(
+        "The best is named after a look at these same rows, which flatters it a little. Measure it on new rows before "
+        "you rely on it. Another learner, or other settings, may do much better or much worse."
+    )
+    if failed := sum(e.failed for e in entries):
+        found.append(f"No score, since the learner failed: {failed} of {len(entries)} sets and learners.")
+    return found

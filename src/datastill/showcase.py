@@ -1,0 +1,171 @@
+"""What a tournament found, gathered for its report and written beside its tables.
+
+report.html, report.md      the comparison in figures and words
+summary.json                every number in them
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from datastill import certify
+from datastill._errors import InputError
+from datastill.data.archive import write_atomic
+from datastill.data.dataset import Dataset, SupportSet, row_kind
+from datastill.evaluate.comparison import class_means
+from datastill.evaluate.protocol import HeldOut, Judged
+from datastill.preprocess.labels import ClassLabels, Labels
+from datastill.report import (
+    Certified,
+    Comparison,
+    Exhibit,
+    comparison_markdown,
+    render_comparison,
+    summarise_comparison,
+)
+from datastill.report.names import RANDOM, SOLVED, method_title
+
+MAX_COLUMNS = 8
+"""Of the gallery."""
+MADE = {"kip": "learned", "kmeans": "mean", "archetypes": "mixture"}
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What was compared, and what was found.
+
+    Attributes:
+        data: with test rows.
+        labels: where labels become vectors.
+        held: the test rows as numbers.
+        judged: the rows of the protocol.
+        standings: see `evaluate.standings`.
+        robustness: likewise; may be empty.
+        learners: in order.
+    """
+
+    data: Dataset
+    labels: Labels
+    held: HeldOut
+    judged: Judged
+    standings: pd.DataFrame
+    robustness: pd.DataFrame
+    learners: tuple[str, ...]
+
+
+def write_report(
+    found: Found,
+    methods: Sequence[str],
+    budgets: Sequence[int],
+    seeds: int,
+    asked: str,
+    settings: Mapping[str, object],
+    delta: float,
+    folder: Path,
+) -> Comparison:
+    """Gather the comparison and write its page, its Markdown and its numbers.
+
+    Args:
+        found: what was compared, and what was found.
+        methods: as they were asked for.
+        budgets: examples per class, or in all for regression.
+        seeds: how many.
+        asked: the way with labels that is shown first.
+        settings: name to value.
+        delta: probability that any of the certified statements fails.
+        folder: of the tournament, with its sets.
+    """
+    table = found.judged.table
+    failures = dict.fromkeys(zip(table["learner"], table["error"], strict=True))
+    comparison = summarise_comparison(
+        found.standings,
+        dataset=found.data.name,
+        task="regression" if found.held.regression else "classification",
+        n_train=len(found.data.x),
+        n_test=len(found.held.y),
+        seeds=seeds,
+        budgets=budgets,
+        methods=methods,
+        learners=found.learners,
+        asked=asked,
+        robustness=found.robustness,
+        reliability=_reliability(found.judged, asked),
+        certified=certified(found.judged, found.held, asked, delta),
+        exhibit=exhibit(found, methods, min(budgets), folder / "sets"),
+        settings=settings,
+        warnings=[f"{learner} failed: {error}" for learner, error in failures if error],
+    )
+    write_atomic(folder / "report.html", render_comparison(comparison).encode())
+    write_atomic(folder / "report.md", comparison_markdown(comparison).encode())
+    write_atomic(folder / "summary.json", comparison.to_json().encode())
+    return comparison
+
+
+def check_delta(delta: float) -> None:
+    """Raise an InputError unless it is a probability."""
+    if not 0 < delta < 1:
+        raise InputError(f"Got delta={delta}; expected a number between 0 and 1, such as 0.05.")
+
+
+def set_folder(sets: Path, name: str, seed: int) -> Path:
+    """Where the set "METHOD BUDGET" of a seed is kept."""
+    method, _, budget = name.rpartition(" ")
+    return sets / f"{method.replace(':', '_')}-{budget}-{seed}"
+
+
+def certified(judged: Judged, held: HeldOut, asked: str, delta: float) -> Certified:
+    """A statement on every small set and learner, from the first seed, all at the same level.
+
+    Args:
+        judged: of the protocol, with all rows.
+        held: the held-out rows.
+        asked: the way with labels.
+        delta: shared evenly by a bound and a gap for each set and learner, those that failed among them.
+    """
+    own = np.flatnonzero((judged.table["asked"] == asked) & (judged.table["seed"] == 0))
+    first = Judged(judged.table.iloc[own].reset_index(drop=True), [judged.arrays[i] for i in own], judged.metric)
+    loss = certify.checked_loss(None, held)
+    pairs = zip(first.table["set"], first.table["learner"], strict=True)
+    cells = [(name, learner) for name, learner in pairs if name != certify.FULL]
+    each = delta / (2 * max(len(cells), 1))
+    statements = {
+        (name, learner): certify.state(learner, certify.losses_of(first, name, learner, loss), each, loss)
+        for name, learner in cells
+        if len(first.of(name, learner))
+    }
+    return Certified(delta, each, loss, len(held.y), certify.guessing(held, loss), statements)
+
+
+def exhibit(found: Found, methods: Sequence[str], budget: int, sets: Path) -> Exhibit | None:
+    """For images with classes: the class means, and the first example of each class of several sets."""
+    x, labels = found.data.x, found.labels
+    if row_kind(x) != "images" or not isinstance(labels, ClassLabels) or x.ndim not in (3, 4):
+        return None
+    columns = {"class mean": np.asarray(class_means(x, labels.codes(found.data.y), len(labels.classes)))}
+    shown = dict.fromkeys([RANDOM, *(m for m in methods if m.partition(":")[0] != SOLVED)])  # whose rows are random
+    for method in list(shown)[: MAX_COLUMNS - 1]:
+        where = set_folder(sets, f"{method} {budget}", 0)
+        if not (where / "manifest.json").exists():
+            continue
+        support = SupportSet.load(where)
+        codes = labels.codes(support.y)
+        of_class = [np.flatnonzero(codes == c) for c in range(len(labels.classes))]
+        if all(len(own) for own in of_class):
+            kind = MADE.get(method.partition(":")[0], "chosen")
+            name = method_title(method) + ("" if method == RANDOM else f" ({kind})")
+            columns[name] = np.asarray(support.x)[[own[0] for own in of_class]]
+    return Exhibit(columns, tuple(str(label) for label in labels.classes))
+
+
+def _reliability(judged: Judged, asked: str) -> dict[tuple[str, str], np.ndarray]:
+    """(set, learner) -> bins, of the first seed."""
+    table = judged.table
+    chosen = np.flatnonzero((table["asked"] == asked) & (table["seed"] == 0))
+    return {
+        (table["set"].iloc[i], table["learner"].iloc[i]): judged.arrays[i]["reliability"]
+        for i in chosen
+        if "reliability" in judged.arrays[i]
+    }
