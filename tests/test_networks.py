@@ -18,7 +18,7 @@ from datastill.distill.augment import resample
 from datastill.learners.augmentation import DSA, TRANSFORMS, Transforms, transform
 from datastill.learners.descent import Weights, batches, stable_rate
 from datastill.learners.labels import probabilities
-from datastill.learners.named import both_augmentations, named_learner
+from datastill.learners.named import both_augmentations, named_learner, takes_weights
 from datastill.learners.networks import InstanceNorm, network
 from datastill.learners.neural import Network
 from datastill.learners.presets import MOST_STEPS, PRESETS, Architecture, preset
@@ -329,6 +329,7 @@ def test_names_say_preset_and_augmentation():
     assert both_augmentations("net:fast:plain") == ("net:fast:plain", "net:fast:augmented")
     assert clone(named_learner("net:kip")).preset == "kip"
     assert Network.takes_vectors
+    assert takes_weights(named_learner("net:dc"))
 
 
 @pytest.mark.parametrize("name", ["net", "net:", "net:resnet", "net:dc:", "net:dc:often", "net:dc:plain:plain"])

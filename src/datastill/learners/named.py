@@ -21,7 +21,7 @@ from sklearn.ensemble import (
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
 
@@ -108,7 +108,7 @@ def both_augmentations(name: str) -> tuple[str, str]:
 
 def takes_weights(estimator: Any) -> bool:
     """Whether its `fit` has sample weights; of a pipeline, its last step's."""
-    last = estimator[-1] if hasattr(estimator, "steps") else estimator
+    last = estimator[-1] if isinstance(estimator, Pipeline) else estimator  # a network has `steps`, too
     return "sample_weight" in inspect.signature(last.fit).parameters
 
 
