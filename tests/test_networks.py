@@ -22,6 +22,7 @@ from datastill.learners.named import both_augmentations, named_learner, takes_we
 from datastill.learners.networks import InstanceNorm, network
 from datastill.learners.neural import Network
 from datastill.learners.presets import MOST_STEPS, PRESETS, Architecture, preset
+from datastill.learners.training import label_vectors, train
 
 KEY = jax.random.key(3)
 
@@ -316,6 +317,15 @@ def test_steps_in_one_loop_are_steps_one_by_one(images, monkeypatch):
     monkeypatch.setattr("datastill.learners.descent.STEPS_A_CALL", 3)
     monkeypatch.setattr("jax.default_backend", lambda: "other")
     np.testing.assert_allclose(quick("dsa", steps=5).fit(images, y).scores(images), one, atol=1e-4)
+
+
+def test_networks_are_trained_like_other_learners(digits):
+    x, y, x_test, _ = digits
+    found = train(Network("mlp", steps=30, width=32), x, y, np.ones(len(x)))
+    assert (found.labels, found.weighted) == ("soft", True)
+    said = label_vectors(found.estimator, x_test[:9], 10)
+    np.testing.assert_allclose(said, found.estimator.predict_proba(x_test[:9]) - 0.1)
+    assert train(quick(), x, y, labels="hard").labels == "hard"
 
 
 # Names and refusals

@@ -12,6 +12,7 @@ import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.pipeline import Pipeline
 
 from datastill._errors import InputError
 from datastill._typing import Float, Int
@@ -109,7 +110,7 @@ def label_vectors(estimator: Any, x: np.ndarray, classes: int) -> Float[np.ndarr
     With them a teacher labels a set: knowledge distillation (Hinton, Vinyals, Dean (2015), arXiv:1503.02531).
     """
     seen = as_seen(estimator, x)
-    if takes_vectors(estimator):
+    if takes_vectors(estimator) and not hasattr(estimator, "predict_proba"):
         return np.asarray(estimator.scores(seen), np.float64)
     vectors = np.zeros((len(x), classes))
     if hasattr(estimator, "predict_proba"):
@@ -120,7 +121,7 @@ def label_vectors(estimator: Any, x: np.ndarray, classes: int) -> Float[np.ndarr
 
 
 def _fit(estimator: Any, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None) -> Any:
-    name = f"{estimator.steps[-1][0]}__sample_weight" if hasattr(estimator, "steps") else "sample_weight"
+    name = f"{estimator.steps[-1][0]}__sample_weight" if isinstance(estimator, Pipeline) else "sample_weight"
     given = {} if weights is None else {name: weights / weights.mean()}
     with warnings.catch_warnings():  # one example for each class is what we are for
         warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%", UserWarning)
