@@ -148,6 +148,58 @@ def clopper_pearson(successes, n, confidence=0.95):
     return interval.low, interval.high
 
 
+def instance_norm(x, gamma, beta, epsilon=1e-5):
+    """γ_c (x − m_c) / √(v_c + ε) + β_c, with the mean and the variance of channel c over the pixels of one image."""
+    out = np.zeros(x.shape)
+    for i, c in np.ndindex(len(x), x.shape[3]):
+        pixels = np.asarray(x[i, :, :, c], np.float64)
+        out[i, :, :, c] = gamma[c] * (pixels - pixels.mean()) / np.sqrt(pixels.var() + epsilon) + beta[c]
+    return out
+
+
+def convolution(x, kernel, bias):
+    """Σ over 3×3 neighbours and channels, zeros outside the image."""
+    n, h, w, _ = x.shape
+    out = np.zeros((n, h, w, kernel.shape[3])) + np.asarray(bias, np.float64)
+    for i, a, b in np.ndindex(n, h, w):
+        for da, db in np.ndindex(3, 3):
+            if 0 <= a + da - 1 < h and 0 <= b + db - 1 < w:
+                out[i, a, b] += np.asarray(x[i, a + da - 1, b + db - 1], np.float64) @ kernel[da, db]
+    return out
+
+
+def average_pool(x):
+    """Means of 2×2 pixels; a last odd row or column is dropped."""
+    h, w = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
+    return (x[:, 0:h:2, 0:w:2] + x[:, 1:h:2, 0:w:2] + x[:, 0:h:2, 1:w:2] + x[:, 1:h:2, 1:w:2]) / 4
+
+
+def colour_jitter(x, brightness, saturation, contrast):
+    """x + b, then the factor s on what differs from the pixel's mean, then c on what differs from the image's."""
+    out = []
+    for image, b, s, c in zip(np.asarray(x, np.float64), brightness, saturation, contrast, strict=True):
+        image = image + b
+        pixel_means = image.mean(axis=2, keepdims=True)
+        image = pixel_means + s * (image - pixel_means)
+        out.append(image.mean() + c * (image - image.mean()))
+    return np.array(out)
+
+
+def seen_through(image, angle, scale, centre):
+    """(h, w, ch) image seen through a window, turned, scaled and moved; bilinear, zeros outside."""
+    h, w, _ = image.shape
+    out = np.zeros(image.shape)
+    for i, j in np.ndindex(h, w):
+        r, c = i - (h - 1) / 2, j - (w - 1) / 2
+        y = scale[0] * (np.cos(angle) * r - np.sin(angle) * c) + (h - 1) / 2 + centre[0]
+        x = scale[1] * (np.sin(angle) * r + np.cos(angle) * c) + (w - 1) / 2 + centre[1]
+        for a, b in np.ndindex(2, 2):
+            row, column = int(np.floor(y)) + a, int(np.floor(x)) + b
+            if 0 <= row < h and 0 <= column < w:
+                out[i, j] += (1 - abs(y - row)) * (1 - abs(x - column)) * image[row, column]
+    return out
+
+
 def difference(f, x, step=1e-5):
     """Central differences of a scalar function, coordinate by coordinate."""
     x = np.asarray(x, np.float64)

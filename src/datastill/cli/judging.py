@@ -210,6 +210,8 @@ def certify(
         return
     for sentence in certificate_sentences(certificate):
         print(sentence)
+    for check in certificate.checks:
+        print(f"Checked, {check.name}: {check.found}.")
     print(f"Certificate: {(folder / 'certificate.html').resolve()}")
 
 

@@ -91,7 +91,7 @@ def augment(key: Key, x: Float[Array, "n h w *ch"], how: Augmentation) -> Float[
         side = jax.random.uniform(crop_key, (n, 3), minval=0, maxval=1)
         scale = how.crop + (1 - how.crop) * side[:, 0]
         centre = (side[:, 1:] - 0.5) * (1 - scale[:, None]) * jnp.array([h, w]) + offset
-        images = jax.vmap(_resample)(images, angle, scale, centre)
+        images = jax.vmap(resample)(images, angle, jnp.stack([scale, scale], axis=1), centre)
     elif how.shift:
         margin = how.shift
         padded = jnp.pad(images, ((0, 0), (margin, margin), (margin, margin), (0, 0)), mode="edge")
@@ -101,17 +101,25 @@ def augment(key: Key, x: Float[Array, "n h w *ch"], how: Augmentation) -> Float[
     return images.reshape(x.shape)
 
 
-def _resample(image: Array, angle: Array, scale: Array, centre: Array) -> Array:
-    """One (h, w, ch) image seen through a window turned by `angle`, `scale` times its size, moved by `centre`."""
+def resample(image: Array, angle: Array, scale: Array, centre: Array, beyond: str = "nearest") -> Array:
+    """One (h, w, ch) image seen through a window turned by `angle`, `scale` times its size, moved by `centre`.
+
+    Args:
+        image: pixels.
+        angle: radians.
+        scale: (2,) of the window's height and width; above 1 the image gets smaller.
+        centre: (2,) pixels down and right.
+        beyond: what lies outside the image: "nearest" repeats its edges, "constant" is zero.
+    """
     h, w, _ = image.shape
     rows, columns = jnp.meshgrid(jnp.arange(h) - (h - 1) / 2, jnp.arange(w) - (w - 1) / 2, indexing="ij")
-    cos, sin = scale * jnp.cos(angle), scale * jnp.sin(angle)
+    cos, sin = jnp.cos(angle), jnp.sin(angle)
     source = (
-        cos * rows - sin * columns + (h - 1) / 2 + centre[0],
-        sin * rows + cos * columns + (w - 1) / 2 + centre[1],
+        scale[0] * (cos * rows - sin * columns) + (h - 1) / 2 + centre[0],
+        scale[1] * (sin * rows + cos * columns) + (w - 1) / 2 + centre[1],
     )
     return jax.vmap(
-        lambda channel: jax.scipy.ndimage.map_coordinates(channel, source, order=1, mode="nearest"),
+        lambda channel: jax.scipy.ndimage.map_coordinates(channel, source, order=1, mode=beyond),
         in_axes=2,
         out_axes=2,
     )(image)

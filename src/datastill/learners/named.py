@@ -2,6 +2,8 @@
 
 "logistic", "linear-svm", "rbf-svm", "knn", "forest", "boosting" and "mlp" are scikit-learn's, nearly at their defaults,
 behind a standardiser where scale matters. Another estimator is named by its import path, "package.module:Class".
+"net:dc" is a finite network, trained as the preset `dc` of `presets.PRESETS` says; ":plain" after it leaves
+augmentation out, ":augmented" takes some where the preset has none.
 """
 
 import importlib
@@ -26,12 +28,17 @@ from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
 from datastill._errors import InputError
 from datastill.kernels.names import as_kernels
 from datastill.learners.kernel_ridge import KernelRidge
+from datastill.learners.neural import Network, need_flax
+from datastill.learners.presets import PRESETS
 
 MLP_SETTINGS = {"hidden_layer_sizes": (128,), "max_iter": 1000}
 LINEAR_TOLERANCE = 0.1
 """That of liblinear for its dual solver; scikit-learn's of 1e-4 takes many times as long and is no more accurate."""
 LEAST_LEAF = 1
 """Rows in a leaf of boosted trees: the default of 20 would leave sets of fewer rows without a single split."""
+
+AUGMENT = {"": None, "plain": False, "augmented": True}
+"""Last part of a network's name -> whether it is augmented."""
 
 Maker = Callable[[int], Any]
 
@@ -63,28 +70,40 @@ def named_learner(name: str, regression: bool = False, seed: int = 0) -> Any:
     """A fresh, unfitted estimator.
 
     Args:
-        name: a key of LEARNERS; "krr" or, with the short name of a kernel, "krr:rbf"; or "package.module:Class" of a
-            scikit-learn estimator, which is made with its defaults.
+        name: a key of LEARNERS; "krr" or, with the short name of a kernel, "krr:rbf"; "net:PRESET[:plain|:augmented]"
+            with a key of `presets.PRESETS`; or "package.module:Class" of a scikit-learn estimator, which is made with
+            its defaults.
         regression: whether a regressor is wanted.
         seed: given to every learner that is random.
 
     Raises:
-        InputError: for an unknown name, an import that fails, or an estimator of the other kind.
+        InputError: for an unknown name, an import that fails, an estimator of the other kind, or a network where flax
+            is not installed.
     """
+    if name == "net" or name.startswith("net:"):
+        kind, augment = _network(name)
+        need_flax()
+        return Network(kind, augment, seed, regression)
     if name == "krr" or name.startswith("krr:"):
         return KernelRidge(as_kernels(name.removeprefix("krr").removeprefix(":") or "fc1")[0], regression=regression)
     if name in LEARNERS:
         return LEARNERS[name][regression](seed)
     if ":" not in name:
         raise InputError(
-            f"Got the learner {name!r}; expected one of krr, {', '.join(LEARNERS)}, or an import path such as "
-            "sklearn.naive_bayes:GaussianNB."
+            f"Got the learner {name!r}; expected one of krr, {', '.join(LEARNERS)}, net:PRESET with one of "
+            f"{', '.join(PRESETS)}, or an import path such as sklearn.naive_bayes:GaussianNB."
         )
     estimator = _imported(name, seed)
     wanted, fits = ("regressor", is_regressor) if regression else ("classifier", is_classifier)
     if not fits(estimator):
         raise InputError(f"Got the learner {name!r}, which is no {wanted}; expected a {wanted} for this task.")
     return estimator
+
+
+def both_augmentations(name: str) -> tuple[str, str]:
+    """The names of a network without and with augmentation, from any of its names; for scores that hold for both."""
+    kind, _ = _network(name)
+    return f"net:{kind}:plain", f"net:{kind}:augmented"
 
 
 def takes_weights(estimator: Any) -> bool:
@@ -97,6 +116,18 @@ def is_random(estimator: Any) -> bool:
     """Whether what it learns depends on its seed."""
     seeds = ("random_state", "seed")
     return any(v is not None and k.split("__")[-1] in seeds for k, v in estimator.get_params().items())
+
+
+def _network(name: str) -> tuple[str, bool | None]:
+    """The preset and the augmentation that "net:PRESET[:plain|:augmented]" asks for."""
+    head, _, rest = name.partition(":")
+    kind, _, how = rest.partition(":")
+    if head != "net" or kind not in PRESETS or how not in AUGMENT or name.endswith(":"):
+        raise InputError(
+            f"Got the learner {name!r}; expected net:PRESET, with :plain or :augmented after it or not, and one of "
+            f"{', '.join(PRESETS)} as the preset."
+        )
+    return kind, AUGMENT[how]
 
 
 def _scaled(estimator: BaseEstimator) -> Any:
@@ -116,8 +147,3 @@ def _imported(path: str, seed: int) -> Any:
     if not isinstance(estimator, BaseEstimator):
         raise InputError(f"Got the learner {path!r}; expected a scikit-learn estimator, with fit and predict.")
     return estimator.set_params(random_state=seed) if "random_state" in estimator.get_params() else estimator
-
-
-def both_augmentations(name: str) -> tuple[str, str]:
-    """A network by name, without and with augmentation."""
-    return f"{name}:plain", f"{name}:augmented"

@@ -5,8 +5,7 @@
     expanded    as soft, but each example stands once for every class c, with weight w_i p_ic, where a learner takes
                 weights and no label vectors
 
-Label vectors that were learned are scores, not probabilities: p_ic is the positive part of y_ic + 1/C, normalised,
-which gives centred one-hot vectors their class back.
+p are the label vectors as distributions; see `labels.probabilities`.
 """
 
 import warnings
@@ -16,6 +15,7 @@ import numpy as np
 
 from datastill._errors import InputError
 from datastill._typing import Float, Int
+from datastill.learners.labels import probabilities
 from datastill.learners.named import takes_weights
 
 LABELS = ("soft", "hard", "expanded")
@@ -33,15 +33,6 @@ class Trained(NamedTuple):
     estimator: Any
     labels: str
     weighted: bool
-
-
-def probabilities(vectors: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "n c"]:
-    """Label vectors as distributions over the classes; the class of the largest where none is positive."""
-    positive = np.maximum(vectors + 1 / vectors.shape[1], 0).astype(np.float64)
-    total = positive.sum(axis=1, keepdims=True)
-    return np.where(
-        total > 0, positive / np.where(total > 0, total, 1), np.eye(vectors.shape[1])[vectors.argmax(axis=1)]
-    )
 
 
 def use_of_labels(estimator: Any, labels: str) -> str:
