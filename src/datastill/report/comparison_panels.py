@@ -63,6 +63,8 @@ def budget_panels(comparison: Comparison) -> Panels:
     panels = []
     for learner in comparison.learners:
         own = [e for e in drawn if e.learner == learner]
+        if all(e.failed for e in own):
+            continue
         series = {row: _points([e for e in own if not e.full and e.name.row == row], scale) for row in styles}
         full = next((scale * e.mean for e in own if e.full), math.nan)
         label = comparison.metric + (" (%)" if scale > 1 else "")

@@ -67,10 +67,10 @@ def _told(best: Entry, own: Sequence[Entry], entries: Sequence[Entry], facts: Fa
         rest = f"the best method, {other.title}, gives {spoken(other.learner)} {_score(other, facts.metric)}"
         return f"{told}. No method does better; {rest}."
     rivals = [e for e in own if e.learner == best.learner and not e.failed and e.set != best.set]
-    given = next((e for e in rivals if e.random and not e.name.taught), None)
+    given = next((e for e in rivals if e.random and e.name.taught == best.name.taught), None)
     solved = next((e for e in rivals if e.set == best.rival and e.name.base == SOLVED), None)
     if given:
-        told += f"; random rows give it {mean_text(given, facts.metric)}"
+        told += f"; {given.title} give it {mean_text(given, facts.metric)}"
     if given and solved:
         told += f", with solved labels {mean_text(solved, facts.metric)}"
     return told + "."

@@ -1,7 +1,7 @@
 """Lines of the standings, typed, and how their numbers are written."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -63,10 +63,11 @@ class Entry:
 
 
 def entries_of(standings: pd.DataFrame) -> tuple[Entry, ...]:
-    """The rows of the standings table."""
+    """The rows of the standings table; no verdict where one of the two failed."""
     texts = ("set", "learner", "asked", "labels", "rival", "verdict")
     rows = standings[list(Entry.__dataclass_fields__)].to_dict(orient="records")
-    return tuple(Entry(**{str(k): _typed(str(k), v, texts) for k, v in row.items()}) for row in rows)
+    found = (Entry(**{str(k): _typed(str(k), v, texts) for k, v in row.items()}) for row in rows)
+    return tuple(e if math.isfinite(e.difference) else replace(e, verdict="") for e in found)
 
 
 def _typed(name: str, value: Any, texts: tuple[str, ...]) -> Any:

@@ -57,10 +57,10 @@ def spoken(name: str) -> str:
 
 
 def method_title(row: str) -> str:
-    """A method in words: `KIP:rbf, labelled by a teacher`."""
+    """A method in words: `KIP:rbf + teacher’s labels`."""
     base, colon, rest = row.removesuffix(TAUGHT).partition(":")
     known = "random rows" if base == RANDOM else title(base)
-    return spoken(f"{known}{colon}{rest}") + (TAUGHT if row.endswith(TAUGHT) else "")
+    return spoken(f"{known}{colon}{rest}") + (" + teacher’s labels" if row.endswith(TAUGHT) else "")
 
 
 def title(method: str) -> str:
