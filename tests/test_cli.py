@@ -56,7 +56,8 @@ def test_a_run_leaves_its_files_and_prints_one_json_object(blobs, tmp_path, caps
     assert printed["out"] == str(tmp_path / "run")
     assert [s["role"] for s in printed["scores"]].count("random") == 1
     assert {p.name for p in (tmp_path / "run").iterdir()} == {
-        *("support.safetensors", "manifest.json", "metrics.json", "support.png", "report.html", "run.json"),
+        *("support.safetensors", "manifest.json", "metrics.json", "support.png", "report.html"),
+        *("run.json", "rows.safetensors"),
     }
     loaded = SupportSet.load(tmp_path / "run")
     assert len(loaded) == 4

@@ -14,7 +14,7 @@ from datastill._errors import InputError
 from datastill.certify import Certificate, certify
 from datastill.data.archive import make_folder, write_json
 from datastill.data.dataset import Dataset
-from datastill.tournament import Encoded, Entrants, made
+from datastill.tournament import Encoded, Entrants, check_method, made
 
 HALVINGS = 3
 
@@ -81,6 +81,7 @@ def find_budget(
         raise InputError(f"Got {largest} as the largest budget; expected 1 or more.")
     if len(entrants.methods) != 1:
         raise InputError(f"Got {len(entrants.methods)} methods; expected one.")
+    check_method(entrants.methods[0], entrants.kernel)
     make_folder(folder)
     known = Encoded.of(data, task)
     ladder = [1]

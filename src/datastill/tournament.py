@@ -131,10 +131,7 @@ def compare(
     """
     check_delta(delta)
     for method in entrants.methods:
-        base, _, kernel = method.partition(":")
-        if base not in METHODS:
-            raise InputError(f"Got the method {base!r}; expected some of {', '.join(METHODS)}.")
-        as_kernels(kernel or entrants.kernel)
+        check_method(method, entrants.kernel)
     learners = entrants.learners
     variants = {k: both_augmentations(k) for k in learners if k.startswith("net:")} if entrants.robust else {}
     learners = tuple(dict.fromkeys([*learners, *(v for pair in variants.values() for v in pair)]))
@@ -162,6 +159,14 @@ def compare(
     settings = {k: getattr(entrants, k) for k in ("kernel", "steps", "labels", "teacher", "robust")} | {"delta": delta}
     write_report(shown, entrants.methods, entrants.budgets, entrants.seeds, entrants.labels, settings, delta, folder)
     return Outcome(judged, found, robust, rivals, learners, known.held)
+
+
+def check_method(method: str, kernel: str) -> None:
+    """Raise an InputError unless it is a method, with a kernel of its own or not."""
+    base, _, own = method.partition(":")
+    if base not in METHODS:
+        raise InputError(f"Got the method {base!r}; expected some of {', '.join(METHODS)}.")
+    as_kernels(own or kernel)
 
 
 def _rivals(entrants: Entrants) -> dict[str, Rivals]:
