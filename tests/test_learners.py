@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from datastill import krr
 from datastill._errors import InputError
 from datastill.kernels import RBF
-from datastill.learners import LEARNERS, named_learner
+from datastill.learners import LEARNERS, kernel_ridge, named_learner
 from datastill.learners.named import is_random, takes_weights
 from datastill.learners.training import label_vectors, probabilities, train, train_regressor
 
@@ -32,8 +32,24 @@ def test_kernel_ridge_takes_label_vectors_as_they_are(blobs):
     np.testing.assert_array_equal(found.estimator.predict(x), expected.argmax(axis=1))
     targets = train_regressor(named_learner("krr", regression=True), x, soft)
     assert targets.estimator.predict(x).shape == soft.shape
-    with pytest.raises(InputError, match="at most 10000"):
-        named_learner("krr").fit(np.zeros((10_001, 1)), np.zeros((10_001, 1)))
+
+
+def test_kernel_ridge_learns_from_very_many_rows_through_some_of_them(monkeypatch):
+    x, codes = make_blobs([500] * 3, 5, random_state=0, cluster_std=5)
+    vectors = (np.eye(3) - 1 / 3)[codes]
+    whole = named_learner("krr:rbf").fit(x, vectors)
+    monkeypatch.setattr(kernel_ridge, "MOST_ROWS", 1000)
+    monkeypatch.setattr(kernel_ridge, "INDUCING_ROWS", 300)
+    monkeypatch.setattr(kernel_ridge, "BATCH", 400)
+    some = named_learner("krr:rbf").fit(x, vectors)
+    assert len(some.rows_) == 300
+    random = named_learner("krr:rbf").fit(x[:300], vectors[:300])
+    x_test, test = make_blobs([1000] * 3, 5, random_state=0, cluster_std=5)
+    accuracy = {name: np.mean(k.predict(x_test) == test) for name, k in (("some", some), ("random", random))}
+    assert accuracy["some"] > accuracy["random"] + 0.01
+    assert accuracy["some"] > np.mean(whole.predict(x_test) == test) - 0.02
+    targets = named_learner("krr:rbf", regression=True).fit(x, vectors)
+    np.testing.assert_allclose(targets.predict(x_test), some.scores(x_test))
 
 
 @pytest.mark.parametrize("name", [*LEARNERS, "sklearn.naive_bayes:GaussianNB"])

@@ -6,20 +6,31 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from datastill import krr
-from datastill._errors import InputError
+from datastill.data import sampling
+from datastill.distill.label_solve import label_solve
 from datastill.kernels.base import Kernel
 from datastill.kernels.names import as_kernels
 
 MOST_ROWS = 10_000
+INDUCING_ROWS = 2000
+RIDGE = 1e-6
+BATCH = 4096
 
 
 class KernelRidge(BaseEstimator):
     """f(x) = k(x, x_s) k_ss⁻¹ y_s, classes by the largest entry.
 
+    Above 10,000 rows, whose kernel matrix would take long to solve, x_s are 2,000 random ones, and y_s the labels with
+    which they predict all rows best (`distill.label_solve`): the method of inducing points.
+
     Args:
         kernel: a kernel or its short name; settings left to the data are filled in from the rows of `fit`.
         reg: added to the diagonal of k_ss, as a fraction of its mean.
         regression: whether `predict` gives f itself.
+
+    Attributes:
+        rows_: x_s.
+        alpha_: k_ss⁻¹ y_s.
     """
 
     takes_vectors = True
@@ -37,16 +48,15 @@ class KernelRidge(BaseEstimator):
             y: (s, c) label vectors or targets.
 
         Raises:
-            InputError: above 10,000 rows, whose kernel matrix would be solved in full.
             SolveError: if the kernel matrix cannot be inverted.
         """
-        if len(X) > MOST_ROWS:
-            raise InputError(
-                f"Got {len(X)} rows for krr, which solves their whole matrix; expected at most {MOST_ROWS}."
-            )
-        self.rows_ = np.asarray(X, np.float32)
-        self.kernel_: Any = as_kernels(self.kernel)[0].resolve(self.rows_)
-        vectors = np.asarray(y, np.float64).reshape(len(X), -1)
+        x, vectors = np.asarray(X, np.float32), np.asarray(y, np.float64).reshape(len(X), -1)
+        self.kernel_: Any = as_kernels(self.kernel)[0].resolve(x)
+        self.rows_ = x
+        if len(x) > MOST_ROWS:
+            self.rows_ = x[sampling.rng(0, 14).choice(len(x), INDUCING_ROWS, replace=False)]
+            batches = ((x[i : i + BATCH], vectors[i : i + BATCH], None) for i in range(0, len(x), BATCH))
+            vectors = label_solve((self.kernel_,), self.rows_, batches, self.reg, RIDGE).y_s
         self.alpha_ = krr.fit(self.kernel_, self.rows_, vectors, self.reg)
         return self
 
