@@ -18,7 +18,20 @@ import pytest
 # Importing one of these checks the annotations of its every call from here on, array shapes among them. The borders
 # (readers of files, estimators, the command line) are not among them: their tests give wrong types on purpose.
 CHECKED = (
-    *("kernels", "gram", "krr", "distill", "preprocess", "select", "evaluate", "report", "runs", "plan"),
+    *(
+        "kernels",
+        "features",
+        "gram",
+        "moments",
+        "krr",
+        "distill",
+        "preprocess",
+        "select",
+        "evaluate",
+        "report",
+        "runs",
+        "plan",
+    ),
     *("data.archive", "data.dataset", "data.sampling", "progress", "_validate"),
 )
 jaxtyping.install_import_hook([f"datastill.{name}" for name in CHECKED], "checked.annotations")

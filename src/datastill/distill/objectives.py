@@ -13,6 +13,7 @@ Call these under `krr.float64(True)`.
 """
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +22,8 @@ from datastill._typing import Array, Float
 from datastill.gram.tiled import sum_tiles, tile_rows
 from datastill.kernels.base import Kernel
 from datastill.krr import cholesky_solve, support_block
+
+Count: TypeAlias = int | Float[Array, ""]
 
 
 @dataclass(frozen=True)
@@ -104,9 +107,24 @@ def eliminated_loss(
     The gradient in x_s is exact although α is held constant.
     """
     k_ss = support_block(kernel, x_s, penalties.reg)
-    weight = penalties.ridge * jnp.trace(k_ss) / len(k_ss)
     gram, moment = normal_equations(kernel, *jax.lax.stop_gradient((x_s, x_t, y_t)), memory)
-    system = gram + len(x_t) * jax.lax.stop_gradient(weight * k_ss)
-    alpha = jax.lax.stop_gradient(cholesky_solve(system, moment))
-    norm = jnp.sum(alpha * (k_ss @ alpha))
-    return data_loss(kernel, x_s, alpha, x_t, y_t, memory) + 0.5 * weight * norm, alpha
+    alpha, penalty = best_coefficients(k_ss, gram, moment, len(x_t), penalties.ridge)
+    return data_loss(kernel, x_s, alpha, x_t, y_t, memory) + penalty, alpha
+
+
+def best_coefficients(
+    k_ss: Float[Array, "s s"], gram: Float[Array, "s s"], moment: Float[Array, "s c"], targets: Count, ridge: float
+) -> tuple[Float[Array, "s c"], Float[Array, ""]]:
+    """The α that minimises the loss + ½ ridge·m αᵀ k_ss α, constant in gradients, and that penalty, which is not.
+
+    Args:
+        k_ss: regularised.
+        gram: k_tsᵀ k_ts.
+        moment: k_tsᵀ y_t.
+        targets: t, or the sum of their weights.
+        ridge: see `Penalties`.
+    """
+    weight = ridge * jnp.trace(k_ss) / len(k_ss)
+    system = gram + targets * weight * k_ss
+    alpha = jax.lax.stop_gradient(cholesky_solve(*jax.lax.stop_gradient((system, moment))))
+    return alpha, 0.5 * weight * jnp.sum(alpha * (k_ss @ alpha))

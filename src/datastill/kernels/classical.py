@@ -8,8 +8,7 @@ import numpy as np
 from datastill._errors import InputError
 from datastill._typing import Array, Float
 from datastill.kernels.base import Kernel, flat
-
-MEDIAN_ROWS = 1000
+from datastill.preprocess.distances import median_square
 
 
 @dataclass(frozen=True)
@@ -95,11 +94,4 @@ class RBF(Kernel):
         """With the median heuristic's length scale, from at most 1,000 evenly spaced rows."""
         if self.length_scale is not None:
             return self
-        rows = np.asarray(x[:: -(-len(x) // MEDIAN_ROWS)], np.float64).reshape(-1, int(np.prod(x.shape[1:])))
-        rows = rows - rows.mean(axis=0)
-        gram = rows @ rows.T
-        square = np.diag(gram)[:, None] + np.diag(gram)[None, :] - 2 * gram
-        distinct = square[np.triu_indices(len(rows), 1)]
-        distinct = distinct[distinct > 1e-9 * np.trace(gram) / len(rows)]
-        median = float(np.median(distinct)) if len(distinct) else 2.0
-        return replace(self, length_scale=self.factor * (median / 2) ** 0.5)
+        return replace(self, length_scale=self.factor * (median_square(x) / 2) ** 0.5)

@@ -1,0 +1,84 @@
+"""The KIP loss from moments alone: exact over all rows, at a price that does not depend on their number.
+
+With features Φ = φ(x_s), k_ss = ΦΦᵀ regularised, and dual coefficients α, the predictor is f(x) = φ(x)·W, W = Φᵀα, and
+
+    loss = (tr WᵀCW − 2 tr WᵀB + c) / 2n
+
+the same sums as in `objectives`, where k_ts W.r.t. all rows enters as k_tsᵀk_ts = ΦCΦᵀ and k_tsᵀy_t = ΦB. Labels are
+given (α = k_ss⁻¹ y_s), or eliminated in closed form. The penalty ½ ridge·m αᵀ k_ss α is ½ ridge·m ‖W‖², up to reg.
+
+Call these under `krr.float64(True)`. Products with C are in C's precision; solves are float64.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from datastill._errors import InputError
+from datastill._typing import Array, Float
+from datastill.distill.objectives import Penalties, best_coefficients
+from datastill.features.base import FeatureMap, Weights
+from datastill.krr import cholesky_solve, regularise
+from datastill.moments.record import Moments, Totals
+
+
+def feature_loss(weights: Float[Array, "f c"], totals: Totals) -> Float[Array, ""]:
+    """(tr WᵀCW − 2 tr WᵀB + c) / 2n of a predictor φ(x)·W, differentiable in W."""
+    w = weights.astype(totals.second.dtype)
+    quadratic = jnp.sum((w * (totals.second @ w)).astype(jnp.float64))
+    linear = jnp.sum((w * totals.cross.astype(w.dtype)).astype(jnp.float64))
+    return 0.5 * (quadratic - 2 * linear + totals.square) / totals.size
+
+
+def label_loss(
+    map: FeatureMap,
+    weights: Weights,
+    x_s: Float[Array, "s *d"],
+    y_s: Float[Array, "s c"],
+    totals: Totals,
+    penalties: Penalties,
+) -> Float[Array, ""]:
+    """The KIP loss in (x_s, y_s): `objectives.label_loss` under the map's kernel, over all rows.
+
+    Args:
+        map: φ.
+        weights: its random numbers, `drawn`.
+        x_s: as φ sees them.
+        y_s: label vectors.
+        totals: of the moments.
+        penalties: only `reg` is used.
+    """
+    phi, k_ss = _support(map, weights, x_s, penalties.reg)
+    return feature_loss(phi.T @ cholesky_solve(k_ss, y_s), totals)
+
+
+def eliminated_loss(
+    map: FeatureMap, weights: Weights, x_s: Float[Array, "s *d"], totals: Totals, penalties: Penalties
+) -> tuple[Float[Array, ""], Float[Array, "s c"]]:
+    """min over labels of the KIP loss + ½ ridge·m αᵀ k_ss α, and the α that attains it (float64).
+
+    `objectives.eliminated_loss` under the map's kernel, over all rows. The gradient in x_s is exact although α is held
+    constant; the labels are k_ss α.
+    """
+    phi, k_ss = _support(map, weights, x_s, penalties.reg)
+    fixed = jax.lax.stop_gradient(phi).astype(totals.second.dtype)
+    gram = (fixed @ totals.second).astype(jnp.float64) @ fixed.T.astype(jnp.float64)
+    moment = fixed @ totals.cross
+    alpha, penalty = best_coefficients(k_ss, gram, moment, totals.size, penalties.ridge)
+    return feature_loss(phi.T @ alpha, totals) + penalty, alpha
+
+
+def check_support(moments: Moments, examples: int) -> None:
+    """InputError for more examples than the moments have directions to tell them apart in."""
+    if examples > moments.rank:
+        raise InputError(
+            f"Got {examples} examples to learn from moments of rank at most {moments.rank} ({moments.columns} features, "
+            f"{moments.count:g} rows); expected no more than that; try fewer examples, or a map of more features."
+        )
+
+
+def _support(
+    map: FeatureMap, weights: Weights, x_s: Array, reg: float
+) -> tuple[Float[Array, "s f"], Float[Array, "s s"]]:
+    """Φ and the regularised ΦΦᵀ, float64. However Φ was rounded, the product of itself with itself is semidefinite."""
+    phi = map.block(weights, x_s).astype(jnp.float64)
+    return phi, regularise(phi @ phi.T, reg)

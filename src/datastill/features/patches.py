@@ -1,0 +1,148 @@
+"""Features from a dictionary of the data's own patches: one convolutional layer that is drawn, not trained."""
+
+from dataclasses import dataclass, replace
+
+import jax.numpy as jnp
+import numpy as np
+
+from datastill._errors import InputError
+from datastill._typing import Array, ArrayLike, Float
+from datastill.features.base import FeatureMap, Weights
+from datastill.features.conv import by_image, cell_means, convolve, image_shape, with_channels
+from datastill.features.dictionary import CONTRAST, Dictionary, sample_patches, words_of
+from datastill.preprocess.affine import Ranges
+
+THRESHOLD_IMAGES = 200
+SCALE_IMAGES = 2000
+LEAST_SPREAD = 0.1  # of the mean deviation, added to every feature's
+
+
+@dataclass(frozen=True)
+class PatchConv(FeatureMap):
+    """Responses of K words, whitened patches of the data, pooled over a grid of g × g cells.
+
+    For each patch p of an image, q = (p − mean p)/√(var p + 0.05), and for each word k
+
+        r = word_k · W(q − mean q)        a = [max(r − t, 0), max(−r − t, 0)]
+
+    with W the ZCA of patches and t a threshold. The features are the means of a over the cells, each standardised and
+    divided by √(F − 1), and a constant 1. F = 2Kg² + 1.
+
+    Words, whitening, threshold and scales come from rows: `resolve` them first. They depend on the rows, and to
+    rounding on the linear algebra of the machine; the state of the map holds them.
+
+    Args:
+        words: K; even with `mirrored`.
+        size: of a patch, in pixels.
+        active: the fraction of responses above t, on each side.
+        grid: g.
+        mirrored: whether the words are K/2 and their mirror images, so that mirroring an image only permutes its
+            features (`mirror`).
+        seed: of the patches.
+        dictionary: what `resolve` found.
+
+    Source: Coates, Lee and Ng (2011), "An analysis of single-layer networks in unsupervised feature learning";
+    Coates and Ng (2011), "The importance of encoding versus training with sparse coding and vector quantization".
+    """
+
+    words: int = 512
+    size: int = 6
+    active: float = 0.35
+    grid: int = 2
+    mirrored: bool = False
+    seed: int = 0
+    dictionary: Dictionary | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.words, self.grid) < 1 or self.size < 2 or not 0 < self.active < 0.5:
+            raise InputError(
+                f"Got words={self.words}, size={self.size}, active={self.active}, grid={self.grid}; expected words and "
+                "grid 1 or more, size 2 or more, active above 0 and below 0.5."
+            )
+        if self.mirrored and self.words % 2:
+            raise InputError(f"Got words={self.words} with mirrored=True; expected an even number.")
+
+    def columns(self, row: tuple[int, ...]) -> int:
+        """See `FeatureMap.columns`."""
+        h, w, _ = image_shape(row)
+        if min(h, w) - self.size + 1 < self.grid:
+            raise InputError(
+                f"Got images of {h}×{w} pixels for patches of {self.size}×{self.size} on a grid of {self.grid}; "
+                "expected larger images; try a smaller size."
+            )
+        return 2 * self.words * self.grid**2 + 1
+
+    def draw(self, row: tuple[int, ...]) -> Weights:
+        """The dictionary's arrays; nothing is drawn once it is there."""
+        if self.dictionary is None:
+            raise InputError("Got PatchConv without a dictionary; expected one; try .resolve(x) first.")
+        if self.dictionary.filters.shape[2] != image_shape(row)[2]:
+            raise InputError(
+                f"Got rows of shape {row} for a dictionary of {self.dictionary.filters.shape[2]} channels; "
+                "expected images like those it was made from."
+            )
+        found = self.dictionary
+        return found.filters, found.offsets, found.mean, found.scale
+
+    def block(self, weights: Weights, x: Float[Array, "n *hwc"]) -> Float[Array, "n f"]:
+        """See `FeatureMap.block`."""
+        filters, offsets, mean, scale = (w.astype(x.dtype) for w in weights)
+        assert self.dictionary is not None
+        pooled = self._pooled(filters, offsets, self.dictionary.threshold, x)
+        standard = (pooled - mean) / (scale * pooled.shape[1] ** 0.5)
+        return jnp.concatenate([standard, jnp.ones((len(x), 1), x.dtype)], axis=1)
+
+    def mirror(self) -> np.ndarray:
+        """(F,) which feature of an image each feature of its mirror image is; for `mirrored` maps.
+
+        Raises:
+            InputError: for a map whose words are not closed under mirroring.
+        """
+        if not self.mirrored:
+            raise InputError("Got PatchConv(mirrored=False); expected mirrored=True for features that only permute.")
+        half, columns = self.words // 2, 2 * self.words * self.grid**2
+        index = np.arange(columns).reshape(self.grid, self.grid, 2, 2, half)
+        return np.append(index[:, ::-1, :, ::-1].ravel(), columns)
+
+    def resolve(self, x: np.ndarray) -> "PatchConv":
+        """With a dictionary of patches of the images `x`; they should be standardised."""
+        if self.dictionary is not None:
+            return self
+        self.columns(x.shape[1:])
+        images = x[..., None] if x.ndim == 3 else x
+        patches = sample_patches(images, self.size, self.seed)
+        filters, offsets = words_of(patches, self.words // (2 if self.mirrored else 1), images.shape[3])
+        if self.mirrored:
+            filters, offsets = np.concatenate([filters, filters[:, ::-1]], axis=3), np.tile(offsets, 2)
+        some = jnp.asarray(images[:: -(-len(images) // THRESHOLD_IMAGES)], jnp.float32)
+        responses = np.asarray(by_image(lambda a: _responses(filters, offsets, a), some))
+        threshold = float(np.quantile(np.concatenate([responses.ravel(), -responses.ravel()]), 1 - self.active))
+        some = jnp.asarray(images[:: -(-len(images) // SCALE_IMAGES)], jnp.float32)
+        ranges = Ranges.of(np.asarray(self._pooled(filters, offsets, threshold, some)))
+        mean, spread = ranges.mean, ranges.std
+        if self.mirrored:
+            swap = self.mirror()[:-1]
+            mean, spread = (mean + mean[swap]) / 2, (spread + spread[swap]) / 2
+        scale = spread + LEAST_SPREAD * spread.mean() if spread.any() else np.ones_like(spread)
+        found = Dictionary(filters, offsets, threshold, mean.astype(np.float32), scale.astype(np.float32))
+        return replace(self, dictionary=found)
+
+    def _pooled(self, filters: ArrayLike, offsets: ArrayLike, threshold: float, x: Array) -> Array:
+        """(n, 2Kg²) means of the two-sided responses over the cells: row, column, side, word."""
+
+        def features(images: Array) -> Array:
+            r = _responses(filters, offsets, images)
+            a = jnp.concatenate([jnp.maximum(r - threshold, 0), jnp.maximum(-r - threshold, 0)], axis=3)
+            rows, columns = (jnp.asarray(cell_means(p, self.grid), a.dtype) for p in r.shape[1:3])
+            return jnp.einsum("ip,jq,npqk->nijk", rows, columns, a).reshape(len(a), -1)
+
+        return by_image(features, with_channels(x))
+
+
+def _responses(filters: ArrayLike, offsets: ArrayLike, images: Array) -> Array:
+    """(n, h', w', K) r of every patch. The filters sum to zero, so that a patch's mean needs no subtracting."""
+    size, _, channels, _ = filters.shape
+    means = jnp.ones((size, size, channels, 1), images.dtype) / (size * size * channels)
+    mean = convolve(images, means, "VALID")
+    variance = jnp.maximum(convolve(images**2, means, "VALID") - mean**2, 0)
+    return convolve(images, jnp.asarray(filters), "VALID") / jnp.sqrt(variance + CONTRAST) - offsets
