@@ -200,6 +200,83 @@ def seen_through(image, angle, scale, centre):
     return out
 
 
+def laplace(x1, x2, length_scale):
+    """exp(−Σ|x − x'| / length_scale)."""
+    x1, x2 = rows(x1), rows(x2)
+    return np.array([[np.exp(-np.sum(np.abs(a - b)) / length_scale) for b in x2] for a in x1])
+
+
+def fourier_features(x, omega, length_scale):
+    """[cos(ω·x/ℓ), …, sin(ω·x/ℓ), …] / √m, row by row."""
+    angles = [[w @ a / length_scale for w in np.asarray(omega, np.float64)] for a in rows(x)]
+    return np.array([[*np.cos(a), *np.sin(a)] for a in angles]) / np.sqrt(len(omega))
+
+
+def network_features(x, layers, kind, w_std=2**0.5, b_std=0.1):
+    """NNGP or NTK features of a ReLU network with these (W, β[, R]), row by row."""
+    out = []
+    for a in rows(x):
+        theta = np.array([*(w_std / np.sqrt(len(a)) * a), b_std])
+        sigma = theta
+        for matrix, shift, *sketch in layers:
+            h = w_std / np.sqrt(len(a)) * np.asarray(matrix, np.float64) @ a + b_std * np.asarray(shift, np.float64)
+            a = np.maximum(h, 0)
+            sigma = np.array([*(w_std / np.sqrt(len(a)) * a), b_std])
+            if kind == "ntk":
+                back = w_std / np.sqrt(len(a)) * (h > 0) * (np.asarray(sketch[0], np.float64) @ theta)
+                theta = np.concatenate([sigma, back])
+        out.append(theta if kind == "ntk" else sigma)
+    return np.array(out)
+
+
+def convolutional_features(x, layers, pooling, w_std=2**0.5, b_std=0.1):
+    """[w/√size(a) · a, b] of the last layer of a ReLU network with these (W, β)."""
+    a = np.asarray(x, np.float64)
+    for filters, shift in layers:
+        scaled = w_std / np.sqrt(9 * a.shape[3]) * np.asarray(filters, np.float64)
+        a = np.maximum(convolution(a, scaled, b_std * np.asarray(shift, np.float64)), 0)
+        a = average_pool(a) if pooling else a
+    return np.array([[*(w_std / np.sqrt(image.size) * image.ravel()), b_std] for image in a])
+
+
+def patch_features(x, filters, offsets, threshold, mean, scale, grid, contrast=0.05):
+    """Two-sided responses of every patch to every word, averaged over grid cells, standardised; patch by patch."""
+    size, words = len(filters), filters.shape[3]
+    out = []
+    for image in np.asarray(x, np.float64):
+        positions = [side - size + 1 for side in image.shape[:2]]
+        response = np.zeros((*positions, 2, words))
+        for i, j in np.ndindex(*positions):
+            patch = image[i : i + size, j : j + size]
+            q = (patch - patch.mean()) / np.sqrt(patch.var() + contrast)
+            r = np.array([np.sum(filters[..., k] * q) for k in range(words)]) - offsets
+            response[i, j] = np.maximum(r - threshold, 0), np.maximum(-r - threshold, 0)
+        cells = []
+        for i, j in np.ndindex(grid, grid):
+            rows_, columns = (
+                slice(int(np.floor(c * p / grid)), int(np.ceil((c + 1) * p / grid)))
+                for c, p in zip((i, j), positions, strict=True)
+            )
+            cells.append(response[rows_, columns].mean(axis=(0, 1)))
+        pooled = np.array(cells).ravel()
+        out.append([*((pooled - mean) / scale / np.sqrt(len(pooled))), 1])
+    return np.array(out)
+
+
+def moments(phi, y):
+    """Σ φφᵀ, Σ φyᵀ, Σ ‖y‖² and n, row by row."""
+    second, cross, square = np.zeros((phi.shape[1],) * 2), np.zeros((phi.shape[1], y.shape[1])), 0.0
+    for a, b in zip(np.asarray(phi, np.float64), np.asarray(y, np.float64), strict=True):
+        second, cross, square = second + np.outer(a, a), cross + np.outer(a, b), square + b @ b
+    return second, cross, square, len(phi)
+
+
+def moments_loss(phi_s, y_s, second, cross, square, n, reg):
+    """(tr WᵀCW − 2 tr WᵀB + c) / 2n, W = φ(x_s)ᵀ k_ss⁻¹ y_s."""
+    w = phi_s.T @ np.linalg.inv(regularise(phi_s @ phi_s.T, reg)) @ y_s
+    return (np.trace(w.T @ second @ w) - 2 * np.trace(w.T @ cross) + square) / (2 * n)
+
+
 def difference(f, x, step=1e-5):
     """Central differences of a scalar function, coordinate by coordinate."""
     x = np.asarray(x, np.float64)

@@ -1,13 +1,12 @@
 """The KIP loss from moments alone: exact over all rows, at a price that does not depend on their number.
 
-With features Φ = φ(x_s), k_ss = ΦΦᵀ regularised, and dual coefficients α, the predictor is f(x) = φ(x)·W, W = Φᵀα, and
+With features Φ = φ(x_s), k_ss = ΦΦᵀ regularised, and dual coefficients α, the predictor is f(x) = φ(x)·W with W = Φᵀα:
 
     loss = (tr WᵀCW − 2 tr WᵀB + c) / 2n
 
-the same sums as in `objectives`, where k_ts W.r.t. all rows enters as k_tsᵀk_ts = ΦCΦᵀ and k_tsᵀy_t = ΦB. Labels are
-given (α = k_ss⁻¹ y_s), or eliminated in closed form. The penalty ½ ridge·m αᵀ k_ss α is ½ ridge·m ‖W‖², up to reg.
+Labels are given, α = k_ss⁻¹ y_s, or eliminated as in `objectives`, where k_tsᵀk_ts = ΦCΦᵀ and k_tsᵀy_t = ΦB.
 
-Call these under `krr.float64(True)`. Products with C are in C's precision; solves are float64.
+Call these under `krr.float64(True)`. Products with C are in C's precision; everything else is float64.
 """
 
 import jax
@@ -62,8 +61,8 @@ def eliminated_loss(
     phi, k_ss = _support(map, weights, x_s, penalties.reg)
     fixed = jax.lax.stop_gradient(phi).astype(totals.second.dtype)
     gram = (fixed @ totals.second).astype(jnp.float64) @ fixed.T.astype(jnp.float64)
-    moment = fixed @ totals.cross
-    alpha, penalty = best_coefficients(k_ss, gram, moment, totals.size, penalties.ridge)
+    moment = fixed.astype(jnp.float64) @ totals.cross
+    alpha, penalty = best_coefficients(k_ss, gram, moment, jnp.asarray(totals.size), penalties.ridge)
     return feature_loss(phi.T @ alpha, totals) + penalty, alpha
 
 
@@ -71,8 +70,8 @@ def check_support(moments: Moments, examples: int) -> None:
     """InputError for more examples than the moments have directions to tell them apart in."""
     if examples > moments.rank:
         raise InputError(
-            f"Got {examples} examples to learn from moments of rank at most {moments.rank} ({moments.columns} features, "
-            f"{moments.count:g} rows); expected no more than that; try fewer examples, or a map of more features."
+            f"Got {examples} examples to learn from moments of rank at most {moments.rank} ({moments.columns} "
+            f"features, {moments.count:g} rows); expected no more than that; try fewer examples, or a map of more features."
         )
 
 
