@@ -71,7 +71,7 @@ def check_support(moments: Moments, examples: int) -> None:
     if examples > moments.rank:
         raise InputError(
             f"Got {examples} examples to learn from moments of rank at most {moments.rank} ({moments.columns} "
-            f"features, {moments.count:g} rows); expected no more than that; try fewer examples, or a map of more features."
+            f"features, {moments.count:g} rows); expected no more; try fewer examples, or a map of more features."
         )
 
 

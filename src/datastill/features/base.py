@@ -58,9 +58,12 @@ class FeatureMap(ABC):
             raise InputError(f"Got memory={memory}; expected a number of bytes above 0, such as 2**28.")
         return int(max(1, min(MOST_ROWS, memory // (4 * WORKING_ARRAYS * self.columns(row)))))
 
-    @partial(jax.jit, static_argnums=0)
     def compiled(self, weights: Weights, x: Array) -> Array:
-        """`block`, compiled."""
+        """`block`, compiled: once for maps that differ only in their seed."""
+        return self.formula()._jitted(weights, x)
+
+    @partial(jax.jit, static_argnums=0)
+    def _jitted(self, weights: Weights, x: Array) -> Array:
         return self.block(weights, x)
 
     @abstractmethod
@@ -70,6 +73,10 @@ class FeatureMap(ABC):
     @abstractmethod
     def draw(self, row: tuple[int, ...]) -> Weights:
         """The random numbers for rows of this shape; the same on every platform."""
+
+    @abstractmethod
+    def formula(self) -> Self:
+        """This map without what is in its weights, such as the seed: a `block` that many maps share."""
 
     @abstractmethod
     def block(self, weights: Weights, x: Array) -> Array:
@@ -106,6 +113,10 @@ class Concatenated(FeatureMap):
         """See `FeatureMap.block`."""
         return jnp.concatenate([term.block(w, x) for term, w in zip(self.terms, weights, strict=True)], axis=1)
 
+    def formula(self) -> "Concatenated":
+        """See `FeatureMap.formula`."""
+        return Concatenated(tuple(term.formula() for term in self.terms))
+
     def resolve(self, x: np.ndarray) -> "Concatenated":
         """See `FeatureMap.resolve`."""
         return Concatenated(tuple(term.resolve(x) for term in self.terms))
@@ -133,6 +144,10 @@ class Scaled(FeatureMap):
     def block(self, weights: Weights, x: Array) -> Array:
         """See `FeatureMap.block`."""
         return self.factor**0.5 * self.map.block(weights, x)
+
+    def formula(self) -> "Scaled":
+        """See `FeatureMap.formula`."""
+        return Scaled(self.map.formula(), self.factor)
 
     def resolve(self, x: np.ndarray) -> "Scaled":
         """See `FeatureMap.resolve`."""

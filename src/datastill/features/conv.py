@@ -1,7 +1,7 @@
 """Random convolutional networks: finite NNGP features of images."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -70,6 +70,10 @@ class RandomConv(FeatureMap):
             layers.append((filters.transpose(1, 2, 3, 0), normals(self.seed, f"conv.{layer}.biases", (self.width,))))
             channels = self.width
         return layers
+
+    def formula(self) -> "RandomConv":
+        """See `FeatureMap.formula`."""
+        return replace(self, seed=0)
 
     def block(self, weights: Weights, x: Float[Array, "n *hwc"]) -> Float[Array, "n f"]:
         """See `FeatureMap.block`."""

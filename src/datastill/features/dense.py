@@ -1,6 +1,6 @@
 """Random fully connected ReLU networks: finite NNGP and NTK features of any depth."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -72,6 +72,10 @@ class RandomDense(FeatureMap):
                 layers[-1].append(normals(self.seed, f"dense.{layer}.sketch", (self.width, theta)))
             fan_in, theta = self.width, 2 * self.width + 1
         return layers
+
+    def formula(self) -> "RandomDense":
+        """See `FeatureMap.formula`."""
+        return replace(self, seed=0)
 
     def block(self, weights: Weights, x: Float[Array, "n *d"]) -> Float[Array, "n f"]:
         """See `FeatureMap.block`."""

@@ -70,6 +70,10 @@ class RandomFourier(FeatureMap):
         omega = normals(self.seed, f"fourier.{self.kernel}", shape)
         return omega if self.kernel == "rbf" else omega / normals(self.seed, "fourier.laplace.scale", shape)
 
+    def formula(self) -> "RandomFourier":
+        """See `FeatureMap.formula`."""
+        return replace(self, seed=0)
+
     def block(self, weights: Weights, x: Float[Array, "n *d"]) -> Float[Array, "n f"]:
         """See `FeatureMap.block`."""
         if self.length_scale is None:

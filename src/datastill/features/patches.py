@@ -82,13 +82,16 @@ class PatchConv(FeatureMap):
                 "expected images like those it was made from."
             )
         found = self.dictionary
-        return found.filters, found.offsets, found.mean, found.scale
+        return found.filters, found.offsets, np.asarray(found.threshold, np.float32), found.mean, found.scale
+
+    def formula(self) -> "PatchConv":
+        """See `FeatureMap.formula`."""
+        return replace(self, seed=0, dictionary=None)
 
     def block(self, weights: Weights, x: Float[Array, "n *hwc"]) -> Float[Array, "n f"]:
         """See `FeatureMap.block`."""
-        filters, offsets, mean, scale = (w.astype(x.dtype) for w in weights)
-        assert self.dictionary is not None
-        pooled = self._pooled(filters, offsets, self.dictionary.threshold, x)
+        filters, offsets, threshold, mean, scale = (w.astype(x.dtype) for w in weights)
+        pooled = self._pooled(filters, offsets, threshold, x)
         standard = (pooled - mean) / (scale * pooled.shape[1] ** 0.5)
         return jnp.concatenate([standard, jnp.ones((len(x), 1), x.dtype)], axis=1)
 
@@ -116,7 +119,8 @@ class PatchConv(FeatureMap):
             filters, offsets = np.concatenate([filters, filters[:, ::-1]], axis=3), np.tile(offsets, 2)
         some = jnp.asarray(images[:: -(-len(images) // THRESHOLD_IMAGES)], jnp.float32)
         responses = np.asarray(by_image(lambda a: _responses(filters, offsets, a), some))
-        threshold = float(np.quantile(np.concatenate([responses.ravel(), -responses.ravel()]), 1 - self.active))
+        both = np.concatenate([responses.ravel(), -responses.ravel()])
+        threshold = np.asarray(np.quantile(both, 1 - self.active), np.float32)
         some = jnp.asarray(images[:: -(-len(images) // SCALE_IMAGES)], jnp.float32)
         ranges = Ranges.of(np.asarray(self._pooled(filters, offsets, threshold, some)))
         mean, spread = ranges.mean, ranges.std
@@ -124,10 +128,10 @@ class PatchConv(FeatureMap):
             swap = self.mirror()[:-1]
             mean, spread = (mean + mean[swap]) / 2, (spread + spread[swap]) / 2
         scale = spread + LEAST_SPREAD * spread.mean() if spread.any() else np.ones_like(spread)
-        found = Dictionary(filters, offsets, threshold, mean.astype(np.float32), scale.astype(np.float32))
+        found = Dictionary(filters, offsets, float(threshold), mean.astype(np.float32), scale.astype(np.float32))
         return replace(self, dictionary=found)
 
-    def _pooled(self, filters: ArrayLike, offsets: ArrayLike, threshold: float, x: Array) -> Array:
+    def _pooled(self, filters: ArrayLike, offsets: ArrayLike, threshold: ArrayLike, x: Array) -> Array:
         """(n, 2Kg²) means of the two-sided responses over the cells: row, column, side, word."""
 
         def features(images: Array) -> Array:
