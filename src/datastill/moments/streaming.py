@@ -1,14 +1,17 @@
 """Moments in one pass over batches of rows, in bounded memory."""
 
 from collections.abc import Iterable
+from functools import partial
 from itertools import chain
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from datastill._errors import InputError
-from datastill.features.base import FeatureMap, drawn
+from datastill._typing import Array
+from datastill.features.base import FeatureMap, Weights, drawn
 from datastill.moments import triangle
 from datastill.moments.batches import Batch, RowDigest, checked, regrouped
 from datastill.moments.record import Moments
@@ -66,10 +69,9 @@ def moments_of(
     stream = chain([first], rows)
     for group, x, y in regrouped(digest.watch(stream) if named else stream, len(second), size):
         t = one_hot[y] if classes else y
-        # The last block is filled up, so that all have one shape and are compiled once.
-        filled = np.concatenate([x, np.zeros((size - len(x), *x.shape[1:]), x.dtype)]) if len(x) < size else x
-        phi = np.asarray(map.compiled(weights, jnp.asarray(filled)))[: len(x)]
-        products = phi.T @ np.column_stack([t, np.ones(len(t), np.float32)])
+        ones = np.ones((len(t), 1), np.float32)
+        found = _features(map.formula(), weights, _filled(x, size), _filled(np.concatenate([t, ones], axis=1), size))
+        phi, products = np.asarray(found[0])[: len(x)], np.asarray(found[1])
         if not np.isfinite(products).all():
             raise InputError("Got rows whose features are not finite; expected smaller numbers; try standardising.")
         triangle.add_product(second[group], phi)
@@ -78,3 +80,16 @@ def moments_of(
         square += float(np.sum(t.astype(np.float64) ** 2))
         counts += t.sum(axis=0) if classes else len(t)
     return Moments(source, second, cross, total, square, counts, {digest.hexdigest(): 1.0} if named else {})
+
+
+@partial(jax.jit, static_argnums=0)
+def _features(map: FeatureMap, weights: Weights, x: Array, t: Array) -> tuple[Array, Array]:
+    """φ and φᵀt. The second here too: every change between JAX's threads and those of BLAS is waited for."""
+    phi = map.block(weights, x)
+    return phi, jnp.matmul(phi.T, t, precision="highest")
+
+
+def _filled(rows: np.ndarray, size: int) -> Array:
+    """The last block is filled up with zeros, so that all have one shape and are compiled once."""
+    short = size - len(rows)
+    return jnp.asarray(np.concatenate([rows, np.zeros((short, *rows.shape[1:]), rows.dtype)]) if short else rows)
