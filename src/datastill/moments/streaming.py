@@ -47,7 +47,7 @@ def moments_of(
         by_class: keep Σ φφᵀ apart by class, so that classes can be reweighted; as many times the memory.
         named: record the digest of the rows as a shard. False for rows that are part of another shard, so that they
             can be subtracted from its moments.
-        memory: bytes for the working arrays of a block.
+        memory: bytes for the working arrays of a block, which has 256 rows at least.
 
     Raises:
         InputError: for rows, classes or targets that cannot be used, with the number of the row.
