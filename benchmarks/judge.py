@@ -27,7 +27,7 @@ from datastill.data.archive import make_folder, write_json
 from datastill.data.dataset import Dataset
 from datastill.data.sources import load
 from datastill.data.task import guess_task, with_test
-from datastill.tournament import Entrants, compare, plain
+from datastill.tournament import Entrants, compare
 
 RESULTS = Path(__file__).parent / "results" / "judge"
 METHODS = ("kmeans", "herding", "kcenter", "facility-location", "leverage", "label-solve", "kip")
@@ -106,6 +106,7 @@ def main() -> None:
         path = RESULTS / f"{name}.json"
         before = json.loads(path.read_text())["seconds"] if resumed and path.exists() else 0.0
         failed = outcome.judged.table[outcome.judged.table["error"] != ""]
+        times = outcome.judged.table.groupby(["set", "learner"], sort=False)["seconds"].median()
         result = {
             "data": name,
             "task": task,
@@ -118,11 +119,9 @@ def main() -> None:
             "jobs": arguments.jobs,
             "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
             "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-            "standings": plain(found[[*KEPT, "difference", "p", "verdict"]]),
-            "failures": plain(failed[["set", "learner", "error"]].drop_duplicates()),
-            "learning_seconds": plain(
-                outcome.judged.table.groupby(["set", "learner"], sort=False)["seconds"].median().round(3).reset_index()
-            ),
+            "standings": found[[*KEPT, "difference", "p", "verdict"]].to_dict(orient="records"),
+            "failures": failed[["set", "learner", "error"]].drop_duplicates().to_dict(orient="records"),
+            "learning_seconds": times.round(3).reset_index().to_dict(orient="records"),
         }
         write_json(path, result)
         print(name, f"{seconds:.0f} s", found["verdict"].value_counts().to_dict(), flush=True)

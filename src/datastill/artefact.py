@@ -97,7 +97,7 @@ def open_artefact(folder: Path, train: Dataset | None = None) -> Artefact:
     saved = support.preprocessing
     if not {"space", "labels"} <= set(saved):
         raise InputError(f"Got {folder}, whose set has no preprocessing; expected one that an estimator made.")
-    data = _same(support, folder, _built_in(support) if train is None else train)
+    data = split_as(support, folder, _built_in(support) if train is None else train)
     if train is not None and data is None:
         raise InputError(
             f"Got training data whose digest is not that of the rows {folder} was made from; expected the same rows "
@@ -126,8 +126,8 @@ def _built_in(support: SupportSet) -> Dataset | None:
     return load(name) if known else None
 
 
-def _same(support: SupportSet, folder: Path, data: Dataset | None) -> Dataset | None:
-    """The data split as the run split it, if the rows are then those of the run."""
+def split_as(support: SupportSet, folder: Path, data: Dataset | None) -> Dataset | None:
+    """The data split as the set's run split it, if the rows are those that it was made from; else None."""
     if data is None:
         return None
     request = read_json(folder / "run.json") if (folder / "run.json").exists() else {}

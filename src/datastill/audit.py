@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from datastill._errors import InputError
-from datastill.artefact import Artefact, row_digests
+from datastill.artefact import Artefact, row_digests, split_as
 from datastill.certificates import set_digest, write
 from datastill.certify import Certificate, Check, certify
 from datastill.data import sampling
@@ -71,8 +71,9 @@ def held_out_rows(artefact: Artefact, given: Dataset | None, option: str) -> tup
         return own.x_test, own.y_test
     if given.x_test is not None and given.y_test is not None:
         return given.x_test, given.y_test
-    if own is not None and own.x_test is not None and len(given.x) == len(own.x) + len(own.x_test):
-        return own.x_test, np.asarray(own.y_test)  # the run's own data, before a part was held out
+    split = split_as(artefact.support, artefact.folder, given)  # the run's own data, before a part was held out
+    if split is not None and split.x_test is not None and split.y_test is not None:
+        return split.x_test, split.y_test
     return given.x, given.y
 
 

@@ -7,7 +7,6 @@ standings.json       each set and learner beside all rows and random rows, with 
 report.html, report.md, summary.json     see `showcase`
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -23,7 +22,6 @@ from datastill.data.dataset import Dataset, SupportSet, digest
 from datastill.evaluate.overlap import overlap
 from datastill.evaluate.protocol import Examples, HeldOut, Judged, Maker, protocol
 from datastill.evaluate.standings import Rivals, robustness, standings
-from datastill.evaluate.verdicts import BETTER, WORSE
 from datastill.kernels.names import as_kernels
 from datastill.learners.named import both_augmentations, named_learner
 from datastill.learners.training import as_seen, label_vectors, train, train_regressor
@@ -32,7 +30,6 @@ from datastill.preprocess.space import Space, fit_space
 from datastill.runs import METHODS
 from datastill.showcase import Found, check_delta, set_folder, write_report
 
-MARKS = {BETTER: " ▲", WORSE: " ▼"}
 LEARNED_LABELS = ("kip", "label-solve")
 """Methods whose label vectors are learned; the fair random rows beside them are those of Label Solve."""
 
@@ -151,9 +148,12 @@ def compare(
     judged = protocol(sets, learners, known.held, entrants.seeds, ways, folder / "rows", jobs, memory, {FULL})
     found = standings(judged, rivals, FULL)
     robust = robustness(found, rivals, FULL, variants) if entrants.robust else pd.DataFrame()
-    write_json(folder / "table.json", plain(judged.table))
+    write_json(folder / "table.json", judged.table.to_dict(orient="records"))
     write_atomic(folder / "table.parquet", judged.table.to_parquet())
-    write_json(folder / "standings.json", {"standings": plain(found), "robustness": plain(robust)})
+    write_json(
+        folder / "standings.json",
+        {"standings": found.to_dict(orient="records"), "robustness": robust.to_dict(orient="records")},
+    )
     seen = len(overlap(known.held.x, known.every.x).equal)
     shown = Found(data, known.labels, known.held, judged, found, robust, learners, seen)
     settings = {k: getattr(entrants, k) for k in ("kernel", "steps", "labels", "teacher", "robust")} | {"delta": delta}
@@ -242,22 +242,3 @@ class _Teacher:
             y = vectors[:, 0] if vectors.shape[1] == 1 else vectors
             return train_regressor(named_learner(self.name, True), x, y).estimator
         return train(named_learner(self.name), x, vectors).estimator
-
-
-def plain(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows as JSON values; what was not measured is None."""
-    return [{k: None if pd.isna(v) else v for k, v in row.items()} for row in table.to_dict(orient="records")]
-
-
-def wide(found: pd.DataFrame, learners: Sequence[str], asked: str) -> list[tuple[str, ...]]:
-    """One line for each set: its name, and "mean ± deviation" for each learner, marked where the verdict is clear."""
-    own = found[found["asked"] == asked]
-    cells = {(r.set, r.learner): _cell(r) for r in own.itertuples()}
-    return [(name, *(cells[name, learner] for learner in learners)) for name in dict.fromkeys(own["set"])]
-
-
-def _cell(row: Any) -> str:
-    if not np.isfinite(row.mean):
-        return "failed"
-    spread = f" ± {100 * row.deviation:.1f}" if np.isfinite(row.deviation) else ""
-    return f"{100 * row.mean:.1f}{spread}{MARKS.get(row.verdict, '')}"

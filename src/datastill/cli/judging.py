@@ -24,7 +24,9 @@ from datastill.cli.options import (
     slug,
     words,
 )
-from datastill.console import print_json, print_summary, print_table
+from datastill.console import print_json, print_standings, print_summary, print_table
+
+LEGEND = "▲ better, ▼ worse than random rows of the same budget and labels; all marks together hold with 95 %."
 
 
 @app.command()
@@ -76,21 +78,13 @@ def compare(
             print(f"{learner} failed: {error}", file=sys.stderr)
     if as_json:
         parts = {"rows": table, "standings": outcome.standings, "robustness": outcome.robustness}
-        print_json({"out": str(folder)} | {name: tournament.plain(part) for name, part in parts.items()})
+        print_json({"out": str(folder)} | {name: part.to_dict(orient="records") for name, part in parts.items()})
         return
     score = "accuracy" if task == "classification" else "R²"
-    _print_standings(
-        f"{dataset.name}: {score}",
-        seeds,
-        outcome.learners,
-        tournament.wide(outcome.standings, outcome.learners, labels),
-    )
+    title = f"{dataset.name}: {score}, %, mean ± deviation over {seeds} seeds"
+    print_standings(title, outcome.standings, outcome.learners, labels)
+    print(LEGEND)
     print(f"Report: {(folder / 'report.html').resolve()}")
-
-
-def _print_standings(title: str, seeds: int, learners: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    print_table(f"{title}, %, mean ± deviation over {seeds} seeds", ("set", *learners), rows)
-    print("▲ better, ▼ worse than random rows of the same budget and labels; all marks together hold with 95 %.")
 
 
 @app.command()
@@ -110,7 +104,7 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Train learners on a saved set and judge them on held-out rows, beside random rows and all rows."""
-    from datastill import audit, tournament
+    from datastill import audit
     from datastill.evaluate.standings import Rivals, standings
 
     artefact, (x, y) = _opened(folder, train, test, "--test", target, image_size)
@@ -119,14 +113,12 @@ def evaluate(
     rivals = {audit.SET: Rivals(audit.RANDOM, audit.RANDOM)} if artefact.data is not None else {}
     found = standings(judged, rivals, audit.FULL)
     if as_json:
-        print_json({"out": str(folder), "rows": tournament.plain(judged.table), "standings": tournament.plain(found)})
+        parts = {"rows": judged.table, "standings": found}
+        print_json({"out": str(folder)} | {name: part.to_dict(orient="records") for name, part in parts.items()})
         return
     score = "R²" if artefact.regression else "accuracy"
-    print_table(
-        f"{folder}: {score}, %, mean ± deviation over {seeds} seeds, on {len(y):,} held-out rows",
-        ("trained on", *names),
-        tournament.wide(found, names, labels),
-    )
+    title = f"{folder}: {score}, %, mean ± deviation over {seeds} seeds, on {len(y):,} held-out rows"
+    print_standings(title, found, names, labels, "trained on")
     if rivals:
         print("▲ better, ▼ worse than random rows with their own labels; all marks together hold with 95 %.")
 
@@ -316,14 +308,12 @@ def report(
 def _report_comparison(folder: Path, summary: dict[str, Any], as_json: bool) -> None:
     import pandas as pd
 
-    from datastill import tournament
-
     if as_json:
         print_json({"out": str(folder), **summary})
         return
     found = pd.DataFrame(summary["entries"]).astype({"mean": float, "deviation": float})
-    learners = tuple(summary["learners"])
-    rows = tournament.wide(found, learners, summary["asked"])
-    _print_standings(f"{summary['dataset']}: {summary['metric']}", summary["seeds"], learners, rows)
+    title = f"{summary['dataset']}: {summary['metric']}, %, mean ± deviation over {summary['seeds']} seeds"
+    print_standings(title, found, summary["learners"], summary["asked"])
+    print(LEGEND)
     print(summary["headline"])
     print(f"Report: {(folder / 'report.html').resolve()}")
