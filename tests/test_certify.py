@@ -309,7 +309,10 @@ def test_held_out_rows_are_those_that_are_meant(saved):
     other = Dataset("other", data.x_test, data.y_test)
     assert held_out_rows(known, None, "--test")[0] is data.x_test
     assert held_out_rows(known, data, "--test")[0] is data.x_test
-    assert held_out_rows(known, whole, "--test")[0] is data.x_test
+    for artefact in (known, unknown):
+        np.testing.assert_array_equal(held_out_rows(artefact, whole, "--test")[0], data.x_test)
+    same_size = Dataset("other", whole.x + 1, whole.y)
+    assert held_out_rows(known, same_size, "--test")[0] is same_size.x
     assert held_out_rows(unknown, other, "--test")[0] is data.x_test
     with pytest.raises(InputError, match="try --test DATA"):
         held_out_rows(unknown, None, "--test")
