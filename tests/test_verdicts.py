@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from datastill.evaluate.protocol import Judged
 from datastill.evaluate.standings import Rivals, normalised, robustness, standings, transfer
-from datastill.evaluate.verdicts import BETTER, UNCLEAR, WORSE, crossed, holm
+from datastill.evaluate.verdicts import BETTER, UNCLEAR, WORSE, Prior, crossed, holm, prior_of
 
 
 def judged(draw, scores, seeds=5, n_test=300, spread=0.02, labels="hard", asked=("soft",)):
@@ -77,13 +77,37 @@ def test_a_clear_difference_is_named_and_a_small_one_is_not(rng):
 
 
 @pytest.mark.slow
-def test_all_verdicts_together_are_seldom_wrong():
+@pytest.mark.parametrize("spreads", [(0.02,) * 8, (0.002, 0.01, 0.02, 0.05) * 2])
+def test_all_verdicts_together_are_seldom_wrong(spreads):
+    """Whether the sets' variances over seeds are equal or differ much; as with 16 comparisons of five seeds."""
     draw, wrong = np.random.default_rng(1), 0
-    rivals = against("random", "set 0", "set 1", "set 2")
-    for _ in range(400):
-        made = judged(draw, dict.fromkeys(("random", *rivals), 0.8), seeds=3, n_test=200)
-        wrong += standings(made, rivals, "random")["verdict"].isin([BETTER, WORSE]).any()
-    assert wrong / 400 <= 0.05 + 3 * (0.05 * 0.95 / 400) ** 0.5
+    rivals = {f"set {i}": Rivals(f"random {i}", f"random {i}") for i in range(8)}
+    for _ in range(200):
+        parts = [
+            judged(draw, dict.fromkeys((name, rival.given), 0.8), n_test=200, spread=spread)
+            for (name, rival), spread in zip(rivals.items(), spreads, strict=True)
+        ]
+        table = pd.concat([part.table for part in parts], ignore_index=True)
+        made = Judged(table, [a for part in parts for a in part.arrays], "accuracy")
+        wrong += standings(made, rivals, "set 0")["verdict"].isin([BETTER, WORSE]).any()
+    assert wrong / 200 <= 0.05 + 3 * (0.05 * 0.95 / 200) ** 0.5
+
+
+def test_variances_lend_each_other_strength(rng):
+    equal = 0.3 * rng.chisquare(4, 200) / 4
+    found = prior_of(equal, 4)
+    assert found.variance == pytest.approx(0.3, rel=0.15)
+    assert found.freedom > 20
+    apart = 0.3 * 6 / rng.chisquare(6, 2000) * rng.chisquare(4, 2000) / 4
+    found = prior_of(apart, 4)
+    assert found.variance == pytest.approx(0.3, rel=0.15)
+    assert found.freedom == pytest.approx(6, rel=0.3)
+    assert prior_of(equal[:4], 4).freedom == 0
+    assert prior_of(np.zeros(9), 4).freedom == 0
+    values = rng.standard_normal((5, 1)) + np.zeros((5, 40))
+    known = crossed(values, Prior(1.0, 10.0))
+    variance = (10 * 1.0 + 4 * values[:, 0].var(ddof=1)) / 14
+    assert (known.error, known.freedom) == (pytest.approx((variance / 5) ** 0.5), pytest.approx(14))
 
 
 @pytest.mark.slow

@@ -129,7 +129,7 @@ def certify_set(artefact: Artefact, x: Rows, y: np.ndarray, question: Question, 
     reported = artefact.support.provenance.get("digests", {}).get("x_test")
     if digest(x) == reported or (own is not None and digest(own) == digest(x)):
         found = "these rows also served for the scores of the run's own report: choose between sets by other rows"
-        checks.append(Check("not used to choose", found))
+        checks.append(Check("used before", found))
     make_folder(folder)
     certificate, losses = certify(
         artefact.examples(),
