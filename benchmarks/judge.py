@@ -82,6 +82,14 @@ READERS: dict[str, Callable[[Path], Dataset]] = {
 }
 
 
+def _spent(folder: Path, path: Path) -> float:
+    """Seconds of earlier calls: as recorded, or from the first to the last file of one that recorded nothing."""
+    if path.exists():
+        return float(json.loads(path.read_text())["seconds"])
+    times = [file.stat().st_mtime for file in folder.rglob("*") if file.is_file()]
+    return max(times) - min(times)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
@@ -99,12 +107,12 @@ def main() -> None:
         entrants = Entrants(METHODS, budgets, LEARNERS, arguments.seeds, steps=STEPS)
         folder = arguments.work / name
         resumed = (folder / "rows").exists()
+        path = RESULTS / f"{name}.json"
+        before = _spent(folder, path) if resumed else 0.0
         started = time.perf_counter()
         outcome = compare(data, task, entrants, folder, arguments.jobs)
         seconds = time.perf_counter() - started
         found = outcome.standings
-        path = RESULTS / f"{name}.json"
-        before = json.loads(path.read_text())["seconds"] if resumed and path.exists() else 0.0
         failed = outcome.judged.table[outcome.judged.table["error"] != ""]
         times = outcome.judged.table.groupby(["set", "learner"], sort=False)["seconds"].median()
         result = {
