@@ -28,6 +28,7 @@ from datastill.learners.training import as_seen, label_vectors, train, train_reg
 from datastill.preprocess.labels import ClassLabels, Labels, RealTargets
 from datastill.preprocess.space import Space, fit_space
 from datastill.runs import METHODS
+from datastill.select.methods import SEEDLESS
 from datastill.showcase import Found, check_delta, set_folder, write_report
 
 LEARNED_LABELS = ("kip", "label-solve")
@@ -187,6 +188,7 @@ def made(data: Encoded, entrants: Entrants, name: str, folder: Path, seed: int) 
     """The set of a method for a seed: from its folder if it is there and of the same data and settings, else made."""
     method, _, budget = name.rpartition(" ")
     base, _, kernel = method.partition(":")
+    seed = 0 if base in SEEDLESS else seed
     where = set_folder(folder, name, seed)
     settings: dict[str, Any] = {"kernel": kernel or entrants.kernel, "random_state": seed}
     wanted = {"data": data.identity, "kernel": settings["kernel"], "steps": entrants.steps if base == "kip" else None}
