@@ -7,6 +7,8 @@ standings.json       each set and learner beside all rows and random rows, with 
 report.html, report.md, summary.json     see `showcase`
 """
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -16,10 +18,10 @@ import numpy as np
 import pandas as pd
 
 from datastill._errors import InputError
-from datastill.certify import FULL
+from datastill.certify import FULL, check_delta
 from datastill.data.archive import make_folder, read_tensors, write_atomic, write_json, write_tensors
 from datastill.data.dataset import Dataset, SupportSet, digest
-from datastill.evaluate.overlap import overlap
+from datastill.evaluate.overlap import overlap, usual_distance
 from datastill.evaluate.protocol import Examples, HeldOut, Judged, Maker, protocol
 from datastill.evaluate.standings import Rivals, robustness, standings
 from datastill.kernels.names import as_kernels
@@ -29,7 +31,7 @@ from datastill.preprocess.labels import ClassLabels, Labels, RealTargets
 from datastill.preprocess.space import Space, fit_space
 from datastill.runs import METHODS
 from datastill.select.methods import SEEDLESS
-from datastill.showcase import Found, check_delta, set_folder, write_report
+from datastill.showcase import Found, set_folder, write_report
 
 LEARNED_LABELS = ("kip", "label-solve")
 """Methods whose label vectors are learned; the fair random rows beside them are those of Label Solve."""
@@ -94,14 +96,37 @@ class Encoded(NamedTuple):
 
     @classmethod
     def of(cls, data: Dataset, task: str) -> "Encoded":
-        """A dataset with test rows, standardised by its training rows."""
+        """A dataset with test rows, standardised by its training rows.
+
+        Raises:
+            InputError: for held-out targets that are all equal.
+        """
         space = fit_space(data.x)
         labels: Labels = ClassLabels.fit(data.y) if task == "classification" else RealTargets.fit(data.y)
         every = Examples(space.encode(data.x), labels.encode(data.y))
         y_test = np.asarray(data.y_test)
         held_y = labels.codes(y_test) if isinstance(labels, ClassLabels) else labels.encode(y_test)
         held = HeldOut(space.encode(data.x_test), held_y, task == "regression")
-        return cls(data, space, labels, every, held, digest(data.y) + digest(data.x))
+        if held.regression and np.ptp(held.y, axis=0).max(initial=0) == 0:
+            raise InputError("Got held-out targets that are all equal; expected some that differ; try more test rows.")
+        return cls(data, space, labels, every, held, f"{task} {digest(data.y)} {digest(data.x)}")
+
+    @property
+    def smallest(self) -> int:
+        """Rows of the smallest class; in regression, of all."""
+        if self.held.regression:
+            return len(self.every.x)
+        return int(np.bincount(self.every.vectors.argmax(axis=1)).min())
+
+    def check_budgets(self, budgets: Sequence[int]) -> None:
+        """Raise an InputError for a budget that some class cannot fill."""
+        wrong = [budget for budget in budgets if not 1 <= budget <= self.smallest]
+        if wrong or not budgets:
+            what = "the data have" if self.held.regression else "the smallest class has"
+            raise InputError(
+                f"Got a budget of {wrong[0] if wrong else 'nothing'}; expected 1 to {self.smallest}: {what} "
+                f"{self.smallest} rows."
+            )
 
 
 def compare(
@@ -135,8 +160,11 @@ def compare(
     learners = tuple(dict.fromkeys([*learners, *(v for pair in variants.values() for v in pair)]))
     for name in [*learners, *([entrants.teacher] if entrants.teacher else [])]:
         named_learner(name, task == "regression")
-    make_folder(folder)
+    if (folder / "run.json").exists():
+        raise InputError(f"Got {folder}, which holds a run of `datastill distill`; expected another folder.")
     known = Encoded.of(data, task)
+    known.check_budgets(entrants.budgets)
+    make_folder(folder)
     rivals = _rivals(entrants)
     names = [*(f"random {budget}" for budget in entrants.budgets), *rivals]
     sets: dict[str, Maker] = {name: partial(made, known, entrants, name, folder / "sets") for name in names}
@@ -155,7 +183,8 @@ def compare(
         folder / "standings.json",
         {"standings": found.to_dict(orient="records"), "robustness": robust.to_dict(orient="records")},
     )
-    seen = len(overlap(known.held.x, known.every.x).equal)
+    found_seen = overlap(known.held.x, known.every.x, usual_distance(known.held.x))
+    seen = len(found_seen.equal) + len(found_seen.near)
     shown = Found(data, known.labels, known.held, judged, found, robust, learners, seen)
     settings = {k: getattr(entrants, k) for k in ("kernel", "steps", "labels", "teacher", "robust")} | {"delta": delta}
     write_report(shown, entrants.methods, entrants.budgets, entrants.seeds, entrants.labels, settings, delta, folder)
@@ -192,7 +221,9 @@ def made(data: Encoded, entrants: Entrants, name: str, folder: Path, seed: int) 
     where = set_folder(folder, name, seed)
     settings: dict[str, Any] = {"kernel": kernel or entrants.kernel, "random_state": seed}
     wanted = {"data": data.identity, "kernel": settings["kernel"], "steps": entrants.steps if base == "kip" else None}
-    support = SupportSet.load(where) if (where / "manifest.json").exists() else None
+    support = None
+    with suppress(InputError):  # a damaged set is made anew
+        support = SupportSet.load(where) if (where / "manifest.json").exists() else None
     if support is None or support.provenance.get("wanted") != wanted:
         kind = METHODS[base][data.held.regression]
         settings |= {"n_support" if data.held.regression else "ipc": int(budget)}
@@ -225,7 +256,7 @@ class _Teacher:
         """The label vectors, or targets, of these rows."""
         path = self.folder / f"teacher-{digest(x)[:16]}.safetensors"
         wanted = f"{self.name} {self.data.identity}"
-        if path.exists():
+        with suppress(InputError):
             tensors, header = read_tensors(path)
             if header == wanted:
                 return tensors["vectors"]
@@ -239,6 +270,12 @@ class _Teacher:
     @cached_property
     def trained(self) -> Any:
         """Fitted."""
+        try:
+            return self._train()
+        except (Exception, SystemExit) as error:  # a stranger's learner may raise anything
+            raise InputError(f"Got the teacher {self.name}, which failed on all rows: {error}; try another.") from error
+
+    def _train(self) -> Any:
         x, vectors = self.data.every.x, self.data.every.vectors
         if self.data.held.regression:
             y = vectors[:, 0] if vectors.shape[1] == 1 else vectors

@@ -119,7 +119,7 @@ def evaluate(
     score = "R²" if artefact.regression else "accuracy"
     title = f"{folder}: {score}, %, mean ± deviation over {seeds} seeds, on {len(y):,} held-out rows"
     print_standings(title, found, names, labels, "trained on")
-    if rivals:
+    if rivals and seeds > 1:
         print("▲ better, ▼ worse than random rows with their own labels; all marks together hold with 95 %.")
 
 
@@ -181,12 +181,15 @@ def certify(
     from datastill.report.certificate import certificate_sentences
 
     question = audit.Question(words(learners), delta, loss, distance, drop_seen)
+    if verify and find_budget:
+        raise InputError("Got --verify with --find-budget; expected one of them.")
     if find_budget:
         _search(what, holdout, target, task, image_size, question, epsilon, method, largest, steps, out, as_json)
         return
     folder = Path(what)
     if verify:
         artefact, rows = _opened(folder, train, holdout, "--holdout", target, image_size, needed=holdout is not None)
+        rows = audit.as_certified(artefact, folder, rows) if rows is not None else None
         checks = certificates.verify(artefact, folder, rows)
         if as_json:
             print_json({"out": str(folder), "verified": True, "checks": [check._asdict() for check in checks]})
@@ -223,32 +226,34 @@ def _search(
 ) -> None:
     """Find the smallest budget and print what was found on the way."""
     from datastill import audit, budget
+    from datastill.report.rounding import at_most, probability
     from datastill.tournament import Entrants
 
     if question.loss is not None:
         raise InputError("Got --loss with --find-budget; expected the usual loss of the task; try leaving it out.")
     dataset, task = load_data(what, target, holdout, task, image_size, 0, as_json)
-    dataset = audit.without_seen(dataset, question)
+    dataset, check = audit.without_seen(dataset, question)
     entrants = Entrants((method,), (), question.learners, steps=steps)
     folder = out or Path("runs") / f"{slug(dataset.name)}-budget-{slug(method)}"
     search = budget.find_budget(dataset, task, entrants, epsilon, largest, folder, question.delta)
     if as_json:
-        print_json({"out": str(folder), "epsilon": epsilon, **search.as_dict()})
+        print_json({"out": str(folder), "epsilon": epsilon, "checks": [check._asdict()], **search.as_dict()})
         return
     unit = "examples" if task == "regression" else "examples per class"
     names = question.learners
     print_table(
         f"{dataset.name}, {method}: certified ε of each learner, each look at δ = {question.delta:g}/{search.planned}",
         (unit, *names),
-        [(str(k.budget), *(f"{s.epsilon:.3f}" for s in k.certificate.statements)) for k in search.looks],
+        [(str(k.budget), *(at_most(s.epsilon or 0.0) for s in k.certificate.statements)) for k in search.looks],
     )
     if search.budget is None:
-        print(f"No budget up to {largest} was certified to reach ε = {epsilon:g}.")
+        print(f"No budget up to {search.looks[-1].budget} was certified to reach ε = {epsilon:g}.")
     else:
         print(
-            f"With probability at least {1 - question.delta:.0%}, {search.budget} {unit} are an ε-approximation of the "
+            f"With probability at least {probability(question.delta)}, {search.budget} {unit} are an ε-approximation of the "
             f"data with ε = {epsilon:g}, for {', '.join(names)}."
         )
+    print(f"Checked, {check.name}: {check.found}.")
 
 
 def _opened(
@@ -277,7 +282,8 @@ def _opened(
         return first, None
     given: Dataset | None = None
     if held is not None:
-        given = load(held, target=target, image_size=image_size)
+        like = Dataset("", first.support.x, first.support.y)
+        given = load(held, target=target, image_size=image_size, like=like)
         for labels in (given.y, given.y_test):
             if labels is not None:
                 check_present(labels)

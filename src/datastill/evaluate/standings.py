@@ -65,10 +65,11 @@ def standings(judged: Judged, rivals: Mapping[str, Rivals], full: str, alpha: fl
         row = {"set": name, "learner": learner, "asked": asked, "labels": labels}
         row |= {"n": judged.table.loc[judged.table["set"] == name, "n"].iloc[0], **_score(judged, own)}
         row["deviation"] = scores.std(ddof=1) if len(scores) > 1 else np.nan
-        row["relative_to_full"] = scores.mean() / whole.mean() if len(scores) and len(whole) else np.nan
+        measured = len(scores) and len(whole) and whole.mean() != 0
+        row["relative_to_full"] = scores.mean() / whole.mean() if measured else np.nan
         if (name, learner, asked) in pairs:
             rival, difference, gains = pairs[name, learner, asked]
-            row |= {"rival": rival, "difference": difference, "p": crossed(gains, prior).p}
+            row |= {"rival": rival, "difference": difference, "p": _p(difference, gains, prior)}
         found.append(row)
     result = pd.DataFrame(found).reindex(columns=COLUMNS)
     asked_of = result["rival"].notna().to_numpy()
@@ -149,7 +150,8 @@ def _score(judged: Judged, rows: np.ndarray) -> dict[str, float]:
         return {"mean": 1 - risk.mean, "low": max(1 - high, 0.0), "high": min(1 - low, 1.0)}
     mean = float(judged.table[judged.metric].to_numpy(float)[rows].mean())
     spread = (1 - mean) / risk.mean if risk.mean > 0 else 0.0
-    return {"mean": mean, "low": mean - spread * (high - risk.mean), "high": mean + spread * (risk.mean - low)}
+    high = min(mean + spread * (risk.mean - low), 1.0)
+    return {"mean": mean, "low": mean - spread * (risk.interval()[1] - risk.mean), "high": high}
 
 
 def _paired(judged: Judged, cell: tuple[str, str, str], rivals: Mapping[str, Rivals]) -> tuple[str, float, np.ndarray]:
@@ -166,6 +168,12 @@ def _paired(judged: Judged, cell: tuple[str, str, str], rivals: Mapping[str, Riv
     mine, other = (np.array([rows[s] for s in both]) for rows in of)
     scores = judged.table[judged.metric].to_numpy(float)
     return rival, float(scores[mine].mean() - scores[other].mean()), _losses(judged, other) - _losses(judged, mine)
+
+
+def _p(difference: float, gains: np.ndarray, prior: Prior) -> float:
+    """Of no difference; 1 for one seed, and where the score and the losses, of several targets, point apart."""
+    gain = crossed(gains, prior)
+    return gain.p if len(gains) > 1 and gain.mean * difference > 0 else 1.0
 
 
 def _prior(gains: Sequence[np.ndarray]) -> Prior:

@@ -4,9 +4,9 @@
     var D = var_s(mean_i d_si)/m + var_i(mean_s d_si)/n                        t = D / √(var D)
 
 Seeds and held-out rows are crossed, and both are chance: the first term is that of the sets and learners, the second
-that of the rows. The sum counts their interaction twice, so it errs on the safe side. Degrees of freedom are those of
-Satterthwaite. p-values are Holm's over all comparisons, so that with probability 1 − α none of the verdicts "better"
-and "worse" is wrong.
+that of the rows. The sum counts their interaction twice, and the degrees of freedom are the fewer of the two, so it
+errs on the safe side. One seed says nothing of the draw of a set, one row nothing of rows: then p = 1. p-values are
+Holm's over all comparisons, so that with probability 1 − α none of the verdicts "better" and "worse" is wrong.
 
 A variance over five seeds is hardly known, and a table has many of them, so they lend each other strength:
 
@@ -15,9 +15,8 @@ A variance over five seeds is hardly known, and a table has many of them, so the
 with s₀² and d₀ estimated from how the v of all comparisons differ; where they differ as much as chance alone would let
 equal ones, d₀ is large.
 
-Source: Satterthwaite (1946), "An approximate distribution of estimates of variance components"; Holm (1979), "A simple
-sequentially rejective multiple test procedure"; Smyth (2004), "Linear models and empirical Bayes methods for assessing
-differential expression in microarray experiments", section 6.2.
+Source: Holm (1979), "A simple sequentially rejective multiple test procedure"; Smyth (2004), "Linear models and
+empirical Bayes methods for assessing differential expression in microarray experiments", section 6.2.
 """
 
 from typing import NamedTuple
@@ -54,8 +53,8 @@ class Estimate(NamedTuple):
 
     Attributes:
         mean: NaN where nothing was measured.
-        error: its standard error.
-        freedom: its degrees of freedom.
+        error: its standard error; from one seed, that of the rows alone.
+        freedom: its degrees of freedom; 0 when there is one row.
     """
 
     mean: float
@@ -64,7 +63,7 @@ class Estimate(NamedTuple):
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """(low, high), by Student's t."""
-        if not np.isfinite(self.mean):
+        if not np.isfinite(self.mean) or self.freedom < 1:
             return np.nan, np.nan
         half = stats.t.ppf((1 + confidence) / 2, self.freedom) * self.error
         return float(self.mean - half), float(self.mean + half)
@@ -72,7 +71,7 @@ class Estimate(NamedTuple):
     @property
     def p(self) -> float:
         """Of the hypothesis that the true mean is 0, two-sided; 1 where nothing was measured."""
-        if not np.isfinite(self.mean):
+        if not np.isfinite(self.mean) or self.freedom < 1:
             return 1.0
         if self.error == 0:
             return float(self.mean == 0)
@@ -90,18 +89,15 @@ def crossed(values: Float[np.ndarray, "m n"], prior: Prior = NOTHING) -> Estimat
         return Estimate(np.nan, np.nan, np.nan)
     values = np.asarray(values, np.float64)
     (m, n), mean = values.shape, float(values.mean())
-    terms = []
-    seeds, rows = values.mean(axis=1), values.mean(axis=0)
-    if m > 1 and np.ptp(seeds) > 0:
-        freedom = prior.freedom + m - 1
-        variance = (prior.freedom * prior.variance + (m - 1) * seeds.var(ddof=1)) / freedom
-        terms.append((variance / m, freedom))
-    if n > 1 and np.ptp(rows) > 0:
-        terms.append((rows.var(ddof=1) / n, n - 1))
-    if not terms:  # all values are equal: as uncertain as a draw of n whose deviation is their mean
-        return Estimate(mean, abs(mean) / n**0.5, max(n - 1, 1))
-    variance = sum(v for v, _ in terms)
-    return Estimate(mean, float(np.sqrt(variance)), float(variance**2 / sum(v**2 / k for v, k in terms)))
+    rows = values.mean(axis=0)
+    spread = rows.var(ddof=1) / n if n > 1 else 0.0
+    if np.ptp(values) == 0:  # as uncertain as a draw of n whose deviation is their mean
+        spread = mean**2 / n
+    if m == 1:
+        return Estimate(mean, float(spread**0.5), float(n - 1))
+    freedom = prior.freedom + m - 1
+    seeds = (prior.freedom * prior.variance + (m - 1) * values.mean(axis=1).var(ddof=1)) / freedom
+    return Estimate(mean, float((seeds / m + spread) ** 0.5), float(min(freedom, n - 1)))
 
 
 def prior_of(variances: Float[np.ndarray, " k"], freedom: int) -> Prior:
