@@ -102,10 +102,11 @@ def networks() -> list[str]:
         f"| | published | {' | '.join(f'`{learner}`' for learner in learners)} |",
         f"| --- | ---: |{' ---: |' * len(learners)}",
     ]
-    for method, (value, spread, source) in found["published"].items():
+    published = {method: f"{v} ± {d} [{source}]" for method, (v, d, source) in found["published"].items()}
+    for method in dict.fromkeys([*published, *(row["method"] for row in found["rows"])]):
         cells = []
         for learner in learners:
             own = [100 * r["accuracy"] for r in found["rows"] if (r["method"], r["learner"]) == (method, learner)]
             cells.append(f"{mean(own):.1f} ± {stdev(own):.1f} ({len(own)})" if len(own) > 1 else "not run")
-        lines.append(f"| {method} | {value} ± {spread} [{source}] | {' | '.join(cells)} |")
+        lines.append(f"| {method} | {published.get(method, '–')} | {' | '.join(cells)} |")
     return lines

@@ -149,7 +149,7 @@ def certify(
         float | None,
         typer.Option(
             help="Held-out rows this near to a training row count as the same, in standard deviations; by default 0.05 for "
-            "images, else 0.",
+            "images, else 0.001.",
             rich_help_panel="Data",
         ),
     ] = None,
