@@ -27,7 +27,7 @@ from datastill.data.archive import make_folder, write_json
 from datastill.data.dataset import Dataset
 from datastill.data.sources import load
 from datastill.data.task import guess_task, with_test
-from datastill.tournament import Entrants, compare, plain
+from datastill.tournament import Entrants, compare
 
 RESULTS = Path(__file__).parent / "results" / "judge"
 METHODS = ("kmeans", "herding", "kcenter", "facility-location", "leverage", "label-solve", "kip")
@@ -82,6 +82,14 @@ READERS: dict[str, Callable[[Path], Dataset]] = {
 }
 
 
+def _spent(folder: Path, path: Path) -> float:
+    """Seconds of earlier calls: as recorded, or from the first to the last file of one that recorded nothing."""
+    if path.exists():
+        return float(json.loads(path.read_text())["seconds"])
+    times = [file.stat().st_mtime for file in folder.rglob("*") if file.is_file()]
+    return max(times) - min(times)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
@@ -99,13 +107,14 @@ def main() -> None:
         entrants = Entrants(METHODS, budgets, LEARNERS, arguments.seeds, steps=STEPS)
         folder = arguments.work / name
         resumed = (folder / "rows").exists()
+        path = RESULTS / f"{name}.json"
+        before = _spent(folder, path) if resumed else 0.0
         started = time.perf_counter()
         outcome = compare(data, task, entrants, folder, arguments.jobs)
         seconds = time.perf_counter() - started
         found = outcome.standings
-        path = RESULTS / f"{name}.json"
-        before = json.loads(path.read_text())["seconds"] if resumed and path.exists() else 0.0
         failed = outcome.judged.table[outcome.judged.table["error"] != ""]
+        times = outcome.judged.table.groupby(["set", "learner"], sort=False)["seconds"].median()
         result = {
             "data": name,
             "task": task,
@@ -118,11 +127,9 @@ def main() -> None:
             "jobs": arguments.jobs,
             "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
             "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-            "standings": plain(found[[*KEPT, "difference", "p", "verdict"]]),
-            "failures": plain(failed[["set", "learner", "error"]].drop_duplicates()),
-            "learning_seconds": plain(
-                outcome.judged.table.groupby(["set", "learner"], sort=False)["seconds"].median().round(3).reset_index()
-            ),
+            "standings": found[[*KEPT, "difference", "p", "verdict"]].to_dict(orient="records"),
+            "failures": failed[["set", "learner", "error"]].drop_duplicates().to_dict(orient="records"),
+            "learning_seconds": times.round(3).reset_index().to_dict(orient="records"),
         }
         write_json(path, result)
         print(name, f"{seconds:.0f} s", found["verdict"].value_counts().to_dict(), flush=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import render_judge
 import render_selection
 
 HERE = Path(__file__).parent
@@ -199,6 +200,7 @@ def forecasts() -> list[str]:
 def page() -> str:
     """docs/results.md."""
     sections = [part for make in (tables, notebook, scaling, forecasts, optimisers) for part in make()]
+    sections += [part for make in (render_judge.judge, render_judge.networks) for part in (*make(), "")]
     sections += render_selection.peers(read("selection.json")) + render_selection.costs(read("selection_cost.json"))
     intro = [
         "# Results",

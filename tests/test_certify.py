@@ -12,7 +12,7 @@ from sklearn.datasets import load_breast_cancer, load_digits, make_blobs
 from datastill import Coreset, CoresetRegressor, Dataset, SupportSet
 from datastill._errors import InputError
 from datastill.artefact import Artefact, open_artefact, row_digests, write_row_digests
-from datastill.audit import Question, certify_set, evaluate, held_out_rows, without_seen
+from datastill.audit import Question, as_certified, certify_set, evaluate, held_out_rows, without_seen
 from datastill.budget import HALVINGS, find_budget
 from datastill.certificates import read, verify
 from datastill.certify import CAP, Certificate, Losses, certify, guessing, state
@@ -166,6 +166,7 @@ def test_losses_of_probabilities_and_of_targets(digits, tmp_path):
     ("change", "words"),
     [
         ({"delta": 0.0}, "delta=0.0"),
+        ({"delta": 5e-324}, "delta=5e-324"),
         ({"loss": "squared"}, "expected zero-one or brier"),
         ({"loss": "hinge"}, "'hinge' for classes"),
         ({"learners": ()}, "no learners"),
@@ -198,7 +199,39 @@ def test_rows_that_were_seen_are_refused_or_left_out(saved, tmp_path):
     leaky = Dataset("digits", data.x, data.y, x, y)
     with pytest.raises(InputError, match="3 held-out rows"):
         without_seen(leaky, question)
-    assert len(without_seen(leaky, question._replace(drop_seen=True)).x_test) == len(data.x_test)
+    kept, check = without_seen(leaky, question._replace(drop_seen=True))
+    assert len(kept.x_test) == len(data.x_test)
+    assert "3 that did were left out" in check.found
+
+
+def test_rows_that_were_rounded_are_no_new_ones_and_repeats_are_told(tmp_path):
+    x, y = load_breast_cancer(return_X_y=True)
+    data = Dataset("cancer", x[:400], y[:400], x[400:], y[400:])
+    made = Coreset(2, method="kmeans", random_state=0).fit(data.x, data.y)
+    made.support_set_.save(tmp_path / "a")
+    write_row_digests(tmp_path / "a", made.space_.encode(data.x))
+    question, rounded = Question(("knn",)), x[:400].astype(np.float32).astype(np.float64)
+    with pytest.raises(InputError, match=r"within 0\.001 of one"):
+        certify_set(open_artefact(tmp_path / "a", data), rounded, y[:400], question, tmp_path / "c")
+    with pytest.raises(InputError, match="held-out rows that equal training rows"):
+        certify_set(open_artefact(tmp_path / "a"), rounded, y[:400], question, tmp_path / "c")
+    twice = np.concatenate([x[400:], x[400:]]), np.concatenate([y[400:], y[400:]])
+    made = certify_set(open_artefact(tmp_path / "a", data), *twice, question, tmp_path / "c")
+    found = {check.name: check.found for check in made.checks}
+    assert "169 of 338 held-out rows repeat another" in found["repeats"]
+    assert "338 of these rows also served" in found["used before"]
+    assert made.about["distance"] == 0.001
+
+
+def test_left_out_rows_are_left_out_when_it_is_verified(saved, tmp_path):
+    artefact, data = both(saved)
+    rows = np.concatenate([data.x_test, data.x[:3]]), np.concatenate([data.y_test, data.y[:3]])
+    certify_set(artefact, *rows, Question(("knn",), drop_seen=True), tmp_path / "c")
+    kept = as_certified(artefact, tmp_path / "c", rows)
+    assert len(kept[1]) == len(data.y_test)
+    assert verify(artefact, tmp_path / "c", kept)[-1].name == "the learners"
+    with pytest.raises(InputError, match="which are all"):
+        certify_set(artefact, data.x[:50], data.y[:50], Question(("knn",), drop_seen=True), tmp_path / "d")
 
 
 def test_near_rows_are_found_within_the_distance_and_not_beyond(rng):
@@ -243,7 +276,7 @@ def test_a_certificate_is_recomputed_and_a_false_one_is_found_out(saved, tmp_pat
     assert read(folder)[0] == made
     assert [check.name for check in verify(artefact, folder)] == ["the set", "the levels", "the statements"]
     assert verify(artefact, folder, rows)[-1].name == "the learners"
-    assert verify(open_artefact(saved[0]), folder, rows)[-1].name == "the learners"
+    assert "NOT checked for knn, logistic" in verify(open_artefact(saved[0]), folder, rows)[-1].found
     with pytest.raises(InputError, match="the held-out rows is"):
         verify(artefact, folder, (rows[0][1:], rows[1][1:]))
 
@@ -253,6 +286,11 @@ def test_a_certificate_is_recomputed_and_a_false_one_is_found_out(saved, tmp_pat
         (lambda s: s.update(delta=0.01), "the level of each statement"),
         (lambda s: s.update(n=10_000), "the number of held-out rows"),
         (lambda s: s["about"].update(digest="0"), "the set is '0'"),
+        (lambda s: s.update(guessing=0.99), "the risk of guessing"),
+        (lambda s: (s["statements"].pop(), s.update(delta=0.025)), "of 1 learners at delta=0.025 beside losses of 2"),
+        (lambda s: s.update(statements=[]), "lacks a part"),
+        (lambda s: s.update(statements=[1]), "lacks a part"),
+        (lambda s: s.update(delta=None), "lacks a part"),
         (lambda s: s.pop("each"), "lacks a part"),
         (lambda s: s.update(schema="other"), "no certificate of the schema"),
     ):
@@ -309,7 +347,10 @@ def test_held_out_rows_are_those_that_are_meant(saved):
     other = Dataset("other", data.x_test, data.y_test)
     assert held_out_rows(known, None, "--test")[0] is data.x_test
     assert held_out_rows(known, data, "--test")[0] is data.x_test
-    assert held_out_rows(known, whole, "--test")[0] is data.x_test
+    for artefact in (known, unknown):
+        np.testing.assert_array_equal(held_out_rows(artefact, whole, "--test")[0], data.x_test)
+    same_size = Dataset("other", whole.x + 1, whole.y)
+    assert held_out_rows(known, same_size, "--test")[0] is same_size.x
     assert held_out_rows(unknown, other, "--test")[0] is data.x_test
     with pytest.raises(InputError, match="try --test DATA"):
         held_out_rows(unknown, None, "--test")
@@ -348,6 +389,7 @@ def test_the_smallest_budget_is_found_and_its_looks_are_paid_for(digits, tmp_pat
     [
         ({"epsilon": 0.0}, "--epsilon 0.0"),
         ({"largest": 0}, "largest budget"),
+        ({"delta": 1.5}, "delta=1.5"),
         ({"entrants": Entrants(("kmeans", "kip"), (), ("knn",))}, "2 methods"),
         ({"entrants": Entrants(("random",), (), ("test_certify:Impatient",))}, "for which there is no gap"),
     ],

@@ -342,6 +342,22 @@ def test_a_saved_set_is_evaluated_certified_and_verified(tmp_path, capsys):
     assert "bound of knn is 0.001; recomputed" in capsys.readouterr().err
 
 
+def test_held_out_text_is_read_as_in_training(tmp_path, capsys):
+    code = np.resize(np.array(["1", "2", "3", "x"]), 120)
+    frame = pd.DataFrame(
+        {"code": code, "size": np.arange(120) % 7, "label": np.where(np.isin(code, ["1", "x"]), "a", "b")}
+    )
+    frame[:60].to_csv(tmp_path / "train.csv", index=False)
+    held = frame[60:].assign(size=lambda f: f["size"] + 0.5).query("code != 'x'")
+    held.to_csv(tmp_path / "held.csv", index=False)
+    words = ["distill", str(tmp_path / "train.csv"), "--target", "label", "--test", str(tmp_path / "held.csv")]
+    assert run([*words, "--method", "kmeans", "--ipc", "4", "--out", str(tmp_path / "a"), "--json"]) == 0
+    capsys.readouterr()
+    words = ["certify", str(tmp_path / "a"), "--holdout", str(tmp_path / "held.csv"), "--learners", "forest", "--json"]
+    assert run([*words, "--train", str(tmp_path / "train.csv")]) == 0
+    assert json.loads(capsys.readouterr().out)["statements"][0]["full_risk"] == 0
+
+
 def test_the_smallest_budget_is_searched(tmp_path, capsys):
     words = ["certify", "digits", "--find-budget", "--epsilon", "0.3", "--largest", "4", "--learners", "krr"]
     assert run([*words, "--out", str(tmp_path / "s"), "--json"]) == 0
@@ -357,6 +373,8 @@ def test_the_smallest_budget_is_searched(tmp_path, capsys):
         (["evaluate", "nowhere"], "holds no support set"),
         (["certify", "nowhere"], "holds no support set"),
         (["certify", "digits", "--find-budget", "--epsilon", "0"], "--epsilon 0"),
+        (["certify", "digits", "--find-budget", "--delta", "1.5"], "delta=1.5"),
+        (["certify", "digits", "--find-budget", "--verify"], "one of them"),
         (["certify", "digits", "--find-budget", "--loss", "brier"], "--loss with --find-budget"),
         (["certify", "digits", "--find-budget", "--method", "magic"], "magic"),
         (["certify", "digits", "--find-budget", "--learners", "oracle"], "oracle"),

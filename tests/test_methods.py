@@ -308,3 +308,9 @@ def test_another_learner_can_use_the_weights(blobs):
     found = Coreset(4, method="lightweight", random_state=0).fit(x, codes)
     machine = SVC().fit(found.X_support_, found.y_support_, sample_weight=found.weights_)
     assert machine.score(x, codes) > 0.8
+
+
+@pytest.mark.parametrize("method", methods.SEEDLESS)
+def test_no_seed_changes_the_seedless(method, blobs):
+    one, two = (choose(method, candidates(*blobs), np.array([5, 3, 2]), seed) for seed in (0, 7))
+    np.testing.assert_array_equal(one.indices, two.indices)

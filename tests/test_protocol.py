@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,20 @@ class Stubborn(ClassifierMixin, BaseEstimator):
 
     def fit(self, X, y):
         raise RuntimeError("I do not\nwant to")
+
+
+class Odd(ClassifierMixin, BaseEstimator):
+    """A learner whose answers are what `answer` makes of the right number of zeros."""
+
+    answer = staticmethod(lambda zeros: zeros)
+
+    def fit(self, X, y):
+        print("learning")
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        return type(self).answer(np.zeros(len(X), int))
 
 
 @pytest.fixture
@@ -100,6 +115,37 @@ def test_a_learner_that_fails_does_not_lose_the_others(classes):
     assert ["losses" not in arrays for arrays in judged.arrays] == [True, False] * 2
     assert len(judged.of("all", "test_protocol:Stubborn")) == 0
     assert protocol(sets, ["test_protocol:Stubborn"], held, seeds=1).table["accuracy"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda zeros: zeros[:, None], "predicts an array of shape"),
+        (lambda zeros: zeros[:1], "predicts an array of shape"),
+        (lambda zeros: None, "predicts an array of shape"),
+        (lambda zeros: zeros.astype(str), "classes that it was not given"),
+        (lambda zeros: zeros + 7, "classes that it was not given"),
+        (lambda zeros: sys.exit(0), "SystemExit"),
+    ],
+)
+def test_answers_that_are_none_are_failures(answer, words, classes, monkeypatch, capsys):
+    sets, held = classes
+    monkeypatch.setattr(Odd, "answer", staticmethod(answer))
+    table = protocol(sets, ["test_protocol:Odd", "knn"], held, seeds=1).table
+    assert table[table["learner"] == "test_protocol:Odd"]["error"].str.contains(words).all()
+    assert (table[table["learner"] == "knn"]["error"] == "").all()
+    assert capsys.readouterr().out == ""
+
+
+def test_an_edited_learner_is_another_one(classes, tmp_path, monkeypatch):
+    sets, held = classes
+    monkeypatch.syspath_prepend(tmp_path)
+    source = "from sklearn.dummy import DummyClassifier\nclass Mine(DummyClassifier):\n    pass\n"
+    (tmp_path / "edited_learner.py").write_text(source)
+    protocol(sets, ["edited_learner:Mine"], held, seeds=1, folder=tmp_path / "rows")
+    (tmp_path / "edited_learner.py").write_text(source + "# another\n")
+    protocol(sets, ["edited_learner:Mine"], held, seeds=1, folder=tmp_path / "rows")
+    assert len(list((tmp_path / "rows").iterdir())) == 4
 
 
 def test_a_second_call_trains_nothing_and_other_data_trains_anew(classes, tmp_path, monkeypatch):

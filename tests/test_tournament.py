@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_diabetes, load_digits
 
 from datastill import Coreset, Dataset, SupportSet, tournament
@@ -16,6 +17,13 @@ from datastill.evaluate.standings import Rivals
 from datastill.learners import named_learner
 from datastill.learners.training import label_vectors, train
 from datastill.tournament import Encoded, Entrants, compare
+
+
+class Angry(ClassifierMixin, BaseEstimator):
+    """A learner that leaves."""
+
+    def fit(self, X, y):
+        raise SystemExit("I quit")
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +109,23 @@ def test_regression_with_a_teacher(tmp_path):
     assert (found.judged.table["labels"] == "targets").all()
 
 
+def test_a_folder_is_not_mixed_with_another_task_or_a_run_and_damage_is_mended(tmp_path):
+    x, y = load_digits(return_X_y=True)
+    data = with_test(Dataset("digits", x[:400], y[:400]), 0, "classification")
+    entrants = Entrants(("kmeans",), (5,), ("knn",), seeds=2)
+    as_targets = compare(data, "regression", entrants, tmp_path / "one").standings
+    compare(data, "classification", entrants, tmp_path / "two")
+    again = compare(data, "regression", entrants, tmp_path / "two").standings
+    pd.testing.assert_frame_equal(as_targets, again)
+    for path in [*(tmp_path / "two" / "rows").iterdir(), tmp_path / "two" / "sets" / "kmeans-5-0" / "manifest.json"]:
+        path.write_bytes(path.read_bytes()[:40])
+    pd.testing.assert_frame_equal(as_targets, compare(data, "regression", entrants, tmp_path / "two").standings)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text("{}")
+    with pytest.raises(InputError, match="holds a run"):
+        compare(data, "classification", entrants, tmp_path / "run")
+
+
 def test_nothing_is_guaranteed_where_test_rows_were_seen(digits, tmp_path):
     entrants = Entrants(("kmeans",), (1,), ("knn",), seeds=1)
     leaky = replace(digits, x_test=np.concatenate([digits.x_test, digits.x[:2]]))
@@ -121,7 +146,9 @@ def test_nothing_is_guaranteed_where_test_rows_were_seen(digits, tmp_path):
         ({"learners": ()}, "at least one"),
         ({"teacher": "oracle"}, "oracle"),
         ({"labels": "easy"}, "labels='easy'"),
-        ({"budgets": (0,)}, "ipc"),
+        ({"budgets": (0,)}, "Got a budget of 0; expected 1 to"),
+        ({"budgets": (1, 100)}, "Got a budget of 100; expected 1 to"),
+        ({"teacher": "test_tournament:Angry"}, "the teacher test_tournament:Angry, which failed"),
     ],
 )
 def test_bad_entrants_are_refused(digits, change, words, tmp_path):

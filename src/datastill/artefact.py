@@ -6,6 +6,7 @@ among them, and nothing else; leave `rows.safetensors` out of what you share if 
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -53,13 +54,18 @@ class Artefact:
         support = self.support
         codes = self.labels.codes(support.y) if isinstance(self.labels, label_maps.ClassLabels) else None
         vectors = self.labels.encode(support.y) if support.soft_labels is None else support.soft_labels
-        return Examples(self.space.encode(support.x), vectors, support.weights, codes)
+        return Examples(self.space.encode_features(support.x), vectors, support.weights, codes)
 
     def every(self) -> Examples | None:
         """All training rows as numbers, where they were found."""
         if self.data is None:
             return None
-        return Examples(self.space.encode(self.data.x), self.labels.encode(self.data.y))
+        return Examples(self.space.encode_features(self.data.x), self.labels.encode(self.data.y))
+
+    @cached_property
+    def apart(self) -> spaces.Space:
+        """The space in which rows are told apart: standardised by the training rows, where they were found."""
+        return self.space if self.data is None else spaces.fit_space(self.data.x)
 
     def held_out(self, x: Rows, y: np.ndarray) -> HeldOut:
         """Rows and labels as numbers.
@@ -76,8 +82,8 @@ class Artefact:
                 f"Got held-out rows of shape {x.shape[1:]}; expected {self.support.x.shape[1:]}, as in the set."
             )
         if isinstance(self.labels, label_maps.ClassLabels):
-            return HeldOut(self.space.encode(x), self.labels.codes(y))
-        return HeldOut(self.space.encode(x), self.labels.encode(y), True)
+            return HeldOut(self.space.encode_features(x), self.labels.codes(y))
+        return HeldOut(self.space.encode_features(x), self.labels.encode(y), True)
 
 
 def open_artefact(folder: Path, train: Dataset | None = None) -> Artefact:
@@ -97,7 +103,7 @@ def open_artefact(folder: Path, train: Dataset | None = None) -> Artefact:
     saved = support.preprocessing
     if not {"space", "labels"} <= set(saved):
         raise InputError(f"Got {folder}, whose set has no preprocessing; expected one that an estimator made.")
-    data = _same(support, folder, _built_in(support) if train is None else train)
+    data = split_as(support, folder, _built_in(support) if train is None else train)
     if train is not None and data is None:
         raise InputError(
             f"Got training data whose digest is not that of the rows {folder} was made from; expected the same rows "
@@ -109,8 +115,8 @@ def open_artefact(folder: Path, train: Dataset | None = None) -> Artefact:
 
 
 def row_digests(z: np.ndarray) -> np.ndarray:
-    """(n,) the first 64 bits of each row's BLAKE2b; equal for rows that are equal in every number."""
-    flat = np.ascontiguousarray(z.reshape(len(z), -1), np.float32) + np.float32(0)  # no negative zeros
+    """(n,) the first 64 bits of each row's BLAKE2b; equal for rows whose numbers are equal to three decimals."""
+    flat = np.ascontiguousarray(z.reshape(len(z), -1), np.float32).round(3) + np.float32(0)  # no negative zeros
     found = [int.from_bytes(hashlib.blake2b(row.tobytes(), digest_size=8).digest(), "little") for row in flat]
     return np.array(found, np.uint64)
 
@@ -126,8 +132,8 @@ def _built_in(support: SupportSet) -> Dataset | None:
     return load(name) if known else None
 
 
-def _same(support: SupportSet, folder: Path, data: Dataset | None) -> Dataset | None:
-    """The data split as the run split it, if the rows are then those of the run."""
+def split_as(support: SupportSet, folder: Path, data: Dataset | None) -> Dataset | None:
+    """The data split as the set's run split it, if the rows are those that it was made from; else None."""
     if data is None:
         return None
     request = read_json(folder / "run.json") if (folder / "run.json").exists() else {}

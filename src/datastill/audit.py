@@ -11,19 +11,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from datastill._errors import InputError
-from datastill.artefact import Artefact, row_digests
-from datastill.certificates import set_digest, write
+from datastill.artefact import Artefact, row_digests, split_as
+from datastill.certificates import read, set_digest, write
 from datastill.certify import Certificate, Check, certify
 from datastill.data import sampling
 from datastill.data.archive import make_folder
 from datastill.data.dataset import Dataset, Rows, digest, take
-from datastill.evaluate.overlap import overlap
+from datastill.evaluate.overlap import NEAR_ROWS, overlap, usual_distance
 from datastill.evaluate.protocol import Examples, Judged, Maker, protocol
 from datastill.preprocess.space import fit_space
 
 SET, RANDOM, FULL = "this set", "random rows", "all rows"
-NEAR_IMAGES = 0.05
-"""Standardised units in which an image counts as that of a training row: what recompressing a picture changes."""
 
 
 class Question(NamedTuple):
@@ -33,7 +31,7 @@ class Question(NamedTuple):
         learners: names; see `learners.named_learner`.
         delta: probability that any statement fails.
         loss: one of `certify.LOSSES`, or None for the usual one.
-        distance: held-out rows this near to a training row count as the same; None for 0.05 with images, else 0.
+        distance: held-out rows this near to a training row count as the same; None for `overlap.usual_distance`.
         drop_seen: whether to leave out held-out rows that were training rows, or near one, instead of refusing.
     """
 
@@ -71,8 +69,9 @@ def held_out_rows(artefact: Artefact, given: Dataset | None, option: str) -> tup
         return own.x_test, own.y_test
     if given.x_test is not None and given.y_test is not None:
         return given.x_test, given.y_test
-    if own is not None and own.x_test is not None and len(given.x) == len(own.x) + len(own.x_test):
-        return own.x_test, np.asarray(own.y_test)  # the run's own data, before a part was held out
+    split = split_as(artefact.support, artefact.folder, given)  # the run's own data, before a part was held out
+    if split is not None and split.x_test is not None and split.y_test is not None:
+        return split.x_test, split.y_test
     return given.x, given.y
 
 
@@ -118,56 +117,76 @@ def certify_set(artefact: Artefact, x: Rows, y: np.ndarray, question: Question, 
     Raises:
         InputError: with the reason, where nothing can be certified.
     """
-    held = artefact.held_out(x, y)
-    check, new = unseen(_known(artefact), held.x, question)
-    checks = [check]
-    if len(new) < len(held.y):
-        x, y = take(x, new), y[new]
-        held = held._replace(x=held.x[new], y=held.y[new])
-    own = artefact.data.x_test if artefact.data is not None else None
-    reported = artefact.support.provenance.get("digests", {}).get("x_test")
-    if digest(x) == reported or (own is not None and digest(own) == digest(x)):
-        found = "these rows also served for the scores of the run's own report: choose between sets by other rows"
-        checks.append(Check("not used to choose", found))
+    checks, new = new_rows(artefact, x, y, question)
+    checks += [*_repeats(artefact, take(x, new)), *_used_before(artefact, take(x, new))]
+    dropped = len(y) - len(new)
+    x, y = take(x, new), y[new]
     make_folder(folder)
     certificate, losses = certify(
         artefact.examples(),
         artefact.every(),
-        held,
+        artefact.held_out(x, y),
         question.learners,
         question.delta,
         question.loss,
         folder / "learners",
     )
-    about = {**_about(artefact, x, y), "distance": nearness(question, held.x)}
+    measured = artefact.data is not None
+    about = {**_about(artefact, x, y), "dropped": dropped, "distance": nearness(question, x) if measured else None}
     made = replace(certificate, checks=(*checks, *certificate.checks), about=about)
-    write(made, losses, folder)
+    write(made, losses, artefact.held_out(x, y).y, folder)
     return made
 
 
-def without_seen(data: Dataset, question: Question) -> Dataset:
-    """The dataset without test rows that are among its training rows.
+def new_rows(artefact: Artefact, x: Rows, y: np.ndarray, question: Question) -> tuple[list[Check], np.ndarray]:
+    """(what was checked, the numbers of the held-out rows that were not trained on); see `unseen`."""
+    artefact.held_out(x, y)
+    z = artefact.apart.encode(x)
+    if artefact.data is not None:
+        known: np.ndarray | Digests = artefact.apart.encode(artefact.data.x)
+    elif artefact.digests is not None:
+        known = Digests(artefact.digests)
+    else:
+        raise InputError(
+            f"Got {artefact.folder} without digests of its training rows; expected them, to check that the held-out "
+            "rows are new; try --train DATA."
+        )
+    check, new = unseen(known, z, question)
+    return [check], new
+
+
+def as_certified(artefact: Artefact, folder: Path, rows: tuple[Rows, np.ndarray]) -> tuple[Rows, np.ndarray]:
+    """The held-out rows without those that the certificate in the folder left out."""
+    about = read(folder)[0].about or {}
+    if not about.get("dropped"):
+        return rows
+    question = Question((), distance=about.get("distance"), drop_seen=True)
+    new = new_rows(artefact, *rows, question)[1]
+    return take(rows[0], new), rows[1][new]
+
+
+def without_seen(data: Dataset, question: Question) -> tuple[Dataset, Check]:
+    """The dataset without test rows that are among its training rows, and what was checked.
 
     Raises:
         InputError: if there are any and they are not to be dropped.
     """
     assert data.x_test is not None and data.y_test is not None
     space = fit_space(data.x)
-    every = space.encode(data.x)
-    _, new = unseen(every, space.encode(data.x_test), question)
-    return replace(data, x_test=take(data.x_test, new), y_test=data.y_test[new])
+    check, new = unseen(space.encode(data.x), space.encode(data.x_test), question)
+    return replace(data, x_test=take(data.x_test, new), y_test=data.y_test[new]), check
 
 
 def unseen(known: np.ndarray | Digests, z: np.ndarray, question: Question) -> tuple[Check, np.ndarray]:
     """(what was checked, the numbers of the held-out rows that are new).
 
     Args:
-        known: the training rows as numbers, or their digests, by which equal rows are found and near ones are not.
-        z: held-out rows as numbers.
+        known: the standardised training rows, or their digests, by which equal rows are found and near ones are not.
+        z: held-out rows in the same space.
         question: its `distance` and `drop_seen`.
 
     Raises:
-        InputError: if rows were seen and are not to be dropped.
+        InputError: if rows were seen and are not to be dropped, or if none is new.
     """
     distance = nearness(question, z)
     hint = ""
@@ -192,27 +211,46 @@ def unseen(known: np.ndarray | Digests, z: np.ndarray, question: Question) -> tu
             f"Got {counted}{hint}; expected rows that were never trained on; try other rows, or --drop-seen, which "
             "leaves them out and certifies for rows unlike those of training."
         )
+    if len(seen) == len(z):
+        raise InputError(f"Got {counted}, which are all; expected rows that were never trained on.")
     if len(seen):
         what += f", once {len(seen):,} that did were left out: the statements are about rows unlike those of training"
     return Check("never seen", what), np.setdiff1d(np.arange(len(z)), seen)
 
 
-def _known(artefact: Artefact) -> np.ndarray | Digests:
-    every = artefact.every()
-    if every is not None:
-        return every.x
-    if artefact.digests is not None:
-        return Digests(artefact.digests)
-    raise InputError(
-        f"Got {artefact.folder} without digests of its training rows; expected them, to check that the held-out rows "
-        "are new; try --train DATA."
-    )
+def _repeats(artefact: Artefact, x: Rows) -> list[Check]:
+    """How many held-out rows repeat another one: no defect where they were drawn so, and false precision otherwise."""
+    repeats = len(x) - len(np.unique(row_digests(artefact.apart.encode(x))))
+    if not repeats:
+        return [Check("no repeats", "no held-out row repeats another")]
+    return [
+        Check(
+            "repeats",
+            f"{repeats:,} of {len(x):,} held-out rows repeat another: the statements hold if each was drawn on its own "
+            "and not if rows were copied",
+        )
+    ]
 
 
-def nearness(question: Question, z: np.ndarray) -> float:
-    """The distance within which rows count as the same: as asked, else 0.05 for images and 0 for other rows."""
+def _used_before(artefact: Artefact, x: Rows) -> list[Check]:
+    """Whether held-out rows also gave the scores of the run's own report."""
+    own = None if artefact.data is None else artefact.data.x_test
+    if own is not None:
+        given, reported = (row_digests(artefact.apart.encode(rows)) for rows in (x, own))
+        count = int(np.isin(given, reported).sum())
+    else:
+        whole = artefact.support.provenance.get("digests", {}).get("x_test")
+        count = len(x) if digest(x) == whole else 0
+    if not count:
+        return []
+    found = f"{count:,} of these rows also served for the scores of the run's own report: choose between sets by others"
+    return [Check("used before", found)]
+
+
+def nearness(question: Question, rows: Rows) -> float:
+    """The distance within which rows count as the same: as asked, else the usual one."""
     if question.distance is None:
-        return NEAR_IMAGES if z.ndim > 2 else 0.0
+        return usual_distance(rows) if isinstance(rows, np.ndarray) else NEAR_ROWS
     if not question.distance >= 0:
         raise InputError(f"Got --distance {question.distance}; expected 0 or more, in standard deviations.")
     return question.distance

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from datastill._errors import InputError
-from datastill.certify import Certificate, certify
+from datastill.certify import Certificate, certify, check_delta
 from datastill.data.archive import make_folder, write_json
 from datastill.data.dataset import Dataset
 from datastill.tournament import Encoded, Entrants, check_method, made
@@ -68,7 +68,7 @@ def find_budget(
         task: "classification" or "regression".
         entrants: one method; its learners, kernel and steps. Budgets and seeds are not looked at.
         epsilon: wanted.
-        largest: budget at which to give up.
+        largest: budget at which to give up; at most the rows of the smallest class.
         folder: where sets and what learners did are kept, and found again.
         delta: probability that anything said on the way fails.
 
@@ -82,8 +82,10 @@ def find_budget(
     if len(entrants.methods) != 1:
         raise InputError(f"Got {len(entrants.methods)} methods; expected one.")
     check_method(entrants.methods[0], entrants.kernel)
-    make_folder(folder)
+    check_delta(delta)
     known = Encoded.of(data, task)
+    largest = min(largest, known.smallest)
+    make_folder(folder)
     ladder = [1]
     while ladder[-1] < largest:
         ladder.append(min(2 * ladder[-1], largest))

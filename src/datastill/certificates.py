@@ -5,6 +5,7 @@ certificate.safetensors     the held-out losses of every learner, from which the
 certificate.html, .md       the same in words
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,20 +14,29 @@ import numpy as np
 
 from datastill._errors import InputError
 from datastill.artefact import Artefact
-from datastill.certify import SCHEMA, Certificate, Check, Losses, certify, state
-from datastill.data.archive import read_json, read_tensors, write_atomic, write_json, write_tensors
+from datastill.certify import SCHEMA, Certificate, Check, Losses, certify, guessing, state
+from datastill.data.archive import pack, read_json, read_tensors, write_atomic, write_json, write_tensors
 from datastill.data.dataset import Rows, SupportSet, digest
+from datastill.evaluate.protocol import HeldOut
 from datastill.report import certificate_markdown, render_certificate
 
 CERTIFICATE, LOSSES = "certificate.json", "certificate.safetensors"
+LABELS = "held_out"
 TOLERANCE = 1e-9
 LOSS_TOLERANCE = 1e-4
 """Of losses computed again: products of matrices round differently from machine to machine."""
 
 
-def write(certificate: Certificate, losses: Mapping[str, Losses], folder: Path) -> None:
-    """Write the certificate, its losses and its page; each file is whole or as before, the certificate comes last."""
-    tensors: dict[str, np.ndarray] = {}
+def write(certificate: Certificate, losses: Mapping[str, Losses], y: np.ndarray, folder: Path) -> None:
+    """Write the certificate, its losses and its page; each file is whole or as before, the certificate comes last.
+
+    Args:
+        certificate: what is stated.
+        losses: of every learner, in the order of the statements.
+        y: held-out class numbers, or targets, by which guessing is recomputed.
+        folder: where.
+    """
+    tensors: dict[str, np.ndarray] = {LABELS: y}
     for i, of in enumerate(losses.values()):
         tensors |= {f"{i}.small": of.small} | ({} if of.full is None else {f"{i}.full": of.full})
     write_tensors(folder / LOSSES, tensors)
@@ -52,18 +62,23 @@ def verify(artefact: Artefact, folder: Path, held: tuple[Rows, np.ndarray] | Non
     certificate, tensors = read(folder)
     about = dict(certificate.about or {})
     _agree("the set", about.get("digest"), set_digest(artefact.support))
-    count = len(certificate.statements)
+    count, recorded = len(certificate.statements), {k.partition(".")[0] for k in tensors} - {LABELS}
+    if not (0 < certificate.delta < 1 and recorded == {str(i) for i in range(count)} and LABELS in tensors):
+        raise InputError(
+            f"Got a certificate of {count} learners at delta={certificate.delta} beside losses of {len(recorded)}; "
+            "expected those of the same learners; try certifying anew."
+        )
     _agree("the level of each statement", certificate.each, certificate.delta / (2 * count))
+    y = tensors[LABELS]
+    _agree("the risk of guessing", certificate.guessing, guessing(HeldOut(y, y, y.ndim > 1), certificate.loss))
     for i, said in enumerate(certificate.statements):
-        if f"{i}.small" not in tensors:
-            raise InputError(f"Got {folder / LOSSES} without the losses of {said.learner}; try certifying anew.")
         losses = Losses(tensors[f"{i}.small"], tensors.get(f"{i}.full"), said.labels, said.note)
         _agree("the number of held-out rows", certificate.n, len(losses.small))
         again = state(said.learner, losses, certificate.each, certificate.loss)
         for name, value in again.__dict__.items():
             _agree(f"{name} of {said.learner}", getattr(said, name), value)
     found = [
-        Check("the set", "is the one that was certified"),
+        Check("the set", "is the one that was certified, with its labels, classes and preprocessing"),
         Check("the levels", f"{2 * count} statements share delta = {certificate.delta:g} evenly"),
         Check("the statements", f"of all {count} learners follow from the recorded losses"),
     ]
@@ -83,7 +98,10 @@ def read(folder: Path) -> tuple[Certificate, dict[str, np.ndarray]]:
         raise InputError(f"Got {folder / CERTIFICATE}, which is no certificate of the schema {SCHEMA!r}.")
     try:
         certificate = Certificate.from_dict(saved)
-    except (KeyError, TypeError) as error:
+        numbers = (certificate.delta, certificate.each, certificate.n, certificate.guessing)
+        if not all(isinstance(value, (int, float)) for value in numbers) or not certificate.statements:
+            raise TypeError("a number or the statements")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"Got {folder / CERTIFICATE}, which lacks a part ({error}); try certifying anew.") from None
     return certificate, read_tensors(folder / LOSSES)[0]
 
@@ -98,10 +116,13 @@ def _again(
     learners = [said.learner for said in certificate.statements]
     judged = artefact.held_out(x, y)
     _, losses = certify(artefact.examples(), artefact.every(), judged, learners, certificate.delta, certificate.loss)
+    unchecked = []
     for i, learner in enumerate(learners):
+        _agree(f"the use of labels by {learner}", certificate.statements[i].labels, losses[learner].labels)
         for name, value in (("small", losses[learner].small), ("full", losses[learner].full)):
             stated = tensors.get(f"{i}.{name}")
             if value is None or stated is None:
+                unchecked += [learner] * (value is not None or stated is not None)
                 continue
             off = float(np.mean(abs(value - stated)))
             if off > LOSS_TOLERANCE:
@@ -109,13 +130,18 @@ def _again(
                     f"Got a certificate whose losses of {learner} differ by {off:.2g} a row from those of the learner "
                     "trained again; expected equal ones."
                 )
-    return Check("the learners", "trained again, have the recorded losses on the held-out rows")
+    found = "trained again on the set, have the recorded losses on the held-out rows"
+    if unchecked:
+        found += f"; those of all rows were NOT checked for {', '.join(unchecked)}: the training rows are not at hand"
+    return Check("the learners", found)
 
 
 def set_digest(support: SupportSet) -> str:
     """A digest of everything in a set that a learner sees."""
-    parts = [support.x, support.y, support.soft_labels, support.weights]
-    return digest(np.array([digest(part) if part is not None else "" for part in parts]))
+    described, tensors = pack({"preprocessing": support.preprocessing, "classes": support.classes})
+    parts = [support.x, support.y, support.soft_labels, support.weights, *(tensors[name] for name in sorted(tensors))]
+    digests = [digest(part) if part is not None else "" for part in parts]
+    return digest(np.array([json.dumps(described, sort_keys=True), *digests]))
 
 
 def _agree(what: str, stated: Any, found: Any) -> None:

@@ -32,6 +32,7 @@ from datastill.evaluate.protocol import Examples, HeldOut, Judged, Maker, protoc
 
 SCHEMA = "datastill.certificate/1"
 LOSSES = ("zero-one", "brier", "squared")
+LEAST_DELTA = 1e-9
 SET, FULL = "the set", "all rows"
 CAP = 9.0
 """Squared errors above this, in variances of the training targets, count as this."""
@@ -159,14 +160,13 @@ def certify(
             to say anything.
     """
     loss = checked_loss(loss, held)
-    if not 0 < delta < 1:
-        raise InputError(f"Got delta={delta}; expected a number between 0 and 1, such as 0.05.")
+    check_delta(delta)
     learners = list(dict.fromkeys(learners))
     if not learners:
         raise InputError("Got no learners; expected at least one, such as logistic.")
     each = delta / (2 * len(learners))
     guess = guessing(held, loss)
-    checks = [*_classes_present(examples, held), enough_rows(len(held.y), each, guess)]
+    checks = conditions(examples.vectors.shape[1], held, each, loss)
     sets: dict[str, Maker] = {SET: lambda seed: examples}
     if every is not None:
         sets[FULL] = lambda seed: every
@@ -224,6 +224,12 @@ def state(learner: str, losses: Losses, each: float, loss: str) -> Statement:
     return replace(said, full_risk=float(full.mean()), low=low, high=high, epsilon=max(abs(low), abs(high)))
 
 
+def check_delta(delta: float) -> None:
+    """Raise an InputError unless it is a probability that means something."""
+    if not LEAST_DELTA <= delta < 1:
+        raise InputError(f"Got delta={delta}; expected a number from {LEAST_DELTA:g} to 1, such as 0.05.")
+
+
 def checked_loss(loss: str | None, held: HeldOut) -> str:
     """The loss, or the usual one of the task; an InputError if it does not fit the task."""
     usual = "squared" if held.regression else "zero-one"
@@ -261,10 +267,24 @@ def enough_rows(n: int, each: float, guess: float) -> Check:
     return Check("enough rows", f"{n:,} held-out rows; at least {need:,} are needed to say anything")
 
 
-def _classes_present(examples: Examples, held: HeldOut) -> list[Check]:
+def conditions(classes: int, held: HeldOut, each: float, loss: str) -> list[Check]:
+    """What must be so for statements to be made, as found.
+
+    Args:
+        classes: C; not looked at in regression.
+        held: the held-out rows.
+        each: the level of each statement.
+        loss: one of LOSSES.
+
+    Raises:
+        InputError: where a class does not occur, or there are too few rows.
+    """
+    return [*_classes_present(classes, held), enough_rows(len(held.y), each, guessing(held, loss))]
+
+
+def _classes_present(classes: int, held: HeldOut) -> list[Check]:
     if held.regression:
         return []
-    classes = examples.vectors.shape[1]
     missing = sorted(set(range(classes)) - set(np.unique(held.y).tolist()))
     if missing:
         raise InputError(

@@ -4,7 +4,9 @@ Imports are inside the functions, so that `datastill --help` answers at once.
 """
 
 import json
+import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,31 @@ def print_table(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]
     console.width = max(console.width, 100) if not console.is_terminal else console.width
     console.print(Text(title, style="bold"))
     console.print(table)
+
+
+def print_standings(title: str, found: Any, learners: Sequence[str], asked: str, first: str = "set") -> None:
+    """A table of sets and learners: mean ± deviation in %, marked where the verdict is clear.
+
+    Args:
+        title: above it.
+        found: of `evaluate.standings`.
+        learners: its columns.
+        asked: the way with labels that is shown.
+        first: what sets are called.
+    """
+    from datastill.evaluate.verdicts import BETTER, WORSE
+
+    marks, own = {BETTER: " ▲", WORSE: " ▼"}, found[found["asked"] == asked]
+
+    def cell(row: Any) -> str:
+        if not math.isfinite(row.mean):
+            return "failed"
+        spread = f" ± {100 * row.deviation:.1f}" if math.isfinite(row.deviation) else ""
+        return f"{100 * row.mean:.1f}{spread}{marks.get(row.verdict, '')}"
+
+    cells = {(row.set, row.learner): cell(row) for row in own.itertuples()}
+    lines = [(name, *(cells[name, learner] for learner in learners)) for name in dict.fromkeys(own["set"])]
+    print_table(title, (first, *learners), lines)
 
 
 def bytes_text(count: float) -> str:

@@ -45,7 +45,7 @@ class Found:
         standings: see `evaluate.standings`.
         robustness: likewise; may be empty.
         learners: in order.
-        seen: test rows that equal a training row.
+        seen: test rows that equal a training row, or nearly.
     """
 
     data: Dataset
@@ -83,11 +83,18 @@ def write_report(
     table = found.judged.table
     failures = dict.fromkeys(zip(table["learner"], table["error"], strict=True))
     warnings = [f"{learner} failed: {error}" for learner, error in failures if error]
+    guaranteed = None
     if found.seen:
         warnings.append(
-            f"{found.seen:,} of {len(found.held.y):,} test rows equal a training row, so nothing is guaranteed here; "
-            "`datastill certify --drop-seen` can do so for one set."
+            f"{found.seen:,} of {len(found.held.y):,} test rows equal a training row, or nearly, so nothing is "
+            "guaranteed here; `datastill certify --drop-seen` can do so for one set."
         )
+    else:
+        classes = len(found.labels.classes) if isinstance(found.labels, ClassLabels) else 0
+        try:
+            guaranteed = certified(found.judged, found.held, classes, asked, delta)
+        except InputError as error:
+            warnings.append(f"Nothing is guaranteed here. {error}")
     comparison = summarise_comparison(
         found.standings,
         dataset=found.data.name,
@@ -101,7 +108,7 @@ def write_report(
         asked=asked,
         robustness=found.robustness,
         reliability=_reliability(found.judged, asked),
-        certified=None if found.seen else certified(found.judged, found.held, asked, delta),
+        certified=guaranteed,
         exhibit=exhibit(found, methods, min(budgets), folder / "sets"),
         settings=settings,
         warnings=warnings,
@@ -112,26 +119,24 @@ def write_report(
     return comparison
 
 
-def check_delta(delta: float) -> None:
-    """Raise an InputError unless it is a probability."""
-    if not 0 < delta < 1:
-        raise InputError(f"Got delta={delta}; expected a number between 0 and 1, such as 0.05.")
-
-
 def set_folder(sets: Path, name: str, seed: int) -> Path:
     """Where the set "METHOD BUDGET" of a seed is kept."""
     method, _, budget = name.rpartition(" ")
     return sets / f"{method.replace(':', '_')}-{budget}-{seed}"
 
 
-def certified(judged: Judged, held: HeldOut, asked: str, delta: float) -> Certified:
+def certified(judged: Judged, held: HeldOut, classes: int, asked: str, delta: float) -> Certified:
     """A statement on every small set and learner, from the first seed, all at the same level.
 
     Args:
         judged: of the protocol, with all rows.
         held: the held-out rows.
+        classes: their number; 0 in regression.
         asked: the way with labels.
         delta: shared evenly by a bound and a gap for each set and learner, those that failed among them.
+
+    Raises:
+        InputError: where nothing can be stated; see `certify.conditions`.
     """
     own = np.flatnonzero((judged.table["asked"] == asked) & (judged.table["seed"] == 0))
     first = Judged(judged.table.iloc[own].reset_index(drop=True), [judged.arrays[i] for i in own], judged.metric)
@@ -139,6 +144,7 @@ def certified(judged: Judged, held: HeldOut, asked: str, delta: float) -> Certif
     pairs = zip(first.table["set"], first.table["learner"], strict=True)
     cells = [(name, learner) for name, learner in pairs if name != certify.FULL]
     each = delta / (2 * max(len(cells), 1))
+    certify.conditions(classes, held, each, loss)
     statements = {
         (name, learner): certify.state(learner, certify.losses_of(first, name, learner, loss), each, loss)
         for name, learner in cells

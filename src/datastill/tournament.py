@@ -8,6 +8,7 @@ report.html, report.md, summary.json     see `showcase`
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -17,22 +18,21 @@ import numpy as np
 import pandas as pd
 
 from datastill._errors import InputError
-from datastill.certify import FULL
+from datastill.certify import FULL, check_delta
 from datastill.data.archive import make_folder, read_tensors, write_atomic, write_json, write_tensors
 from datastill.data.dataset import Dataset, SupportSet, digest
-from datastill.evaluate.overlap import overlap
+from datastill.evaluate.overlap import overlap, usual_distance
 from datastill.evaluate.protocol import Examples, HeldOut, Judged, Maker, protocol
 from datastill.evaluate.standings import Rivals, robustness, standings
-from datastill.evaluate.verdicts import BETTER, WORSE
 from datastill.kernels.names import as_kernels
 from datastill.learners.named import both_augmentations, named_learner
 from datastill.learners.training import as_seen, label_vectors, train, train_regressor
 from datastill.preprocess.labels import ClassLabels, Labels, RealTargets
 from datastill.preprocess.space import Space, fit_space
 from datastill.runs import METHODS
-from datastill.showcase import Found, check_delta, set_folder, write_report
+from datastill.select.methods import SEEDLESS
+from datastill.showcase import Found, set_folder, write_report
 
-MARKS = {BETTER: " ▲", WORSE: " ▼"}
 LEARNED_LABELS = ("kip", "label-solve")
 """Methods whose label vectors are learned; the fair random rows beside them are those of Label Solve."""
 
@@ -96,14 +96,37 @@ class Encoded(NamedTuple):
 
     @classmethod
     def of(cls, data: Dataset, task: str) -> "Encoded":
-        """A dataset with test rows, standardised by its training rows."""
+        """A dataset with test rows, standardised by its training rows.
+
+        Raises:
+            InputError: for held-out targets that are all equal.
+        """
         space = fit_space(data.x)
         labels: Labels = ClassLabels.fit(data.y) if task == "classification" else RealTargets.fit(data.y)
         every = Examples(space.encode(data.x), labels.encode(data.y))
         y_test = np.asarray(data.y_test)
         held_y = labels.codes(y_test) if isinstance(labels, ClassLabels) else labels.encode(y_test)
         held = HeldOut(space.encode(data.x_test), held_y, task == "regression")
-        return cls(data, space, labels, every, held, digest(data.y) + digest(data.x))
+        if held.regression and np.ptp(held.y, axis=0).max(initial=0) == 0:
+            raise InputError("Got held-out targets that are all equal; expected some that differ; try more test rows.")
+        return cls(data, space, labels, every, held, f"{task} {digest(data.y)} {digest(data.x)}")
+
+    @property
+    def smallest(self) -> int:
+        """Rows of the smallest class; in regression, of all."""
+        if self.held.regression:
+            return len(self.every.x)
+        return int(np.bincount(self.every.vectors.argmax(axis=1)).min())
+
+    def check_budgets(self, budgets: Sequence[int]) -> None:
+        """Raise an InputError for a budget that some class cannot fill."""
+        wrong = [budget for budget in budgets if not 1 <= budget <= self.smallest]
+        if wrong or not budgets:
+            what = "the data have" if self.held.regression else "the smallest class has"
+            raise InputError(
+                f"Got a budget of {wrong[0] if wrong else 'nothing'}; expected 1 to {self.smallest}: {what} "
+                f"{self.smallest} rows."
+            )
 
 
 def compare(
@@ -137,8 +160,11 @@ def compare(
     learners = tuple(dict.fromkeys([*learners, *(v for pair in variants.values() for v in pair)]))
     for name in [*learners, *([entrants.teacher] if entrants.teacher else [])]:
         named_learner(name, task == "regression")
-    make_folder(folder)
+    if (folder / "run.json").exists():
+        raise InputError(f"Got {folder}, which holds a run of `datastill distill`; expected another folder.")
     known = Encoded.of(data, task)
+    known.check_budgets(entrants.budgets)
+    make_folder(folder)
     rivals = _rivals(entrants)
     names = [*(f"random {budget}" for budget in entrants.budgets), *rivals]
     sets: dict[str, Maker] = {name: partial(made, known, entrants, name, folder / "sets") for name in names}
@@ -151,10 +177,14 @@ def compare(
     judged = protocol(sets, learners, known.held, entrants.seeds, ways, folder / "rows", jobs, memory, {FULL})
     found = standings(judged, rivals, FULL)
     robust = robustness(found, rivals, FULL, variants) if entrants.robust else pd.DataFrame()
-    write_json(folder / "table.json", plain(judged.table))
+    write_json(folder / "table.json", judged.table.to_dict(orient="records"))
     write_atomic(folder / "table.parquet", judged.table.to_parquet())
-    write_json(folder / "standings.json", {"standings": plain(found), "robustness": plain(robust)})
-    seen = len(overlap(known.held.x, known.every.x).equal)
+    write_json(
+        folder / "standings.json",
+        {"standings": found.to_dict(orient="records"), "robustness": robust.to_dict(orient="records")},
+    )
+    found_seen = overlap(known.held.x, known.every.x, usual_distance(known.held.x))
+    seen = len(found_seen.equal) + len(found_seen.near)
     shown = Found(data, known.labels, known.held, judged, found, robust, learners, seen)
     settings = {k: getattr(entrants, k) for k in ("kernel", "steps", "labels", "teacher", "robust")} | {"delta": delta}
     write_report(shown, entrants.methods, entrants.budgets, entrants.seeds, entrants.labels, settings, delta, folder)
@@ -187,10 +217,13 @@ def made(data: Encoded, entrants: Entrants, name: str, folder: Path, seed: int) 
     """The set of a method for a seed: from its folder if it is there and of the same data and settings, else made."""
     method, _, budget = name.rpartition(" ")
     base, _, kernel = method.partition(":")
+    seed = 0 if base in SEEDLESS else seed
     where = set_folder(folder, name, seed)
     settings: dict[str, Any] = {"kernel": kernel or entrants.kernel, "random_state": seed}
     wanted = {"data": data.identity, "kernel": settings["kernel"], "steps": entrants.steps if base == "kip" else None}
-    support = SupportSet.load(where) if (where / "manifest.json").exists() else None
+    support = None
+    with suppress(InputError):  # a damaged set is made anew
+        support = SupportSet.load(where) if (where / "manifest.json").exists() else None
     if support is None or support.provenance.get("wanted") != wanted:
         kind = METHODS[base][data.held.regression]
         settings |= {"n_support" if data.held.regression else "ipc": int(budget)}
@@ -223,7 +256,7 @@ class _Teacher:
         """The label vectors, or targets, of these rows."""
         path = self.folder / f"teacher-{digest(x)[:16]}.safetensors"
         wanted = f"{self.name} {self.data.identity}"
-        if path.exists():
+        with suppress(InputError):
             tensors, header = read_tensors(path)
             if header == wanted:
                 return tensors["vectors"]
@@ -237,27 +270,14 @@ class _Teacher:
     @cached_property
     def trained(self) -> Any:
         """Fitted."""
+        try:
+            return self._train()
+        except (Exception, SystemExit) as error:  # a stranger's learner may raise anything
+            raise InputError(f"Got the teacher {self.name}, which failed on all rows: {error}; try another.") from error
+
+    def _train(self) -> Any:
         x, vectors = self.data.every.x, self.data.every.vectors
         if self.data.held.regression:
             y = vectors[:, 0] if vectors.shape[1] == 1 else vectors
             return train_regressor(named_learner(self.name, True), x, y).estimator
         return train(named_learner(self.name), x, vectors).estimator
-
-
-def plain(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows as JSON values; what was not measured is None."""
-    return [{k: None if pd.isna(v) else v for k, v in row.items()} for row in table.to_dict(orient="records")]
-
-
-def wide(found: pd.DataFrame, learners: Sequence[str], asked: str) -> list[tuple[str, ...]]:
-    """One line for each set: its name, and "mean ± deviation" for each learner, marked where the verdict is clear."""
-    own = found[found["asked"] == asked]
-    cells = {(r.set, r.learner): _cell(r) for r in own.itertuples()}
-    return [(name, *(cells[name, learner] for learner in learners)) for name in dict.fromkeys(own["set"])]
-
-
-def _cell(row: Any) -> str:
-    if not np.isfinite(row.mean):
-        return "failed"
-    spread = f" ± {100 * row.deviation:.1f}" if np.isfinite(row.deviation) else ""
-    return f"{100 * row.mean:.1f}{spread}{MARKS.get(row.verdict, '')}"

@@ -1,6 +1,8 @@
 """The command line: what was asked for is parsed here, and done elsewhere."""
 
-from datastill.cli import judging, making  # noqa: F401  the commands enter themselves into the app
+# ruff: noqa: F401, I001  the commands enter themselves into the app, in the order of its help
+from datastill.cli import making
+from datastill.cli import judging
 from datastill.cli.app import main
 
 __all__ = ["main"]

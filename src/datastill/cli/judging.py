@@ -24,7 +24,9 @@ from datastill.cli.options import (
     slug,
     words,
 )
-from datastill.console import print_json, print_summary, print_table
+from datastill.console import print_json, print_standings, print_summary, print_table
+
+LEGEND = "▲ better, ▼ worse than random rows of the same budget and labels; all marks together hold with 95 %."
 
 
 @app.command()
@@ -76,21 +78,13 @@ def compare(
             print(f"{learner} failed: {error}", file=sys.stderr)
     if as_json:
         parts = {"rows": table, "standings": outcome.standings, "robustness": outcome.robustness}
-        print_json({"out": str(folder)} | {name: tournament.plain(part) for name, part in parts.items()})
+        print_json({"out": str(folder)} | {name: part.to_dict(orient="records") for name, part in parts.items()})
         return
     score = "accuracy" if task == "classification" else "R²"
-    _print_standings(
-        f"{dataset.name}: {score}",
-        seeds,
-        outcome.learners,
-        tournament.wide(outcome.standings, outcome.learners, labels),
-    )
+    title = f"{dataset.name}: {score}, %, mean ± deviation over {seeds} seeds"
+    print_standings(title, outcome.standings, outcome.learners, labels)
+    print(LEGEND)
     print(f"Report: {(folder / 'report.html').resolve()}")
-
-
-def _print_standings(title: str, seeds: int, learners: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    print_table(f"{title}, %, mean ± deviation over {seeds} seeds", ("set", *learners), rows)
-    print("▲ better, ▼ worse than random rows of the same budget and labels; all marks together hold with 95 %.")
 
 
 @app.command()
@@ -110,7 +104,7 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Train learners on a saved set and judge them on held-out rows, beside random rows and all rows."""
-    from datastill import audit, tournament
+    from datastill import audit
     from datastill.evaluate.standings import Rivals, standings
 
     artefact, (x, y) = _opened(folder, train, test, "--test", target, image_size)
@@ -119,15 +113,13 @@ def evaluate(
     rivals = {audit.SET: Rivals(audit.RANDOM, audit.RANDOM)} if artefact.data is not None else {}
     found = standings(judged, rivals, audit.FULL)
     if as_json:
-        print_json({"out": str(folder), "rows": tournament.plain(judged.table), "standings": tournament.plain(found)})
+        parts = {"rows": judged.table, "standings": found}
+        print_json({"out": str(folder)} | {name: part.to_dict(orient="records") for name, part in parts.items()})
         return
     score = "R²" if artefact.regression else "accuracy"
-    print_table(
-        f"{folder}: {score}, %, mean ± deviation over {seeds} seeds, on {len(y):,} held-out rows",
-        ("trained on", *names),
-        tournament.wide(found, names, labels),
-    )
-    if rivals:
+    title = f"{folder}: {score}, %, mean ± deviation over {seeds} seeds, on {len(y):,} held-out rows"
+    print_standings(title, found, names, labels, "trained on")
+    if rivals and seeds > 1:
         print("▲ better, ▼ worse than random rows with their own labels; all marks together hold with 95 %.")
 
 
@@ -157,7 +149,7 @@ def certify(
         float | None,
         typer.Option(
             help="Held-out rows this near to a training row count as the same, in standard deviations; by default 0.05 for "
-            "images, else 0.",
+            "images, else 0.001.",
             rich_help_panel="Data",
         ),
     ] = None,
@@ -189,12 +181,15 @@ def certify(
     from datastill.report.certificate import certificate_sentences
 
     question = audit.Question(words(learners), delta, loss, distance, drop_seen)
+    if verify and find_budget:
+        raise InputError("Got --verify with --find-budget; expected one of them.")
     if find_budget:
         _search(what, holdout, target, task, image_size, question, epsilon, method, largest, steps, out, as_json)
         return
     folder = Path(what)
     if verify:
         artefact, rows = _opened(folder, train, holdout, "--holdout", target, image_size, needed=holdout is not None)
+        rows = audit.as_certified(artefact, folder, rows) if rows is not None else None
         checks = certificates.verify(artefact, folder, rows)
         if as_json:
             print_json({"out": str(folder), "verified": True, "checks": [check._asdict() for check in checks]})
@@ -231,32 +226,34 @@ def _search(
 ) -> None:
     """Find the smallest budget and print what was found on the way."""
     from datastill import audit, budget
+    from datastill.report.rounding import at_most, probability
     from datastill.tournament import Entrants
 
     if question.loss is not None:
         raise InputError("Got --loss with --find-budget; expected the usual loss of the task; try leaving it out.")
     dataset, task = load_data(what, target, holdout, task, image_size, 0, as_json)
-    dataset = audit.without_seen(dataset, question)
+    dataset, check = audit.without_seen(dataset, question)
     entrants = Entrants((method,), (), question.learners, steps=steps)
     folder = out or Path("runs") / f"{slug(dataset.name)}-budget-{slug(method)}"
     search = budget.find_budget(dataset, task, entrants, epsilon, largest, folder, question.delta)
     if as_json:
-        print_json({"out": str(folder), "epsilon": epsilon, **search.as_dict()})
+        print_json({"out": str(folder), "epsilon": epsilon, "checks": [check._asdict()], **search.as_dict()})
         return
     unit = "examples" if task == "regression" else "examples per class"
     names = question.learners
     print_table(
         f"{dataset.name}, {method}: certified ε of each learner, each look at δ = {question.delta:g}/{search.planned}",
         (unit, *names),
-        [(str(k.budget), *(f"{s.epsilon:.3f}" for s in k.certificate.statements)) for k in search.looks],
+        [(str(k.budget), *(at_most(s.epsilon or 0.0) for s in k.certificate.statements)) for k in search.looks],
     )
     if search.budget is None:
-        print(f"No budget up to {largest} was certified to reach ε = {epsilon:g}.")
+        print(f"No budget up to {search.looks[-1].budget} was certified to reach ε = {epsilon:g}.")
     else:
         print(
-            f"With probability at least {1 - question.delta:.0%}, {search.budget} {unit} are an ε-approximation of the "
+            f"With probability at least {probability(question.delta)}, {search.budget} {unit} are an ε-approximation of the "
             f"data with ε = {epsilon:g}, for {', '.join(names)}."
         )
+    print(f"Checked, {check.name}: {check.found}.")
 
 
 def _opened(
@@ -285,7 +282,8 @@ def _opened(
         return first, None
     given: Dataset | None = None
     if held is not None:
-        given = load(held, target=target, image_size=image_size)
+        like = Dataset("", first.support.x, first.support.y)
+        given = load(held, target=target, image_size=image_size, like=like)
         for labels in (given.y, given.y_test):
             if labels is not None:
                 check_present(labels)
@@ -316,14 +314,12 @@ def report(
 def _report_comparison(folder: Path, summary: dict[str, Any], as_json: bool) -> None:
     import pandas as pd
 
-    from datastill import tournament
-
     if as_json:
         print_json({"out": str(folder), **summary})
         return
     found = pd.DataFrame(summary["entries"]).astype({"mean": float, "deviation": float})
-    learners = tuple(summary["learners"])
-    rows = tournament.wide(found, learners, summary["asked"])
-    _print_standings(f"{summary['dataset']}: {summary['metric']}", summary["seeds"], learners, rows)
+    title = f"{summary['dataset']}: {summary['metric']}, %, mean ± deviation over {summary['seeds']} seeds"
+    print_standings(title, found, summary["learners"], summary["asked"])
+    print(LEGEND)
     print(summary["headline"])
     print(f"Report: {(folder / 'report.html').resolve()}")

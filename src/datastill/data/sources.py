@@ -23,6 +23,7 @@ def load(
     target: str | None = None,
     test: str | Path | None = None,
     image_size: int | None = None,
+    like: Dataset | None = None,
 ) -> Dataset:
     """The dataset that a name or a path stands for.
 
@@ -32,6 +33,7 @@ def load(
         target: the target column; for tables, which need it.
         test: a second source of the same kind, whose training rows become the test rows.
         image_size: resize images to this many pixels square; for folders of images.
+        like: data that these belong to: text columns of tables are read as text, images with as many channels.
 
     Returns:
         x as an array (n, d), images (n, h, w[, 3]) or a DataFrame; y as an array (n,); and the test rows, if any.
@@ -41,7 +43,7 @@ def load(
             and what to try.
         OutputError: if a downloaded set cannot be written to the cache.
     """
-    data = _read(source, target, image_size, None)
+    data = _read(source, target, image_size, like)
     if test is None:
         if data.x_test is not None and data.y_test is not None:
             _check_test(data, Dataset(data.name, data.x_test, data.y_test), f"in {source}")

@@ -12,6 +12,10 @@ from datastill._typing import Float, Int
 BLOCK = 2048
 
 
+NEAR_IMAGES, NEAR_ROWS = 0.05, 1e-3
+"""Distances within which rows count as the same: what recompressing a picture changes; what rounding a number does."""
+
+
 class Overlap(NamedTuple):
     """Numbers of held-out rows.
 
@@ -40,6 +44,11 @@ def overlap(held: Float[np.ndarray, "n *d"], train: Float[np.ndarray, "m *d"], d
         nearest = _nearest(a, b)
         near = np.sqrt(np.mean((a - b[nearest]) ** 2, axis=1)) <= distance
     return Overlap(np.flatnonzero(equal), np.flatnonzero(near & ~equal))
+
+
+def usual_distance(rows: np.ndarray) -> float:
+    """NEAR_IMAGES or NEAR_ROWS, by the shape of the rows."""
+    return NEAR_IMAGES if rows.ndim > 2 else NEAR_ROWS
 
 
 def _nearest(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -7,9 +7,12 @@ protocol goes on where it stopped, and a learner that fails is a row that says s
 import hashlib
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +25,7 @@ from datastill._errors import InputError
 from datastill.data.archive import make_folder, read_tensors, write_tensors
 from datastill.data.dataset import digest
 from datastill.evaluate import metrics
-from datastill.learners.named import is_random, named_learner
+from datastill.learners.named import identity, is_random, named_learner
 from datastill.learners.training import as_seen, train, train_regressor, use_of_labels
 
 PROCESS = 2**30
@@ -65,6 +68,9 @@ class HeldOut(NamedTuple):
         """The score that is looked at first; more is better."""
         return "r2" if self.regression else "accuracy"
 
+
+VERSIONS = [version(name) for name in ("datastill", "scikit-learn", "numpy", "jax")]
+"""A kept row is of these; another version trains anew."""
 
 Maker = Callable[[int], Examples]
 """A set for each seed; the same one for all, where nothing about it is random."""
@@ -176,7 +182,8 @@ def _planned(
                 chance = seed if is_random(estimator) else 0
                 for way in ways:
                     use = "targets" if held.regression else use_of_labels(estimator, way)
-                    key = hashlib.sha256(json.dumps([learner, chance, use, last[1]]).encode()).hexdigest()[:32]
+                    parts = [VERSIONS, identity(learner), chance, use, last[1]]
+                    key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
                     where = {"set": name, "learner": learner, "asked": way, "seed": seed}
                     yield key, examples, learner, where
 
@@ -201,16 +208,19 @@ def _row(
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """One row of the table and its arrays, from their file if it is there."""
     if path is not None and path.exists():
-        tensors, header = read_tensors(path)
-        return json.loads(header), tensors
+        with suppress(InputError, ValueError):  # a damaged file is made anew
+            tensors, header = read_tensors(path)
+            return json.loads(header), tensors
     row: dict[str, Any] = {"n": len(examples.x), "error": "", held.metric: float("nan")}
     tensors = {}
     started = time.perf_counter()
     try:
-        measured, tensors = _judged(examples, learner, where["seed"], held, where["asked"])
+        with redirect_stdout(sys.stderr):  # a stranger's learner may print, and raise anything; the other rows go on
+            measured, tensors = _judged(examples, learner, where["seed"], held, where["asked"])
         row |= measured
-    except Exception as error:  # a stranger's learner may raise anything; the other rows go on
-        row["error"] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    except (Exception, SystemExit) as error:
+        said = "".join(c if c.isprintable() else " " for c in str(error))
+        row["error"] = f"{type(error).__name__}: {' '.join(said.split())[:300]}"
         row["seconds"] = time.perf_counter() - started
     if path is not None and not row["error"]:
         write_tensors(path, tensors, json.dumps(row))
@@ -230,22 +240,40 @@ def _judged(
     seconds = time.perf_counter() - started
     used = {"labels": trained.labels, "weighted": trained.weighted, "seconds": seconds}
     x_test = as_seen(trained.estimator, held.x)
-    predicted = np.asarray(trained.estimator.predict(x_test))
+    classes = 0 if held.regression else examples.vectors.shape[1]
+    predicted = _checked(trained.estimator.predict(x_test), held, classes)
     losses = metrics.losses(held.y, predicted, held.regression)
     if held.regression:
         return used | metrics.of_targets(held.y, predicted), {"losses": losses}
     found = metrics.of_classes(held.y, predicted)
     if not hasattr(trained.estimator, "predict_proba"):
         return used | found, {"losses": losses}
-    p = np.zeros((len(x_test), examples.vectors.shape[1]))
-    columns = getattr(trained.estimator, "classes_", np.arange(p.shape[1]))
-    p[:, columns] = trained.estimator.predict_proba(x_test)
+    p = np.zeros((len(x_test), classes))
+    p[:, getattr(trained.estimator, "classes_", np.arange(classes))] = trained.estimator.predict_proba(x_test)
+    if not np.isfinite(p).all():
+        raise ValueError("its probabilities are not finite")
     found |= metrics.of_probabilities(held.y, p)
     return used | found, {
         "losses": losses,
         "brier": metrics.brier_losses(held.y, p).astype(np.float32),
         "reliability": metrics.reliability(held.y, p),
     }
+
+
+def _checked(predicted: Any, held: HeldOut, classes: int) -> np.ndarray:
+    """Predictions of the right shape and kind; anything else is the learner's failure."""
+    found = np.asarray(predicted)
+    if held.regression:
+        if found.shape not in ({held.y.shape, (len(held.y),)} if held.y.shape[1] == 1 else {held.y.shape}):
+            raise ValueError(f"it predicts an array of shape {found.shape}; expected {held.y.shape}")
+        if found.dtype.kind not in "fiu" or not np.isfinite(found).all():
+            raise ValueError("its predictions are not all finite numbers")
+        return found
+    if found.shape != held.y.shape:
+        raise ValueError(f"it predicts an array of shape {found.shape}; expected {held.y.shape}")
+    if not np.isin(found, np.arange(classes)).all():
+        raise ValueError("it predicts classes that it was not given")
+    return found
 
 
 def _names(rows: Sequence[dict[str, Any]]) -> list[str]:

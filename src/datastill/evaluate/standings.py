@@ -19,7 +19,7 @@ import pandas as pd
 
 from datastill.evaluate import intervals
 from datastill.evaluate.protocol import Judged
-from datastill.evaluate.verdicts import crossed, holm, in_words
+from datastill.evaluate.verdicts import NOTHING, Prior, crossed, holm, in_words, prior_of
 
 COLUMNS = (
     *("set", "learner", "asked", "labels", "n", "mean", "deviation", "low", "high", "relative_to_full"),
@@ -53,8 +53,11 @@ def standings(judged: Judged, rivals: Mapping[str, Rivals], full: str, alpha: fl
         the difference to it, the corrected p-value and the verdict (empty where there is no rival). NaN where it
         failed.
     """
+    cells = _cells(judged.table)
+    pairs = {cell: _paired(judged, cell, rivals) for cell in cells if cell[0] in rivals}
+    prior = _prior([gains for _, _, gains in pairs.values()])
     found = []
-    for name, learner, asked in _cells(judged.table):
+    for name, learner, asked in cells:
         own = judged.of(name, learner, asked)
         scores = judged.table[judged.metric].to_numpy(float)[own]
         whole = judged.table[judged.metric].to_numpy(float)[judged.of(full, learner, asked)]
@@ -62,11 +65,11 @@ def standings(judged: Judged, rivals: Mapping[str, Rivals], full: str, alpha: fl
         row = {"set": name, "learner": learner, "asked": asked, "labels": labels}
         row |= {"n": judged.table.loc[judged.table["set"] == name, "n"].iloc[0], **_score(judged, own)}
         row["deviation"] = scores.std(ddof=1) if len(scores) > 1 else np.nan
-        row["relative_to_full"] = scores.mean() / whole.mean() if len(scores) and len(whole) else np.nan
-        if name in rivals:
-            rival = rivals[name].given if labels == "hard" else rivals[name].learned
-            mean, p = _difference(judged, (name, learner, asked), rival)
-            row |= {"rival": rival, "difference": mean, "p": p}
+        measured = len(scores) and len(whole) and whole.mean() != 0
+        row["relative_to_full"] = scores.mean() / whole.mean() if measured else np.nan
+        if (name, learner, asked) in pairs:
+            rival, difference, gains = pairs[name, learner, asked]
+            row |= {"rival": rival, "difference": difference, "p": _p(difference, gains, prior)}
         found.append(row)
     result = pd.DataFrame(found).reindex(columns=COLUMNS)
     asked_of = result["rival"].notna().to_numpy()
@@ -147,18 +150,35 @@ def _score(judged: Judged, rows: np.ndarray) -> dict[str, float]:
         return {"mean": 1 - risk.mean, "low": max(1 - high, 0.0), "high": min(1 - low, 1.0)}
     mean = float(judged.table[judged.metric].to_numpy(float)[rows].mean())
     spread = (1 - mean) / risk.mean if risk.mean > 0 else 0.0
-    return {"mean": mean, "low": mean - spread * (high - risk.mean), "high": mean + spread * (risk.mean - low)}
+    high = min(mean + spread * (risk.mean - low), 1.0)
+    return {"mean": mean, "low": mean - spread * (risk.interval()[1] - risk.mean), "high": high}
 
 
-def _difference(judged: Judged, cell: tuple[str, str, str], rival: str) -> tuple[float, float]:
-    """(difference of the mean scores, p), over the seeds that both have."""
+def _paired(judged: Judged, cell: tuple[str, str, str], rivals: Mapping[str, Rivals]) -> tuple[str, float, np.ndarray]:
+    """(rival, difference of the mean scores, (seeds, rows) losses of the rival less the set's), by common seeds."""
     name, learner, asked = cell
+    own = judged.of(name, learner, asked)
+    hard = len(own) > 0 and judged.table["labels"].iloc[own[0]] == "hard"
+    rival = rivals[name].given if hard else rivals[name].learned
     seeds = judged.table["seed"]
-    of = [{seeds[i]: i for i in judged.of(s, learner, asked)} for s in (name, rival)]
+    of = [{seeds[i]: i for i in rows} for rows in (own, judged.of(rival, learner, asked))]
     both = sorted(set(of[0]) & set(of[1]))
     if not both:
-        return np.nan, 1.0
-    own, other = (np.array([rows[s] for s in both]) for rows in of)
+        return rival, np.nan, np.zeros((0, 0))
+    mine, other = (np.array([rows[s] for s in both]) for rows in of)
     scores = judged.table[judged.metric].to_numpy(float)
-    gain = crossed(_losses(judged, other) - _losses(judged, own))
-    return float(scores[own].mean() - scores[other].mean()), gain.p
+    return rival, float(scores[mine].mean() - scores[other].mean()), _losses(judged, other) - _losses(judged, mine)
+
+
+def _p(difference: float, gains: np.ndarray, prior: Prior) -> float:
+    """Of no difference; 1 for one seed, and where the score and the losses, of several targets, point apart."""
+    gain = crossed(gains, prior)
+    return gain.p if len(gains) > 1 and gain.mean * difference > 0 else 1.0
+
+
+def _prior(gains: Sequence[np.ndarray]) -> Prior:
+    """What the variances over seeds have in common, where all comparisons have the same number of seeds."""
+    seeds = {len(g) for g in gains if g.size}
+    if len(seeds) != 1 or seeds == {1}:
+        return NOTHING
+    return prior_of(np.array([g.mean(axis=1).var(ddof=1) for g in gains if g.size]), seeds.pop() - 1)

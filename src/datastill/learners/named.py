@@ -6,9 +6,12 @@ behind a standardiser where scale matters. Another estimator is named by its imp
 augmentation out, ":augmented" takes some where the preset has none.
 """
 
+import hashlib
 import importlib
 import inspect
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
@@ -112,6 +115,14 @@ def takes_weights(estimator: Any) -> bool:
     return "sample_weight" in inspect.signature(last.fit).parameters
 
 
+def identity(name: str) -> str:
+    """The name; for an import path with a digest of its module's file, so that an edited learner is another one."""
+    if ":" not in name or name.startswith(("krr:", "net:")):
+        return name
+    source = getattr(importlib.import_module(name.partition(":")[0]), "__file__", None)
+    return name if source is None else f"{name} {hashlib.sha256(Path(source).read_bytes()).hexdigest()}"
+
+
 def is_random(estimator: Any) -> bool:
     """Whether what it learns depends on its seed."""
     seeds = ("random_state", "seed")
@@ -136,10 +147,12 @@ def _scaled(estimator: BaseEstimator) -> Any:
 
 def _imported(path: str, seed: int) -> Any:
     module, _, name = path.partition(":")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # as `python -m` has it
     try:
         kind = getattr(importlib.import_module(module), name)
         estimator = kind()
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
+    except (Exception, SystemExit) as error:  # a stranger's module may do anything
         raise InputError(
             f"Got the learner {path!r}, which cannot be made ({error}); expected package.module:Class of an estimator "
             "that needs no arguments; try importing it in Python."

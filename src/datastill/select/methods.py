@@ -249,3 +249,5 @@ MIXERS: dict[str, Callable[[Candidates, int, int], tuple[csr_array, np.ndarray]]
     "archetypes": _archetypes,
 }
 METHODS = (*PICKERS, *SUBMODULAR, *MEASURES, *MIXERS)
+SEEDLESS = ("herding", *(name for name in SUBMODULAR if name != "facility-location"))
+"""Methods whose choice, with the lazy optimiser, no seed changes."""
