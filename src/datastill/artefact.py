@@ -67,12 +67,8 @@ class Artefact:
         """The space in which rows are told apart: standardised by the training rows, where they were found."""
         return self.space if self.data is None else spaces.fit_space(self.data.x)
 
-    def held_out(self, x: Rows, y: np.ndarray) -> HeldOut:
-        """Rows and labels as numbers.
-
-        Raises:
-            InputError: for rows of another kind or shape, or labels that the training data does not have.
-        """
+    def check_kind(self, x: Rows) -> None:
+        """Raise an InputError for rows of another kind or shape than the set's."""
         table = self.space.table is not None
         if table != (not isinstance(x, np.ndarray)):
             kinds = ("a table", "arrays") if table else ("arrays", "a table")
@@ -81,6 +77,14 @@ class Artefact:
             raise InputError(
                 f"Got held-out rows of shape {x.shape[1:]}; expected {self.support.x.shape[1:]}, as in the set."
             )
+
+    def held_out(self, x: Rows, y: np.ndarray) -> HeldOut:
+        """Rows and labels as numbers.
+
+        Raises:
+            InputError: for rows of another kind or shape, or labels that the training data does not have.
+        """
+        self.check_kind(x)
         if isinstance(self.labels, label_maps.ClassLabels):
             return HeldOut(self.space.encode_features(x), self.labels.codes(y))
         return HeldOut(self.space.encode_features(x), self.labels.encode(y), True)
@@ -97,9 +101,7 @@ def open_artefact(folder: Path, train: Dataset | None = None) -> Artefact:
         InputError: if the folder holds no set, or one without its preprocessing, or the data are not those that it
             was made from.
     """
-    if not (folder / "manifest.json").exists():
-        raise InputError(f"Got {folder}, which holds no support set; expected manifest.json; try `datastill distill`.")
-    support = SupportSet.load(folder)
+    support = load_support(folder)
     saved = support.preprocessing
     if not {"space", "labels"} <= set(saved):
         raise InputError(f"Got {folder}, whose set has no preprocessing; expected one that an estimator made.")
@@ -112,6 +114,13 @@ def open_artefact(folder: Path, train: Dataset | None = None) -> Artefact:
     digests = read_tensors(folder / ROWS)[0]["digests"] if (folder / ROWS).exists() else None
     space, labels = spaces.from_state(saved["space"]), label_maps.from_state(saved["labels"])
     return Artefact(folder, support, space, labels, data, digests)
+
+
+def load_support(folder: Path) -> SupportSet:
+    """The set in a folder; an InputError where there is none."""
+    if not (folder / "manifest.json").exists():
+        raise InputError(f"Got {folder}, which holds no support set; expected manifest.json; try `datastill distill`.")
+    return SupportSet.load(folder)
 
 
 def row_digests(z: np.ndarray) -> np.ndarray:

@@ -1,10 +1,8 @@
 """What a saved set is worth on held-out rows: judged by any learner, and certified."""
 
 import datetime
-import platform
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,15 +11,15 @@ import numpy as np
 from datastill._errors import InputError
 from datastill.artefact import Artefact, row_digests, split_as
 from datastill.certificates import read, set_digest, write
-from datastill.certify import Certificate, Check, certify
+from datastill.certify import FULL, Certificate, Check, certify
 from datastill.data import sampling
 from datastill.data.archive import make_folder
-from datastill.data.dataset import Dataset, Rows, digest, take
+from datastill.data.dataset import Dataset, Rows, digest, take, versions
 from datastill.evaluate.overlap import NEAR_ROWS, overlap, usual_distance
 from datastill.evaluate.protocol import Examples, Judged, Maker, protocol
 from datastill.preprocess.space import fit_space
 
-SET, RANDOM, FULL = "this set", "random rows", "all rows"
+SET, RANDOM = "this set", "random rows"
 
 
 class Question(NamedTuple):
@@ -117,15 +115,17 @@ def certify_set(artefact: Artefact, x: Rows, y: np.ndarray, question: Question, 
     Raises:
         InputError: with the reason, where nothing can be certified.
     """
-    checks, new = new_rows(artefact, x, y, question)
-    checks += [*_repeats(artefact, take(x, new)), *_used_before(artefact, take(x, new))]
-    dropped = len(y) - len(new)
-    x, y = take(x, new), y[new]
+    held = artefact.held_out(x, y)
+    z = artefact.apart.encode(x)
+    check, new = unseen(_known(artefact), z, question)
+    dropped, digests = len(y) - len(new), row_digests(z[new])
+    x, y, held = take(x, new), y[new], held._replace(x=held.x[new], y=held.y[new])
+    checks = [check, _repeats(digests), *_used_before(artefact, digests, x)]
     make_folder(folder)
     certificate, losses = certify(
         artefact.examples(),
         artefact.every(),
-        artefact.held_out(x, y),
+        held,
         question.learners,
         question.delta,
         question.loss,
@@ -134,25 +134,20 @@ def certify_set(artefact: Artefact, x: Rows, y: np.ndarray, question: Question, 
     measured = artefact.data is not None
     about = {**_about(artefact, x, y), "dropped": dropped, "distance": nearness(question, x) if measured else None}
     made = replace(certificate, checks=(*checks, *certificate.checks), about=about)
-    write(made, losses, artefact.held_out(x, y).y, folder)
+    write(made, losses, held.y, folder)
     return made
 
 
-def new_rows(artefact: Artefact, x: Rows, y: np.ndarray, question: Question) -> tuple[list[Check], np.ndarray]:
-    """(what was checked, the numbers of the held-out rows that were not trained on); see `unseen`."""
-    artefact.held_out(x, y)
-    z = artefact.apart.encode(x)
+def _known(artefact: Artefact) -> np.ndarray | Digests:
+    """The training rows, standardised, or else their digests."""
     if artefact.data is not None:
-        known: np.ndarray | Digests = artefact.apart.encode(artefact.data.x)
-    elif artefact.digests is not None:
-        known = Digests(artefact.digests)
-    else:
-        raise InputError(
-            f"Got {artefact.folder} without digests of its training rows; expected them, to check that the held-out "
-            "rows are new; try --train DATA."
-        )
-    check, new = unseen(known, z, question)
-    return [check], new
+        return artefact.apart.encode(artefact.data.x)
+    if artefact.digests is not None:
+        return Digests(artefact.digests)
+    raise InputError(
+        f"Got {artefact.folder} without digests of its training rows; expected them, to check that the held-out "
+        "rows are new; try --train DATA."
+    )
 
 
 def as_certified(artefact: Artefact, folder: Path, rows: tuple[Rows, np.ndarray]) -> tuple[Rows, np.ndarray]:
@@ -161,8 +156,10 @@ def as_certified(artefact: Artefact, folder: Path, rows: tuple[Rows, np.ndarray]
     if not about.get("dropped"):
         return rows
     question = Question((), distance=about.get("distance"), drop_seen=True)
-    new = new_rows(artefact, *rows, question)[1]
-    return take(rows[0], new), rows[1][new]
+    x, y = rows
+    artefact.check_kind(x)
+    new = unseen(_known(artefact), artefact.apart.encode(x), question)[1]
+    return take(x, new), y[new]
 
 
 def without_seen(data: Dataset, question: Question) -> tuple[Dataset, Check]:
@@ -218,26 +215,23 @@ def unseen(known: np.ndarray | Digests, z: np.ndarray, question: Question) -> tu
     return Check("never seen", what), np.setdiff1d(np.arange(len(z)), seen)
 
 
-def _repeats(artefact: Artefact, x: Rows) -> list[Check]:
+def _repeats(digests: np.ndarray) -> Check:
     """How many held-out rows repeat another one: no defect where they were drawn so, and false precision otherwise."""
-    repeats = len(x) - len(np.unique(row_digests(artefact.apart.encode(x))))
+    repeats = len(digests) - len(np.unique(digests))
     if not repeats:
-        return [Check("no repeats", "no held-out row repeats another")]
-    return [
-        Check(
-            "repeats",
-            f"{repeats:,} of {len(x):,} held-out rows repeat another: the statements hold if each was drawn on its own "
-            "and not if rows were copied",
-        )
-    ]
+        return Check("no repeats", "no held-out row repeats another")
+    return Check(
+        "repeats",
+        f"{repeats:,} of {len(digests):,} held-out rows repeat another: the statements hold if each was drawn on its "
+        "own and not if rows were copied",
+    )
 
 
-def _used_before(artefact: Artefact, x: Rows) -> list[Check]:
-    """Whether held-out rows also gave the scores of the run's own report."""
+def _used_before(artefact: Artefact, digests: np.ndarray, x: Rows) -> list[Check]:
+    """Whether held-out rows, by their digests, also gave the scores of the run's own report."""
     own = None if artefact.data is None else artefact.data.x_test
     if own is not None:
-        given, reported = (row_digests(artefact.apart.encode(rows)) for rows in (x, own))
-        count = int(np.isin(given, reported).sum())
+        count = int(np.isin(digests, row_digests(artefact.apart.encode(own))).sum())
     else:
         whole = artefact.support.provenance.get("digests", {}).get("x_test")
         count = len(x) if digest(x) == whole else 0
@@ -279,6 +273,5 @@ def _about(artefact: Artefact, x: Rows, y: np.ndarray) -> dict[str, Any]:
         "training": known.get("digests") or known.get("digest"),
         "held_out": {"x": digest(x), "y": digest(y)},
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("datastill", "numpy", "scikit-learn", "jax")},
+        "versions": versions(),
     }

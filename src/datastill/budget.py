@@ -24,13 +24,16 @@ class Look(NamedTuple):
 
     Attributes:
         budget: examples per class, or in all for regression.
-        epsilon: the largest certified ε over the learners.
         certificate: its statements.
     """
 
     budget: int
-    epsilon: float
     certificate: Certificate
+
+    @property
+    def epsilon(self) -> float:
+        """The largest certified ε over the learners."""
+        return max(said.epsilon or 0.0 for said in self.certificate.statements)
 
 
 class Search(NamedTuple):
@@ -101,7 +104,7 @@ def find_budget(
         if failed:
             raise InputError(f"Got the learner {failed[0].learner}, for which there is no gap: {failed[0].note}.")
         certificate = replace(certificate, about={"n_support": len(examples.x), "n_train": len(known.every.x)})
-        looks.append(Look(budget, max(said.epsilon or 0.0 for said in certificate.statements), certificate))
+        looks.append(Look(budget, certificate))
         return looks[-1].epsilon <= epsilon
 
     first = next((i for i, budget in enumerate(ladder) if reaches(budget)), None)

@@ -5,7 +5,6 @@ certificate.safetensors     the held-out losses of every learner, from which the
 certificate.html, .md       the same in words
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ import numpy as np
 from datastill._errors import InputError
 from datastill.artefact import Artefact
 from datastill.certify import SCHEMA, Certificate, Check, Losses, certify, guessing, state
-from datastill.data.archive import pack, read_json, read_tensors, write_atomic, write_json, write_tensors
-from datastill.data.dataset import Rows, SupportSet, digest
+from datastill.data.archive import read_json, read_tensors, tree_digest, write_atomic, write_json, write_tensors
+from datastill.data.dataset import PARTS, Rows, SupportSet, digest
 from datastill.evaluate.protocol import HeldOut
 from datastill.report import certificate_markdown, render_certificate
 
@@ -138,10 +137,7 @@ def _again(
 
 def set_digest(support: SupportSet) -> str:
     """A digest of everything in a set that a learner sees."""
-    described, tensors = pack({"preprocessing": support.preprocessing, "classes": support.classes})
-    parts = [support.x, support.y, support.soft_labels, support.weights, *(tensors[name] for name in sorted(tensors))]
-    digests = [digest(part) if part is not None else "" for part in parts]
-    return digest(np.array([json.dumps(described, sort_keys=True), *digests]))
+    return tree_digest({name: getattr(support, name) for name in PARTS if name != "indices"})
 
 
 def _agree(what: str, stated: Any, found: Any) -> None:

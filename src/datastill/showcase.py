@@ -17,6 +17,7 @@ from datastill.data.archive import write_atomic
 from datastill.data.dataset import Dataset, SupportSet, row_kind
 from datastill.evaluate.comparison import class_means
 from datastill.evaluate.protocol import HeldOut, Judged
+from datastill.evaluate.standings import Rivals
 from datastill.preprocess.labels import ClassLabels, Labels
 from datastill.report import (
     Certified,
@@ -44,7 +45,8 @@ class Found:
         judged: the rows of the protocol.
         standings: see `evaluate.standings`.
         robustness: likewise; may be empty.
-        learners: in order.
+        rivals: set -> the random rows it is compared with.
+        learners: as trained, in order.
         seen: test rows that equal a training row, or nearly.
     """
 
@@ -54,6 +56,7 @@ class Found:
     judged: Judged
     standings: pd.DataFrame
     robustness: pd.DataFrame
+    rivals: dict[str, Rivals]
     learners: tuple[str, ...]
     seen: int = 0
 
@@ -80,9 +83,7 @@ def write_report(
         delta: probability that any of the certified statements fails.
         folder: of the tournament, with its sets.
     """
-    table = found.judged.table
-    failures = dict.fromkeys(zip(table["learner"], table["error"], strict=True))
-    warnings = [f"{learner} failed: {error}" for learner, error in failures if error]
+    warnings = found.judged.failures
     guaranteed = None
     if found.seen:
         warnings.append(
@@ -138,8 +139,7 @@ def certified(judged: Judged, held: HeldOut, classes: int, asked: str, delta: fl
     Raises:
         InputError: where nothing can be stated; see `certify.conditions`.
     """
-    own = np.flatnonzero((judged.table["asked"] == asked) & (judged.table["seed"] == 0))
-    first = Judged(judged.table.iloc[own].reset_index(drop=True), [judged.arrays[i] for i in own], judged.metric)
+    first = _first_seed(judged, asked)
     loss = certify.checked_loss(None, held)
     pairs = zip(first.table["set"], first.table["learner"], strict=True)
     cells = [(name, learner) for name, learner in pairs if name != certify.FULL]
@@ -176,10 +176,12 @@ def exhibit(found: Found, methods: Sequence[str], budget: int, sets: Path) -> Ex
 
 def _reliability(judged: Judged, asked: str) -> dict[tuple[str, str], np.ndarray]:
     """(set, learner) -> bins, of the first seed."""
-    table = judged.table
-    chosen = np.flatnonzero((table["asked"] == asked) & (table["seed"] == 0))
-    return {
-        (table["set"].iloc[i], table["learner"].iloc[i]): judged.arrays[i]["reliability"]
-        for i in chosen
-        if "reliability" in judged.arrays[i]
-    }
+    first = _first_seed(judged, asked)
+    cells = zip(first.table["set"], first.table["learner"], first.arrays, strict=True)
+    return {(name, learner): found["reliability"] for name, learner, found in cells if "reliability" in found}
+
+
+def _first_seed(judged: Judged, asked: str) -> Judged:
+    """The rows of one way with labels and of the first seed."""
+    own = np.flatnonzero((judged.table["asked"] == asked) & (judged.table["seed"] == 0))
+    return Judged(judged.table.iloc[own].reset_index(drop=True), [judged.arrays[i] for i in own], judged.metric)

@@ -9,7 +9,7 @@ report.html, report.md, summary.json     see `showcase`
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,19 +22,17 @@ from datastill.certify import FULL, check_delta
 from datastill.data.archive import make_folder, read_tensors, write_atomic, write_json, write_tensors
 from datastill.data.dataset import Dataset, SupportSet, digest
 from datastill.evaluate.overlap import overlap, usual_distance
-from datastill.evaluate.protocol import Examples, HeldOut, Judged, Maker, protocol
+from datastill.evaluate.protocol import Examples, HeldOut, Maker, protocol
 from datastill.evaluate.standings import Rivals, robustness, standings
 from datastill.kernels.names import as_kernels
 from datastill.learners.named import both_augmentations, named_learner
 from datastill.learners.training import as_seen, label_vectors, train, train_regressor
 from datastill.preprocess.labels import ClassLabels, Labels, RealTargets
 from datastill.preprocess.space import Space, fit_space
+from datastill.report.names import RANDOM, SOLVED, TAUGHT
 from datastill.runs import METHODS
 from datastill.select.methods import SEEDLESS
 from datastill.showcase import Found, set_folder, write_report
-
-LEARNED_LABELS = ("kip", "label-solve")
-"""Methods whose label vectors are learned; the fair random rows beside them are those of Label Solve."""
 
 
 @dataclass(frozen=True)
@@ -62,26 +60,6 @@ class Entrants:
     labels: str = "soft"
     teacher: str | None = None
     robust: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What a tournament found.
-
-    Attributes:
-        judged: the rows of the protocol.
-        standings: see `evaluate.standings`.
-        robustness: likewise; empty unless asked for.
-        rivals: set -> its random rows.
-        learners: as trained: with `robust`, without and with augmentation.
-    """
-
-    judged: Judged
-    standings: pd.DataFrame
-    robustness: pd.DataFrame
-    rivals: dict[str, Rivals]
-    learners: tuple[str, ...]
-    held: HeldOut = field(repr=False)
 
 
 class Encoded(NamedTuple):
@@ -137,7 +115,7 @@ def compare(
     jobs: int = 1,
     memory: int | None = None,
     delta: float = 0.05,
-) -> Outcome:
+) -> Found:
     """Judge every method and budget, random rows with given and with learned labels, and all rows.
 
     Args:
@@ -166,12 +144,12 @@ def compare(
     known.check_budgets(entrants.budgets)
     make_folder(folder)
     rivals = _rivals(entrants)
-    names = [*(f"random {budget}" for budget in entrants.budgets), *rivals]
+    names = [*(f"{RANDOM} {budget}" for budget in entrants.budgets), *rivals]
     sets: dict[str, Maker] = {name: partial(made, known, entrants, name, folder / "sets") for name in names}
     if entrants.teacher:
         teacher = _Teacher(entrants.teacher, known, folder / "sets")
-        sets |= {_taught(name): partial(_relabelled, maker, teacher) for name, maker in sets.items()}
-        rivals |= {_taught(name): Rivals(_taught(r.given), _taught(r.given)) for name, r in rivals.items()}
+        sets |= {name + TAUGHT: partial(_relabelled, maker, teacher) for name, maker in sets.items()}
+        rivals |= {name + TAUGHT: Rivals(r.given + TAUGHT, r.given + TAUGHT) for name, r in rivals.items()}
     sets[FULL] = lambda seed: known.every
     ways = tuple(dict.fromkeys([entrants.labels, *(["soft", "hard"] if entrants.robust else [])]))
     judged = protocol(sets, learners, known.held, entrants.seeds, ways, folder / "rows", jobs, memory, {FULL})
@@ -185,10 +163,10 @@ def compare(
     )
     found_seen = overlap(known.held.x, known.every.x, usual_distance(known.held.x))
     seen = len(found_seen.equal) + len(found_seen.near)
-    shown = Found(data, known.labels, known.held, judged, found, robust, learners, seen)
+    shown = Found(data, known.labels, known.held, judged, found, robust, rivals, learners, seen)
     settings = {k: getattr(entrants, k) for k in ("kernel", "steps", "labels", "teacher", "robust")} | {"delta": delta}
     write_report(shown, entrants.methods, entrants.budgets, entrants.seeds, entrants.labels, settings, delta, folder)
-    return Outcome(judged, found, robust, rivals, learners, known.held)
+    return shown
 
 
 def check_method(method: str, kernel: str) -> None:
@@ -204,9 +182,9 @@ def _rivals(entrants: Entrants) -> dict[str, Rivals]:
     found = {}
     for method in dict.fromkeys(entrants.methods):
         base, colon, kernel = method.partition(":")
-        for budget in entrants.budgets if base != "random" else ():
-            given = f"random {budget}"
-            learned = f"label-solve{colon}{kernel} {budget}" if base == "kip" else given
+        for budget in entrants.budgets if base != RANDOM else ():
+            given = f"{RANDOM} {budget}"
+            learned = f"{SOLVED}{colon}{kernel} {budget}" if base == "kip" else given
             if learned != given:
                 found[learned] = Rivals(given, given)
             found[f"{method} {budget}"] = Rivals(given, learned)
@@ -235,10 +213,6 @@ def made(data: Encoded, entrants: Entrants, name: str, folder: Path, seed: int) 
     assert support.soft_labels is not None
     codes = data.labels.codes(support.y) if isinstance(data.labels, ClassLabels) else None
     return Examples(data.space.encode(support.x), support.soft_labels, support.weights, codes)
-
-
-def _taught(name: str) -> str:
-    return f"{name}, labelled by a teacher"
 
 
 def _relabelled(maker: Maker, teacher: "_Teacher", seed: int) -> Examples:
@@ -278,6 +252,5 @@ class _Teacher:
     def _train(self) -> Any:
         x, vectors = self.data.every.x, self.data.every.vectors
         if self.data.held.regression:
-            y = vectors[:, 0] if vectors.shape[1] == 1 else vectors
-            return train_regressor(named_learner(self.name, True), x, y).estimator
+            return train_regressor(named_learner(self.name, True), x, vectors).estimator
         return train(named_learner(self.name), x, vectors).estimator

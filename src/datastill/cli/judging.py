@@ -72,12 +72,10 @@ def compare(
     folder = out or Path("runs") / f"{slug(dataset.name)}-compare"
     memory = None if memory_gb is None else int(memory_gb * 2**30)
     outcome = tournament.compare(dataset, task, entrants, folder, jobs, memory, delta)
-    table = outcome.judged.table
-    for learner, error in dict.fromkeys(zip(table["learner"], table["error"], strict=True)):
-        if error:
-            print(f"{learner} failed: {error}", file=sys.stderr)
+    for failure in outcome.judged.failures:
+        print(failure, file=sys.stderr)
     if as_json:
-        parts = {"rows": table, "standings": outcome.standings, "robustness": outcome.robustness}
+        parts = {"rows": outcome.judged.table, "standings": outcome.standings, "robustness": outcome.robustness}
         print_json({"out": str(folder)} | {name: part.to_dict(orient="records") for name, part in parts.items()})
         return
     score = "accuracy" if task == "classification" else "R²"
@@ -268,26 +266,25 @@ def _opened(
     """A saved set, and held-out rows with their labels (None unless needed)."""
     from datastill import audit
     from datastill._validate import check_present
-    from datastill.artefact import open_artefact
-    from datastill.data.dataset import Dataset
+    from datastill.artefact import load_support, open_artefact
+    from datastill.data.dataset import Dataset, row_kind
     from datastill.data.sources import load
 
-    first = open_artefact(folder)
-    target = target or first.support.provenance.get("target") if first.space.table is not None else target
-    trained_on = None
-    if train is not None:
-        trained_on = load(train, target=target, image_size=image_size)
-        first = open_artefact(folder, trained_on)
+    support = load_support(folder)
+    if row_kind(support.x) == "table":
+        target = target or support.provenance.get("target")
+    trained_on = None if train is None else load(train, target=target, image_size=image_size)
+    artefact = open_artefact(folder, trained_on)
     if not needed:
-        return first, None
+        return artefact, None
     given: Dataset | None = None
     if held is not None:
-        like = Dataset("", first.support.x, first.support.y)
+        like = Dataset("", support.x, support.y)
         given = load(held, target=target, image_size=image_size, like=like)
         for labels in (given.y, given.y_test):
             if labels is not None:
                 check_present(labels)
-    return first, audit.held_out_rows(first, given, option)
+    return artefact, audit.held_out_rows(artefact, given, option)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """Files that are whole or absent: atomic writes, tensors without pickle, and trees of values as JSON plus tensors."""
 
+import hashlib
 import json
 import math
 import os
@@ -131,6 +132,16 @@ def unpack(value: Any, tensors: dict[str, np.ndarray]) -> Any:
     if value.keys() == {"table"}:
         return pd.concat([_column(record, tensors) for record in value["table"]], axis=1)
     return {k: unpack(v, tensors) for k, v in value.items()}
+
+
+def tree_digest(tree: Any) -> str:
+    """SHA-256 of a tree of JSON types, arrays and tables; equal for equal values on every platform."""
+    described, tensors = pack(tree)
+    hasher = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        little = np.ascontiguousarray(tensor.astype(tensor.dtype.newbyteorder("<"), copy=False))
+        hasher.update(repr((name, tensor.shape, little.dtype.str)).encode() + little.tobytes())
+    return hasher.hexdigest()
 
 
 def finite(value: Any) -> Any:

@@ -1,7 +1,9 @@
 """The two records everything else passes around: a dataset, and the small set that stands for it."""
 
 import hashlib
+import platform
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
@@ -56,6 +58,12 @@ def digest(rows: Rows) -> str:
         hasher.update(repr((array.shape, array.dtype.newbyteorder("<").str)).encode())
         hasher.update(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).tobytes())
     return hasher.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that decide a result."""
+    named = {name: version(name) for name in ("datastill", "jax", "numpy", "scikit-learn")}
+    return {"python": platform.python_version(), **named}
 
 
 def row_kind(rows: Rows) -> str:

@@ -4,12 +4,10 @@ Each is a classifier or regressor that predicts by kernel ridge regression on a 
 imbalanced-learn's sense (`fit_resample`). `fit` validates once; everything below assumes checked data.
 """
 
-import platform
 import resource
 import time
 from abc import abstractmethod
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -22,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from datastill import _validate, krr
 from datastill._errors import InputError
 from datastill.data import sampling
-from datastill.data.dataset import Rows, SupportSet, digest, take
+from datastill.data.dataset import Rows, SupportSet, digest, take, versions
 from datastill.distill import fit as distil
 from datastill.distill import kip
 from datastill.distill.objectives import Penalties
@@ -248,8 +246,7 @@ class Distiller(BaseEstimator):
             "digest": {"x": digest(data.rows), "y": digest(data.y)},
             "seconds": round(seconds, 3),
             "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-            "versions": {"python": platform.python_version()}
-            | {name: version(name) for name in ("datastill", "jax", "numpy", "scikit-learn")},
+            "versions": versions(),
         }
         if classes is not None:
             agreement = np.mean(self.classes_[self.soft_labels_.argmax(axis=1)] == self.y_support_)

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,10 +22,10 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from datastill._errors import InputError
 from datastill.data.archive import make_folder, read_tensors, write_tensors
-from datastill.data.dataset import digest
+from datastill.data.dataset import digest, versions
 from datastill.evaluate import metrics
 from datastill.learners.named import identity, is_random, named_learner
-from datastill.learners.training import as_seen, train, train_regressor, use_of_labels
+from datastill.learners.training import as_seen, class_probabilities, train, train_regressor, use_of_labels
 
 PROCESS = 2**30
 """Bytes a process takes before it has read anything: Python, JAX, scikit-learn. Measured: 0.4 to 0.9 GiB."""
@@ -69,7 +68,7 @@ class HeldOut(NamedTuple):
         return "r2" if self.regression else "accuracy"
 
 
-VERSIONS = [version(name) for name in ("datastill", "scikit-learn", "numpy", "jax")]
+VERSIONS = versions()
 """A kept row is of these; another version trains anew."""
 
 Maker = Callable[[int], Examples]
@@ -91,6 +90,12 @@ class Judged:
     table: pd.DataFrame
     arrays: list[dict[str, np.ndarray]]
     metric: str
+
+    @property
+    def failures(self) -> list[str]:
+        """What learners failed with, in sentences; each once."""
+        said = dict.fromkeys(zip(self.table["learner"], self.table["error"], strict=True))
+        return [f"{learner} failed: {error}" for learner, error in said if error]
 
     def of(self, name: str, learner: str, asked: str | None = None) -> np.ndarray:
         """Row numbers of one set and learner without failures, in the order of seeds."""
@@ -171,6 +176,7 @@ def _planned(
 ) -> Iterator[tuple[str, Examples, str, dict[str, Any]]]:
     """(key, examples, learner, where in the table): equal keys have equal results."""
     held_digests = [digest(held.x), digest(held.y)]
+    identities = {learner: identity(learner) for learner in learners}
     for name, maker in sets.items():
         last: tuple[Examples, list[str]] | None = None
         for seed in range(seeds[name]):
@@ -182,7 +188,7 @@ def _planned(
                 chance = seed if is_random(estimator) else 0
                 for way in ways:
                     use = "targets" if held.regression else use_of_labels(estimator, way)
-                    parts = [VERSIONS, identity(learner), chance, use, last[1]]
+                    parts = [VERSIONS, identities[learner], chance, use, last[1]]
                     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
                     where = {"set": name, "learner": learner, "asked": way, "seed": seed}
                     yield key, examples, learner, where
@@ -233,8 +239,7 @@ def _judged(
     estimator = named_learner(learner, held.regression, seed)
     started = time.perf_counter()
     if held.regression:
-        y = examples.vectors[:, 0] if examples.vectors.shape[1] == 1 else examples.vectors
-        trained = train_regressor(estimator, examples.x, y, examples.weights)
+        trained = train_regressor(estimator, examples.x, examples.vectors, examples.weights)
     else:
         trained = train(estimator, examples.x, examples.vectors, examples.weights, labels, examples.codes)
     seconds = time.perf_counter() - started
@@ -248,8 +253,7 @@ def _judged(
     found = metrics.of_classes(held.y, predicted)
     if not hasattr(trained.estimator, "predict_proba"):
         return used | found, {"losses": losses}
-    p = np.zeros((len(x_test), classes))
-    p[:, getattr(trained.estimator, "classes_", np.arange(classes))] = trained.estimator.predict_proba(x_test)
+    p = class_probabilities(trained.estimator, x_test, classes)
     if not np.isfinite(p).all():
         raise ValueError("its probabilities are not finite")
     found |= metrics.of_probabilities(held.y, p)

@@ -38,6 +38,10 @@ class Rivals(NamedTuple):
     given: str
     learned: str
 
+    def beside(self, labels: str) -> str:
+        """The rival of a learner that used labels so."""
+        return self.given if labels == "hard" else self.learned
+
 
 def standings(judged: Judged, rivals: Mapping[str, Rivals], full: str, alpha: float = 0.05) -> pd.DataFrame:
     """One row for each set, learner and way with labels.
@@ -104,7 +108,7 @@ def robustness(
         set, learner, hlr, ior, lrs, ars; NaN where a score is missing. For a learner that takes no label vectors soft
         labels are hard ones, and the label-robust score says so by itself.
     """
-    means = found.set_index(["set", "learner", "asked"])["mean"]
+    means, labels = (found.set_index(["set", "learner", "asked"])[column] for column in ("mean", "labels"))
 
     def mean(name: str, learner: str, asked: str) -> float:
         return float(means.get((name, learner, asked), np.nan))
@@ -113,9 +117,7 @@ def robustness(
     for name, rival in rivals.items():
         for learner in dict.fromkeys(found["learner"]):
             hlr = mean(full, learner, "hard") - mean(name, learner, "hard")
-            takes = found[(found["learner"] == learner) & (found["set"] == name) & (found["asked"] == "soft")]
-            hard = (takes["labels"] == "hard").all()
-            ior = mean(name, learner, "soft") - mean(rival.given if hard else rival.learned, learner, "soft")
+            ior = mean(name, learner, "soft") - mean(rival.beside(labels[name, learner, "soft"]), learner, "soft")
             gains = [mean(name, of, "soft") - mean(rival.learned, of, "soft") for of in variants.get(learner, ())]
             beta = sum(gains) / 2 if gains else np.nan
             rows.append((name, learner, hlr, ior, normalised((ior - hlr) / 2), normalised(beta)))
@@ -142,7 +144,7 @@ def _score(judged: Judged, rows: np.ndarray) -> dict[str, float]:
         return dict.fromkeys(("mean", "low", "high"), np.nan)
     losses = _losses(judged, rows)
     risk = crossed(losses)
-    low, high = risk.interval()
+    low, high = risk.interval()  # of the loss: the least is the best
     if judged.metric == "accuracy":
         if np.ptp(losses) == 0:  # none or all wrong: the interval of a proportion does not shrink to a point
             right = losses.shape[1] * int(losses[0, 0] == 0)
@@ -150,16 +152,15 @@ def _score(judged: Judged, rows: np.ndarray) -> dict[str, float]:
         return {"mean": 1 - risk.mean, "low": max(1 - high, 0.0), "high": min(1 - low, 1.0)}
     mean = float(judged.table[judged.metric].to_numpy(float)[rows].mean())
     spread = (1 - mean) / risk.mean if risk.mean > 0 else 0.0
-    high = min(mean + spread * (risk.mean - low), 1.0)
-    return {"mean": mean, "low": mean - spread * (risk.interval()[1] - risk.mean), "high": high}
+    best, worst = mean + spread * (risk.mean - low), mean - spread * (high - risk.mean)
+    return {"mean": mean, "low": worst, "high": min(best, 1.0)}
 
 
 def _paired(judged: Judged, cell: tuple[str, str, str], rivals: Mapping[str, Rivals]) -> tuple[str, float, np.ndarray]:
     """(rival, difference of the mean scores, (seeds, rows) losses of the rival less the set's), by common seeds."""
     name, learner, asked = cell
     own = judged.of(name, learner, asked)
-    hard = len(own) > 0 and judged.table["labels"].iloc[own[0]] == "hard"
-    rival = rivals[name].given if hard else rivals[name].learned
+    rival = rivals[name].beside(judged.table["labels"].iloc[own[0]] if len(own) else "")
     seeds = judged.table["seed"]
     of = [{seeds[i]: i for i in rows} for rows in (own, judged.of(rival, learner, asked))]
     both = sorted(set(of[0]) & set(of[1]))

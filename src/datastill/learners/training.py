@@ -94,8 +94,9 @@ def train(
 def train_regressor(
     estimator: Any, x: np.ndarray, y: np.ndarray, weights: Float[np.ndarray, " n"] | None = None
 ) -> Trained:
-    """Fit a regressor on rows with targets (n,) or (n, k)."""
+    """Fit a regressor on rows with targets (n,) or (n, k); a single column is read as (n,)."""
     used = weights is not None and takes_weights(estimator)
+    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     return Trained(_fit(estimator, as_seen(estimator, x), y, weights if used else None), "targets", used)
 
 
@@ -112,12 +113,22 @@ def label_vectors(estimator: Any, x: np.ndarray, classes: int) -> Float[np.ndarr
     seen = as_seen(estimator, x)
     if takes_vectors(estimator) and not hasattr(estimator, "predict_proba"):
         return np.asarray(estimator.scores(seen), np.float64)
-    vectors = np.zeros((len(x), classes))
     if hasattr(estimator, "predict_proba"):
-        vectors[:, estimator.classes_] = estimator.predict_proba(seen)
-    else:
-        vectors[np.arange(len(x)), estimator.predict(seen)] = 1
-    return vectors - 1 / classes
+        return class_probabilities(estimator, seen, classes) - 1 / classes
+    return np.eye(classes)[estimator.predict(seen)] - 1 / classes
+
+
+def class_probabilities(estimator: Any, x: np.ndarray, classes: int) -> Float[np.ndarray, "n c"]:
+    """Its probabilities with a column for every class, 0 for those that it was not shown.
+
+    Args:
+        estimator: fitted, with `predict_proba`.
+        x: rows as it sees them; see `as_seen`.
+        classes: C.
+    """
+    p = np.zeros((len(x), classes))
+    p[:, getattr(estimator, "classes_", np.arange(classes))] = estimator.predict_proba(x)
+    return p
 
 
 def _fit(estimator: Any, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None) -> Any:

@@ -1,12 +1,8 @@
 """What moments are moments of: only those of the same features of the same kind of rows may be added."""
 
-import hashlib
-import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
-
-import numpy as np
 
 from datastill._errors import InputError
 from datastill.data import archive
@@ -46,7 +42,7 @@ class Source:
             "preprocessing": self.preprocessing,
             "labels": label_maps.state(self.labels),
         }
-        return {name: tree_digest(tree) for name, tree in parts.items()}
+        return {name: archive.tree_digest(tree) for name, tree in parts.items()}
 
     def require_same(self, other: "Source") -> None:
         """InputError, naming both, unless moments of the other may be added to moments of this."""
@@ -86,13 +82,3 @@ def source_from_state(saved: dict[str, Any]) -> Source:
     """The inverse of `source_state`."""
     labels = label_maps.from_state(saved["labels"])
     return Source(from_state(saved["map"]), tuple(saved["row"]), labels, saved["preprocessing"])
-
-
-def tree_digest(tree: Any) -> str:
-    """SHA-256 of a tree of JSON types, arrays and tables; equal for equal values on every platform."""
-    described, tensors = archive.pack(tree)
-    hasher = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
-    for name, tensor in sorted(tensors.items()):
-        little = np.ascontiguousarray(tensor.astype(tensor.dtype.newbyteorder("<"), copy=False))
-        hasher.update(repr((name, tensor.shape, little.dtype.str)).encode() + little.tobytes())
-    return hasher.hexdigest()
