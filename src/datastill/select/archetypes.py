@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from datastill._typing import Float
+from datastill.data import sampling
 from datastill.select.k_center import k_center
 from datastill.select.selection import check_budget
 
@@ -51,7 +52,7 @@ def archetypes(x: Float[np.ndarray, "n d"], k: int, seed: int = 0) -> Archetypes
     if k == 1:
         return Archetypes(np.full((1, n), 1 / n), np.array([float(n)]), 0.0)
     b = np.zeros((k, n))
-    b[np.arange(k), k_center(x, k, seed=seed).indices] = 1
+    b[np.arange(k), k_center(x, k, first=int(sampling.rng(seed, 8).integers(n))).indices] = 1
     a = np.full((n, k), 1 / k)
     lost = np.inf
     for _ in range(ROUNDS):

@@ -17,7 +17,6 @@ from sklearn.utils.extmath import randomized_svd
 
 from datastill._errors import InputError
 from datastill._typing import Float
-from datastill.data import sampling
 from datastill.select.selection import Selection, check_budget
 
 COMPONENTS = 128
@@ -26,14 +25,14 @@ SLACK = 1e-4
 """Of a squared length, by which rounding may spoil the bound."""
 
 
-def k_center(x: Float[np.ndarray, "n d"], k: int, first: int | Sequence[int] | None = None, seed: int = 0) -> Selection:
+def k_center(x: Float[np.ndarray, "n d"], k: int, first: int | Sequence[int] | None = None) -> Selection:
     """k rows so that every row is near one of them.
 
     Args:
         x: rows.
         k: how many.
-        first: the first centre, or several that are picked before the greedy ones; a random row when left out.
-        seed: of the random row.
+        first: the first centre, or several that are picked before the greedy ones; the row nearest to the mean when
+            left out.
 
     Returns:
         Distinct rows. Gains are distances to the centres before (∞ for the first): the last is the radius before the
@@ -46,7 +45,7 @@ def k_center(x: Float[np.ndarray, "n d"], k: int, first: int | Sequence[int] | N
     x = np.ascontiguousarray(x, np.float32)
     n = len(x)
     check_budget(k, n)
-    given = [int(sampling.rng(seed, 8).integers(n))] if first is None else np.atleast_1d(first).tolist()
+    given = [_most_central(x)] if first is None else np.atleast_1d(first).tolist()
     if len(set(given)) != len(given) or not all(0 <= i < n for i in given) or len(given) > k:
         raise InputError(f"Got first={first!r}; expected at most {k} different row numbers from 0 to {n - 1}.")
     bound = _embedding(x)
@@ -65,6 +64,11 @@ def k_center(x: Float[np.ndarray, "n d"], k: int, first: int | Sequence[int] | N
         least[indices[: number + 1]] = -1  # a centre is not picked again
     nearest[indices] = np.arange(k)
     return Selection(indices, np.bincount(nearest, minlength=k).astype(np.float64), gains)
+
+
+def _most_central(x: np.ndarray) -> int:
+    """The row nearest to the mean of all."""
+    return int(_square_distances(x, np.arange(len(x)), x.mean(axis=0, dtype=np.float64).astype(np.float32)).argmin())
 
 
 def _embedding(x: np.ndarray) -> np.ndarray:

@@ -231,7 +231,7 @@ PICKERS: dict[str, Callable[[Candidates, int, int], Selection]] = {
     "stratified": _stratified,
     "kmeans-nearest": lambda part, k, seed: nearest_to_centres(part.flat, k, seed),
     "kmedoids": lambda part, k, seed: kmedoids(part.flat, k, seed),
-    "kcenter": lambda part, k, seed: k_center(part.flat, k, seed=seed),
+    "kcenter": lambda part, k, seed: k_center(part.flat, k),
     "herding": lambda part, k, seed: herding(part.x, k, part.kernel),
     "mmd": lambda part, k, seed: exchange(part.x, _random(part, k, seed).indices, part.kernel),
     "lightweight": lambda part, k, seed: sensitivity.draw_distinct(sensitivity.lightweight(part.flat), k, seed),
@@ -249,5 +249,5 @@ MIXERS: dict[str, Callable[[Candidates, int, int], tuple[csr_array, np.ndarray]]
     "archetypes": _archetypes,
 }
 METHODS = (*PICKERS, *SUBMODULAR, *MEASURES, *MIXERS)
-SEEDLESS = ("herding", *(name for name in SUBMODULAR if name != "facility-location"))
+SEEDLESS = ("kcenter", "herding", *(name for name in SUBMODULAR if name != "facility-location"))
 """Methods whose choice, with the lazy optimiser, no seed changes."""
