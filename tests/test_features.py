@@ -17,9 +17,11 @@ from datastill.data import archive
 from datastill.features import PatchConv, RandomConv, RandomDense, RandomFourier
 from datastill.features.base import drawn
 from datastill.features.fourier import cosine_and_sine
+from datastill.features.names import named_map
 from datastill.features.numbers import normal_quantile, normals, uniforms
 from datastill.features.states import from_state, state
 from datastill.gram import kernel_of, sharded, tiled
+from datastill.gram.names import as_kernels
 from datastill.kernels import RBF, FullyConnected
 
 VECTORS = {
@@ -339,3 +341,27 @@ def test_bad_settings_are_refused(make, message, data):
     with pytest.raises(InputError, match=message) as caught:
         make(data)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "map"),
+    [
+        ("conv:64", PatchConv(64)),
+        ("conv-flip", PatchConv(mirrored=True)),
+        ("random-conv:8", RandomConv(8)),
+        ("fourier:20", RandomFourier(20)),
+        ("laplace", RandomFourier(kernel="laplace")),
+        ("relu3:16", RandomDense(16, depth=3)),
+        ("ntk", RandomDense(kind="ntk")),
+        ("fourier:8+relu:8", RandomFourier(8) + RandomDense(8, seed=1)),
+    ],
+)
+def test_maps_have_short_names(name, map):
+    assert named_map(name) == map
+    assert as_kernels(f"features:{name}") == (kernel_of(map),)
+
+
+@pytest.mark.parametrize("name", ["", "conf", "conv3", "fourier:", "relu:0", "fourier+", "fourier:-3"])
+def test_other_names_are_refused(name):
+    with pytest.raises(InputError, match="expected"):
+        named_map(name)

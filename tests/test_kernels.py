@@ -10,8 +10,8 @@ from hypothesis.extra import numpy as hnp
 
 import oracles
 from datastill._errors import InputError
+from datastill.gram.names import as_kernels, named
 from datastill.kernels import RBF, FullyConnected, Linear, Polynomial
-from datastill.kernels.names import as_kernels, named
 
 KERNELS = {
     "linear": Linear(),

@@ -24,7 +24,7 @@ from datastill.data.dataset import Dataset, SupportSet, digest
 from datastill.evaluate.overlap import overlap, usual_distance
 from datastill.evaluate.protocol import Examples, HeldOut, Maker, protocol
 from datastill.evaluate.standings import Rivals, robustness, standings
-from datastill.kernels.names import as_kernels
+from datastill.gram.names import as_kernels
 from datastill.learners.named import both_augmentations, named_learner
 from datastill.learners.training import as_seen, label_vectors, train, train_regressor
 from datastill.preprocess.labels import ClassLabels, Labels, RealTargets

@@ -174,7 +174,7 @@ def plan(
 ) -> None:
     """Forecast the memory and time of a run before it is started."""
     from datastill import plan as planning
-    from datastill.kernels.names import as_kernels
+    from datastill.gram.names import as_kernels
 
     dataset, task = load_data(data, target, None, task, image_size, 0, True)
     shape = planning.Shape.of(dataset, task)

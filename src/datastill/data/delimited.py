@@ -1,16 +1,19 @@
 """Text with separated cells: CSV and TSV, plain or .gz."""
 
 import csv
+import gzip
 import io
 import itertools
 import math
-from collections.abc import Collection, Iterator
+import zlib
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from datastill._errors import InputError
-from datastill.data.raw import listed, read_bytes
+from datastill.data.raw import listed, read_bytes, unreadable
 
 EXPECTED = "a table as CSV or TSV text in UTF-8, .gz or not"
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
@@ -35,19 +38,107 @@ def read_text(path: Path, target: str | None, text: Collection[str] = ()) -> pd.
         InputError: for a damaged or empty file, a first line that is no column names, a missing or repeated name, or
             rows with more or fewer cells than names.
     """
-    try:
-        content = read_bytes(path, EXPECTED).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"Got {path}, which is not UTF-8 text (byte {error.start}); expected {EXPECTED}; try saving it as UTF-8."
-        ) from None
+    content = _decoded(path, read_bytes(path, EXPECTED))
     separator = _separator(path, content)
     try:
-        names, rows = _check_shape(path, _records(content, separator))
+        names, rows = _check_shape(path, _records(io.StringIO(content, newline=""), separator))
+    except csv.Error as error:
+        raise _untold(path, error) from error
+    return _parse(path, content, separator, names, rows, target, text, header=0)
+
+
+def read_chunks(path: Path, target: str | None, size: int, text: Collection[str] = ()) -> Iterator[pd.DataFrame]:
+    """The same table, `size` rows at a time; whether a column is numeric is told by each part on its own.
+
+    Raises:
+        InputError: as `read_text`, where the reading comes to it.
+    """
+    lines: list[str] = []
+    with _opened(path) as file:
+        separator = _separator(path, file.readline())
+        file.seek(0)
+        records = _records(_kept(file, lines), separator)
+        try:
+            _, first = next(records, (0, []))
+            names = _names(path, first)
+            lines.clear()
+            while held := list(itertools.islice(records, size)):
+                for line, record in held:
+                    _check_length(path, line, record, names)
+                yield _parse(path, "".join(lines), separator, names, len(held), target, text, header=None)
+                lines.clear()
+        except csv.Error as error:
+            raise _untold(path, error) from error
+        except UnicodeDecodeError as error:
+            raise _no_text(path, error) from None
+        except (OSError, EOFError, zlib.error) as error:
+            raise unreadable(path, error, EXPECTED) from error
+
+
+def column_names(path: Path) -> list[str]:
+    """The first line's."""
+    with _opened(path) as file:
+        try:
+            line = file.readline()
+        except UnicodeDecodeError as error:
+            raise _no_text(path, error) from None
+        except (OSError, EOFError, zlib.error) as error:
+            raise unreadable(path, error, EXPECTED) from error
+    _, first = next(_records(io.StringIO(line, newline=""), _separator(path, line)), (0, []))
+    return _names(path, first)
+
+
+def _opened(path: Path) -> Any:
+    try:
+        if path.name.lower().endswith(".gz"):
+            return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+        return path.open(encoding="utf-8-sig", newline="")
+    except OSError as error:
+        raise unreadable(path, error, EXPECTED) from error
+
+
+def _kept(file: Iterable[str], lines: list[str]) -> Iterator[str]:
+    """The lines, each added to the list as it passes."""
+    for line in file:
+        lines.append(line)
+        yield line
+
+
+def _decoded(path: Path, content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _no_text(path, error) from None
+
+
+def _no_text(path: Path, error: UnicodeDecodeError) -> InputError:
+    return InputError(
+        f"Got {path}, which is not UTF-8 text (byte {error.start}); expected {EXPECTED}; try saving it as UTF-8."
+    )
+
+
+def _untold(path: Path, error: Exception) -> InputError:
+    return InputError(
+        f"Got {path}, whose rows cannot be told apart ({_plain(error)}); expected {EXPECTED}; "
+        'try looking for a quotation mark (") without its partner.'
+    )
+
+
+def _parse(
+    path: Path,
+    content: str,
+    separator: str,
+    names: list[str],
+    rows: int,
+    target: str | None,
+    text: Collection[str],
+    header: int | None,
+) -> pd.DataFrame:
+    try:
         table = pd.read_csv(
             io.StringIO(content, newline=""),
             sep=separator,
-            header=0,
+            header=header,
             names=names,
             index_col=False,
             skipinitialspace=True,
@@ -56,13 +147,8 @@ def read_text(path: Path, target: str | None, text: Collection[str] = ()) -> pd.
             dtype={name: str for name in names if name in text},
             low_memory=False,
         )
-    except InputError:
-        raise
-    except (csv.Error, ValueError) as error:
-        raise InputError(
-            f"Got {path}, whose rows cannot be told apart ({_plain(error)}); expected {EXPECTED}; "
-            'try looking for a quotation mark (") without its partner.'
-        ) from error
+    except ValueError as error:
+        raise _untold(path, error) from error
     if len(table) != rows:
         raise InputError(
             f"Got {path} with {rows} or {len(table)} rows, depending on how quotation marks are read; expected "
@@ -71,28 +157,37 @@ def read_text(path: Path, target: str | None, text: Collection[str] = ()) -> pd.
     return table
 
 
-def _records(content: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+def _records(lines: Iterable[str], separator: str) -> Iterator[tuple[int, list[str]]]:
     """Each record with the number of its last line; blank lines are left out."""
-    reader = csv.reader(io.StringIO(content, newline=""), delimiter=separator, skipinitialspace=True)
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
     return ((reader.line_num, record) for record in reader if record)
 
 
 def _check_shape(path: Path, records: Iterator[tuple[int, list[str]]]) -> tuple[list[str], int]:
     """The column names and the number of rows; every row must have one cell for each name."""
     _, first = next(records, (0, []))
+    names = _names(path, first)
+    rows = 0
+    for line, record in records:
+        rows += 1
+        _check_length(path, line, record, names)
+    return names, rows
+
+
+def _names(path: Path, first: list[str]) -> list[str]:
     if not first:
         raise InputError(f"Got {path}, which is empty; expected {EXPECTED}; try making or copying it again.")
     names = [name.strip() for name in first]
     _check_names(path, names)
-    rows = 0
-    for line, record in records:
-        rows += 1
-        if len(record) != len(names):
-            raise InputError(
-                f"Got {path} with {len(record)} cells in line {line}; expected {len(names)}, one for each column name; "
-                "try mending that line, or quoting cells that hold the separator."
-            )
-    return names, rows
+    return names
+
+
+def _check_length(path: Path, line: int, record: list[str], names: list[str]) -> None:
+    if len(record) != len(names):
+        raise InputError(
+            f"Got {path} with {len(record)} cells in line {line}; expected {len(names)}, one for each column name; "
+            "try mending that line, or quoting cells that hold the separator."
+        )
 
 
 def _check_names(path: Path, names: list[str]) -> None:

@@ -10,8 +10,10 @@ from datastill._errors import InputError
 from datastill.data.arrays import paired
 from datastill.data.dataset import Dataset
 from datastill.data.raw import listed, read_bytes, visible
+from datastill.data.stored import Stored
 
 EXPECTED = "an IDX file such as MNIST's"
+LONGEST_HEADER = 4 + 4 * 255
 FILE_NAME = re.compile(r"(train|t10k)-(images|labels)[-.]idx\d-ubyte(\.gz)?")
 DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
@@ -25,13 +27,7 @@ def read_idx(path: Path) -> np.ndarray:
         InputError: for another format, or more or fewer bytes than the header promises.
     """
     content = read_bytes(path, EXPECTED)
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in DTYPES or content[3] == 0:
-        raise InputError(
-            f"Got {path}, which begins with the bytes {content[:4].hex(' ')}; expected {EXPECTED} (00 00, a type code "
-            "and the number of axes); try downloading it again."
-        )
-    dtype, start = np.dtype(DTYPES[content[2]]), 4 + 4 * content[3]
-    shape = tuple(int.from_bytes(content[i : i + 4], "big") for i in range(4, start, 4))
+    dtype, start, shape = _header(path, content)
     expected = start + math.prod(shape) * dtype.itemsize
     if len(content) < start or len(content) != expected:
         raise InputError(
@@ -39,6 +35,24 @@ def read_idx(path: Path) -> np.ndarray:
             "try downloading it again."
         )
     return np.frombuffer(content, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
+
+
+def stored(path: Path) -> Stored:
+    """The array of a file that is not compressed, not yet read."""
+    with path.open("rb") as file:
+        dtype, start, shape = _header(path, file.read(LONGEST_HEADER))
+    return Stored(str(path), start, dtype.str, shape)
+
+
+def _header(path: Path, content: bytes) -> tuple[np.dtype, int, tuple[int, ...]]:
+    """The type of the values, where they start, and the shape of the array."""
+    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in DTYPES or content[3] == 0:
+        raise InputError(
+            f"Got {path}, which begins with the bytes {content[:4].hex(' ')}; expected {EXPECTED} (00 00, a type code "
+            "and the number of axes); try downloading it again."
+        )
+    dtype, start = np.dtype(DTYPES[content[2]]), 4 + 4 * content[3]
+    return dtype, start, tuple(int.from_bytes(content[i : i + 4], "big") for i in range(4, start, 4))
 
 
 def is_idx_folder(folder: Path) -> bool:
@@ -52,6 +66,18 @@ def read_folder(folder: Path) -> Dataset:
     Raises:
         InputError: for a missing or damaged file, or another number of labels than of images.
     """
+    files = _files(folder)
+    train, *test = (_pair(images, labels) for images, labels in files.values())
+    return Dataset(folder.resolve().name, *train, *(test[0] if test else ()))
+
+
+def training_files(folder: Path) -> tuple[Path, Path]:
+    """The files of the training images and of their labels."""
+    return _files(folder)["train"]
+
+
+def _files(folder: Path) -> dict[str, tuple[Path, Path]]:
+    """The files of images and of labels, for "train" and, where there is one, "t10k"."""
     files: dict[tuple[str, str], Path] = {}
     for entry in visible(folder):
         match = FILE_NAME.fullmatch(entry.name)
@@ -67,8 +93,7 @@ def read_folder(folder: Path) -> Dataset:
             f"Got {folder}, which holds {listed([file.name for file in files.values()])} but lacks {listed(missing)}; "
             "expected images and labels, each .gz or not; try downloading them."
         )
-    train, *test = (_pair(files[part, "images"], files[part, "labels"]) for part in parts)
-    return Dataset(folder.resolve().name, *train, *(test[0] if test else ()))
+    return {part: (files[part, "images"], files[part, "labels"]) for part in parts}
 
 
 def _pair(images: Path, labels: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,9 @@
 """Folders of images, one subfolder per class, optionally within `train` and `test`."""
 
 import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -16,6 +18,7 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
 GREY_MODES = ("1", "L", "LA", "La")
 LARGEST_SIZE = 4096
+T = TypeVar("T")
 
 
 def read_folder(folder: Path, image_size: int | None = None, like: Dataset | None = None) -> Dataset:
@@ -81,23 +84,43 @@ def _read_classes(
             f"Got {folder} with the classes {listed(strange)}; expected those of the training images, "
             f"{listed(sorted(known or ()))}; try renaming the subfolders."
         )
+    return read_files([file for subfolder in classes for file in _files(subfolder)], image_size, colours, size)
+
+
+def training_folder(folder: Path) -> Path:
+    """The subfolder `train`, or the folder itself."""
+    split = _split(folder)
+    return folder if split is None else split[0]
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Every image of the folder's classes, by class and then by name."""
+    return [file for subfolder in visible(folder) if subfolder.is_dir() for file in _files(subfolder)]
+
+
+def have_colours(files: Sequence[Path]) -> bool:
+    """Whether any of the images has colours; only their headers are read."""
+    return any(_open(file, lambda image: image.mode not in GREY_MODES and image.mode[:1] not in "IF") for file in files)
+
+
+def read_files(
+    files: Sequence[Path], image_size: int | None, colours: bool | None, size: tuple[int, ...] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """These images (n, h, w[, 3]) and the names of the folders that they are in (n,)."""
     images: list[np.ndarray] = []
-    labels: list[str] = []
-    first: Path | None = None
-    for subfolder in classes:
-        for file in _files(subfolder):
-            image = _read_image(file, image_size, colours)
-            size, first = size or image.shape[:2], first or file
-            if image.shape[:2] != size:
-                raise InputError(
-                    f"Got {file} of {_pixels(image.shape)} pixels where others such as {first} have {_pixels(size)}; "
-                    f"expected one size; try --image-size {min(size)} (`image_size={min(size)}`), which resizes all."
-                )
-            images.append(image)
-            labels.append(subfolder.name)
+    for file in files:
+        image = _read_image(file, image_size, colours)
+        size = size or image.shape[:2]
+        if image.shape[:2] != size:
+            where = f"{_pixels(size)}" if file is files[0] else f"{_pixels(size)}, such as {files[0]}"
+            raise InputError(
+                f"Got {file} of {_pixels(image.shape)} pixels where others have {where}; "
+                f"expected one size; try --image-size {min(size)} (`image_size={min(size)}`), which resizes all."
+            )
+        images.append(image)
     if any(image.ndim == 3 for image in images):
         images = [image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2) for image in images]
-    return np.stack(images), np.array(labels)
+    return np.stack(images), np.array([file.parent.name for file in files])
 
 
 def _files(subfolder: Path) -> list[Path]:
@@ -115,19 +138,28 @@ def _files(subfolder: Path) -> list[Path]:
 
 def _read_image(file: Path, image_size: int | None, colours: bool | None) -> np.ndarray:
     """(h, w) uint8 if the image is grey, else (h, w, 3); `colours` forces one of them."""
+
+    def read(opened: Image.Image) -> np.ndarray:
+        image = _eight_bits(ImageOps.exif_transpose(opened), file)
+        grey = image.mode in GREY_MODES if colours is None else not colours
+        if image.mode == "P":
+            image = image.convert("RGBA")
+        image = image.convert("L" if grey else "RGB")
+        if image_size is not None:
+            image = image.resize((image_size, image_size), Image.Resampling.BICUBIC)
+        return np.asarray(image)
+
+    return _open(file, read)
+
+
+def _open(file: Path, read: Callable[[Image.Image], T]) -> T:
+    """What `read` makes of the opened image."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about odd metadata, which is not used
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file, formats=FORMATS) as opened:
-                image = _eight_bits(ImageOps.exif_transpose(opened), file)
-                grey = image.mode in GREY_MODES if colours is None else not colours
-                if image.mode == "P":
-                    image = image.convert("RGBA")
-                image = image.convert("L" if grey else "RGB")
-                if image_size is not None:
-                    image = image.resize((image_size, image_size), Image.Resampling.BICUBIC)
-                return np.asarray(image)
+                return read(opened)
     except InputError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):

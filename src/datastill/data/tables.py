@@ -37,16 +37,21 @@ def read_table(path: Path, target: str | None, like: Dataset | None = None) -> D
     if path.name.lower().endswith(".parquet"):
         table = _read_parquet(path)
     else:
-        table = delimited.read_text(path, target, _text_columns(like, target))
-    _check_target(path, target, list(table.columns))
+        table = delimited.read_text(path, target, text_columns(like, target))
+    check_target(path, target, list(table.columns))
     if len(table) == 0:
         raise InputError(f"Got {path}, which has columns but no rows; expected at least one row; try another file.")
+    name = path.name.split(".")[0] or path.name
+    return Dataset(name, *split(path, table, str(target), like), target=str(target))
+
+
+def split(path: Path, table: pd.DataFrame, target: str, like: Dataset | None = None) -> tuple[pd.DataFrame, np.ndarray]:
+    """The columns and the target column of a table, checked; see `read_table`."""
     x = table.drop(columns=target)
     if like is not None:
         x = _aligned(path, x, like.x)
     x = pd.DataFrame({name: _column(path, x[name]) for name in x.columns}, index=x.index)
-    name = path.name.split(".")[0] or path.name
-    return Dataset(name, x, _target_values(path, table[target]), target=str(target))
+    return x, target_values(path, table[target])
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
@@ -65,7 +70,8 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     return table
 
 
-def _check_target(path: Path, target: str | None, names: list[str]) -> None:
+def check_target(path: Path, target: str | None, names: list[str]) -> None:
+    """InputError unless the target is one of the columns' names."""
     if target in names:
         return
     likely = [name for name in names if name.lower() in LIKELY_TARGETS] or names[-1:]
@@ -79,7 +85,7 @@ def _check_target(path: Path, target: str | None, names: list[str]) -> None:
     )
 
 
-def _text_columns(like: Dataset | None, target: str | None) -> set[str]:
+def text_columns(like: Dataset | None, target: str | None) -> set[str]:
     """The training table's columns that hold text, whose test cells are text even where all look like numbers."""
     if like is None or not isinstance(like.x, pd.DataFrame):
         return set()
@@ -131,7 +137,7 @@ def _column(path: Path, column: pd.Series) -> pd.Series:
     return column
 
 
-def _target_values(path: Path, column: pd.Series) -> np.ndarray:
+def target_values(path: Path, column: pd.Series) -> np.ndarray:
     """(n,) numbers, or text; with missing values text stays an object array, for validation to find them."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(column.cat.categories.dtype)

@@ -7,7 +7,6 @@ imbalanced-learn's sense (`fit_resample`). `fit` validates once; everything belo
 import resource
 import time
 from abc import abstractmethod
-from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -24,15 +23,13 @@ from datastill.data.dataset import Rows, SupportSet, digest, take, versions
 from datastill.distill import fit as distil
 from datastill.distill import kip
 from datastill.distill.objectives import Penalties
-from datastill.kernels.base import Kernel
-from datastill.kernels.names import as_kernels
+from datastill.gram.names import as_kernels
 from datastill.preprocess import labels as label_maps
 from datastill.preprocess import space as spaces
 from datastill.select.methods import METHODS, Candidates, Chosen, choose
 
 DEFAULT_IPC = 10
 DEFAULT_POINTS = 20
-KernelLike = Kernel | str | Sequence[Kernel | str]
 
 
 class Data(NamedTuple):

@@ -9,8 +9,9 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from datastill._errors import InputError
 from datastill.data.sampling import Budget
 from datastill.distill import kip
-from datastill.estimators.base import Data, Distiller, KernelLike, Support
+from datastill.estimators.base import Data, Distiller, Support
 from datastill.evaluate.queries import query_errors
+from datastill.gram.names import KernelLike
 
 ALLOCATIONS = ("balanced", "proportional")
 

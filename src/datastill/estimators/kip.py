@@ -20,7 +20,8 @@ from datastill.distill import kip, loop
 from datastill.distill.augment import Augmentation
 from datastill.distill.objectives import Penalties
 from datastill.distill.subspace import Subspace
-from datastill.estimators.base import Data, Distiller, KernelLike, Support
+from datastill.estimators.base import Data, Distiller, Support
+from datastill.gram.names import KernelLike
 from datastill.progress import bar
 
 COMPONENTS = 400

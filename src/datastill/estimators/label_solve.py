@@ -4,7 +4,8 @@ from typing import Any
 
 from sklearn.base import ClassifierMixin, RegressorMixin
 
-from datastill.estimators.base import Data, Distiller, KernelLike, Support
+from datastill.estimators.base import Data, Distiller, Support
+from datastill.gram.names import KernelLike
 
 
 class _LabelSolve(Distiller):

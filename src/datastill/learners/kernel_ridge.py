@@ -8,8 +8,8 @@ from sklearn.base import BaseEstimator
 from datastill import krr
 from datastill.data import sampling
 from datastill.distill.label_solve import label_solve
+from datastill.gram.names import as_kernels
 from datastill.kernels.base import Kernel
-from datastill.kernels.names import as_kernels
 
 MOST_ROWS = 10_000
 INDUCING_ROWS = 2000

@@ -29,7 +29,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
 
 from datastill._errors import InputError
-from datastill.kernels.names import as_kernels
+from datastill.gram.names import as_kernels
 from datastill.learners.kernel_ridge import KernelRidge
 from datastill.learners.neural import Network, need_flax
 from datastill.learners.presets import PRESETS

@@ -1,9 +1,13 @@
-"""Kernels by short name, for the command line and for estimators."""
+"""Kernels by short name, for the command line and for estimators; those of feature maps among them."""
 
 import re
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from datastill._errors import InputError
+from datastill.features.base import FeatureMap
+from datastill.features.names import named_map
+from datastill.gram.features import kernel_of
 from datastill.kernels.base import Kernel
 from datastill.kernels.classical import RBF, Linear, Polynomial
 from datastill.kernels.dense import FullyConnected
@@ -13,20 +17,28 @@ PATTERN = re.compile(
     r"|(?P<rbf>rbf(?::(?P<factor>\d*\.?\d+))?)"
     r"|(?P<linear>linear)"
     r"|(?P<poly>poly(?P<degree>\d+)?)"
+    r"|(?:features:(?P<features>.+))"
 )
-HELP = "fc1 (any depth; -erf, -nngp), rbf (rbf:0.5 halves the median length scale), linear or poly2 (any degree)"
+KernelLike: TypeAlias = Kernel | FeatureMap | str | Sequence[Kernel | FeatureMap | str]
+HELP = (
+    "fc1 (any depth; -erf, -nngp), rbf (rbf:0.5 halves the median length scale), linear, poly2 (any degree), or "
+    "features: and a feature map, such as features:fourier"
+)
 
 
 def named(name: str) -> Kernel:
     """The kernel with this short name.
 
     "fc3" is `FullyConnected(depth=3)`, "fc2-erf-nngp" its NNGP with erf, "rbf" takes the median heuristic and
-    "rbf:0.5" half of it, "poly3" is `Polynomial(degree=3)`, "linear" is `Linear()`.
+    "rbf:0.5" half of it, "poly3" is `Polynomial(degree=3)`, "linear" is `Linear()`;
+    "features:conv" is the kernel of a feature map, see `features.names.named_map`.
     """
     found = PATTERN.fullmatch(name.strip().lower())
     if not found:
         raise InputError(f"Got the kernel name {name!r}; expected {HELP}.")
     part = found.groupdict()
+    if part["features"]:
+        return kernel_of(named_map(part["features"]))
     if part["fc"]:
         return FullyConnected(
             depth=int(part["depth"] or 1),
@@ -38,11 +50,17 @@ def named(name: str) -> Kernel:
     return Linear() if part["linear"] else Polynomial(degree=int(part["degree"] or 2))
 
 
-def as_kernels(kernel: Kernel | str | Sequence[Kernel | str]) -> tuple[Kernel, ...]:
-    """One kernel, a name, comma-separated names, or a sequence of them, as a tuple of kernels."""
+def as_kernels(kernel: KernelLike) -> tuple[Kernel, ...]:
+    """One kernel or feature map, a name, comma-separated names, or a sequence of them, as a tuple of kernels."""
     if isinstance(kernel, str):
         kernel = kernel.split(",")
-    parts = [kernel] if isinstance(kernel, Kernel) else list(kernel)
+    parts = [kernel] if isinstance(kernel, (Kernel, FeatureMap)) else list(kernel)
     if not parts:
         raise InputError(f"Got no kernel; expected {HELP}.")
-    return tuple(part if isinstance(part, Kernel) else named(part) for part in parts)
+    return tuple(_one(part) for part in parts)
+
+
+def _one(part: Kernel | FeatureMap | str) -> Kernel:
+    if isinstance(part, FeatureMap):
+        return kernel_of(part)
+    return part if isinstance(part, Kernel) else named(part)

@@ -1,0 +1,227 @@
+"""Data too large for memory, as shards that are read a few rows at a time.
+
+A shard is a value: what to read, not what was read, so that it can be sent to where it is read. Stored arrays (.npy,
+uncompressed .npz and IDX) are memory-mapped and cut by rows, Parquet by row groups, image folders by files; a CSV file
+is one shard, read in chunks; whatever else `sources.load` takes is loaded whole and cut by rows.
+"""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from datastill._errors import InputError
+from datastill.data import delimited, images, sources, tables
+from datastill.data.dataset import Dataset, Rows, take
+from datastill.data.raw import unreadable
+from datastill.data.stored import Stored
+
+LABELS_AT_ONCE = 1 << 17
+Batch: TypeAlias = tuple[Rows, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Shard(ABC):
+    """Rows of one file or folder.
+
+    Attributes:
+        path: of the file or folder; for built-in data its name.
+        start: the first row, or row group.
+        stop: the one after the last.
+    """
+
+    path: str
+    start: int
+    stop: int
+
+    @abstractmethod
+    def labels(self) -> np.ndarray:
+        """(n,) labels or targets of all its rows, without the rows where the format allows."""
+
+    @abstractmethod
+    def batches(self, size: int, like: Dataset | None = None) -> Iterator[Batch]:
+        """(rows, labels), at most `size` at a time, in order.
+
+        Args:
+            size: rows.
+            like: some rows of the whole data: what is text in it is read as text, images in its size.
+
+        Raises:
+            InputError: for a file that is truncated or damaged, or rows of another kind.
+        """
+
+    def sample(self, count: int) -> Batch:
+        """About so many rows, evenly spaced over the shard."""
+        rows, kept = len(self.labels()), []
+        step, start = max(rows // max(count, 1), 1), 0
+        for x, y in self.batches(max(step, 4096)):
+            chosen = np.arange(-start % step, len(y), step)
+            kept.append((take(x, chosen), y[chosen]))
+            start += len(y)
+        return joined([x for x, _ in kept]), np.concatenate([y for _, y in kept])
+
+    @property
+    def name(self) -> str:
+        """The path and, of a part, which part."""
+        return f"{self.path}[{self.start}:{self.stop}]"
+
+    @property
+    def key(self) -> str:
+        """A digest of what is read: the file's place, size and time of change, and the part."""
+        path = Path(self.path)
+        found = [path.stat().st_size, path.stat().st_mtime_ns] if path.exists() else []
+        parts = [type(self).__name__, asdict(self), found]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+
+class _Indexed(Shard):
+    """A shard any of whose rows can be read on their own."""
+
+    @abstractmethod
+    def rows(self, chosen: np.ndarray, like: Dataset | None = None) -> Batch:
+        """The rows at these indices, counted from the start of the file."""
+
+    def batches(self, size: int, like: Dataset | None = None) -> Iterator[Batch]:
+        """See `Shard.batches`."""
+        for start in range(self.start, self.stop, size):
+            yield self.rows(np.arange(start, min(start + size, self.stop)), like)
+
+    def sample(self, count: int) -> Batch:
+        """See `Shard.sample`."""
+        return self.rows(np.arange(self.start, self.stop, max((self.stop - self.start) // max(count, 1), 1)))
+
+
+@dataclass(frozen=True)
+class StoredShard(_Indexed):
+    """Rows of two memory-mapped arrays."""
+
+    x: Stored
+    y: Stored
+
+    def labels(self) -> np.ndarray:
+        """See `Shard.labels`."""
+        return _native(self.y.mapped()[self.start : self.stop])
+
+    def rows(self, chosen: np.ndarray, like: Dataset | None = None) -> Batch:
+        """See `_Indexed.rows`."""
+        part = slice(chosen[0], chosen[-1] + 1, chosen[1] - chosen[0] if len(chosen) > 1 else 1)
+        return _native(self.x.mapped()[part]), _native(self.y.mapped()[part])
+
+
+@dataclass(frozen=True)
+class LoadedShard(_Indexed):
+    """Rows of data that can only be loaded whole: compressed arrays, built-in names."""
+
+    def labels(self) -> np.ndarray:
+        """See `Shard.labels`."""
+        return loaded(self.path).y[self.start : self.stop]
+
+    def rows(self, chosen: np.ndarray, like: Dataset | None = None) -> Batch:
+        """See `_Indexed.rows`."""
+        data = loaded(self.path)
+        return take(data.x, chosen), data.y[chosen]
+
+
+@dataclass(frozen=True)
+class ImageShard(_Indexed):
+    """Images of a folder with one subfolder for each class."""
+
+    image_size: int | None
+    colours: bool
+
+    def labels(self) -> np.ndarray:
+        """See `Shard.labels`."""
+        return np.array([file.parent.name for file in image_files(self.path)[self.start : self.stop]])
+
+    def rows(self, chosen: np.ndarray, like: Dataset | None = None) -> Batch:
+        """See `_Indexed.rows`."""
+        files = image_files(self.path)
+        size = None if like is None else np.shape(like.x)[1:3]
+        return images.read_files([files[i] for i in chosen], self.image_size, self.colours, size)
+
+
+@dataclass(frozen=True)
+class ParquetShard(Shard):
+    """Row groups of a Parquet file."""
+
+    target: str
+
+    def labels(self) -> np.ndarray:
+        """See `Shard.labels`."""
+        return _labels(self.path, self.target, self._frames(LABELS_AT_ONCE, [self.target]))
+
+    def batches(self, size: int, like: Dataset | None = None) -> Iterator[Batch]:
+        """See `Shard.batches`."""
+        for frame in self._frames(size):
+            yield tables.split(Path(self.path), frame, self.target, like)
+
+    def _frames(self, size: int, columns: list[str] | None = None) -> Iterator[pd.DataFrame]:
+        try:
+            with pq.ParquetFile(self.path) as file:
+                groups = list(range(self.start, self.stop))
+                yield from (part.to_pandas() for part in file.iter_batches(size, groups, columns, use_threads=False))
+        except Exception as error:  # pyarrow raises some ten types for damaged files
+            raise unreadable(Path(self.path), error, "a Parquet file") from error
+
+
+@dataclass(frozen=True)
+class TextShard(Shard):
+    """A CSV or TSV file."""
+
+    target: str
+
+    @property
+    def name(self) -> str:
+        """See `Shard.name`."""
+        return self.path
+
+    def labels(self) -> np.ndarray:
+        """See `Shard.labels`."""
+        return _labels(self.path, self.target, delimited.read_chunks(Path(self.path), self.target, LABELS_AT_ONCE))
+
+    def batches(self, size: int, like: Dataset | None = None) -> Iterator[Batch]:
+        """See `Shard.batches`."""
+        text = tables.text_columns(like, self.target)
+        for frame in delimited.read_chunks(Path(self.path), self.target, size, text):
+            yield tables.split(Path(self.path), frame, self.target, like)
+
+
+def joined(parts: list[Rows]) -> Rows:
+    """The rows of all parts, in order."""
+    if isinstance(parts[0], pd.DataFrame):
+        return pd.concat(parts, ignore_index=True)
+    return np.concatenate(parts)
+
+
+@lru_cache(maxsize=1)
+def loaded(source: str) -> Dataset:
+    """What `sources.load` loads; the last one is kept."""
+    return sources.load(source)
+
+
+@lru_cache(maxsize=4)
+def image_files(folder: str) -> list[Path]:
+    """Of a folder of images, by class and name; the last few lists are kept."""
+    return images.image_files(Path(folder))
+
+
+def _labels(path: str, target: str, frames: Iterator[pd.DataFrame]) -> np.ndarray:
+    found = [frame[target] for frame in frames]
+    if not found:
+        raise InputError(f"Got {path}, which has columns but no rows; expected at least one row; try another file.")
+    return tables.target_values(Path(path), pd.concat(found, ignore_index=True))
+
+
+def _native(part: np.ndarray) -> np.ndarray:
+    """A copy in the machine's byte order; byte strings become text."""
+    if part.dtype.kind == "S":
+        return np.char.decode(part, "utf-8", "replace")
+    return np.array(part, part.dtype.newbyteorder("="))

@@ -1,0 +1,55 @@
+"""Feature maps by short name, for the command line and for estimators."""
+
+import re
+from dataclasses import replace
+from functools import reduce
+from operator import add
+
+from datastill._errors import InputError
+from datastill.features.base import FeatureMap
+from datastill.features.conv import RandomConv
+from datastill.features.dense import RandomDense
+from datastill.features.fourier import RandomFourier
+from datastill.features.patches import PatchConv
+
+HELP = (
+    "conv (images: patches of the data; conv-flip: closed under mirroring), random-conv, fourier, laplace, relu "
+    "(relu3: three layers), ntk (ntk3), each with a width after a colon or not, as in fourier:2048, and joined by +"
+)
+TERM = re.compile(r"(?P<kind>conv-flip|conv|random-conv|fourier|laplace|relu|ntk)(?P<depth>\d+)?(?::(?P<width>\d+))?")
+SEEDS = 1000
+"""Seeds of the terms of one map are this many times its own, and the next ones."""
+
+
+def named_map(name: str, seed: int = 0) -> FeatureMap:
+    """The map with this short name; several joined by + are one after the other.
+
+    "conv:512" is `PatchConv(words=512)` and "conv-flip" the one of mirrored words, "random-conv:32" is
+    `RandomConv(width=32)`, "fourier:2048" `RandomFourier(2048)`, "laplace" its Laplace kernel, "relu3:1024"
+    `RandomDense(1024, depth=3)` and "ntk" its NTK.
+
+    Raises:
+        InputError: for another name, or a width or depth of 0.
+    """
+    return reduce(add, (_term(part, SEEDS * seed + i) for i, part in enumerate(name.split("+"))))
+
+
+def _term(name: str, seed: int) -> FeatureMap:
+    found = TERM.fullmatch(name.strip().lower())
+    if not found or (found["depth"] and found["kind"] not in ("relu", "ntk")):
+        raise InputError(f"Got the feature map {name.strip()!r}; expected {HELP}.")
+    kind, width = found["kind"], found["width"]
+    if kind in ("relu", "ntk"):
+        map: FeatureMap = RandomDense(
+            depth=int(found["depth"] or 1), kind="ntk" if kind == "ntk" else "nngp", seed=seed
+        )
+    elif kind in ("fourier", "laplace"):
+        map = RandomFourier(kernel="laplace" if kind == "laplace" else "rbf", seed=seed)
+    elif kind == "random-conv":
+        map = RandomConv(seed=seed)
+    else:
+        map = PatchConv(mirrored=kind == "conv-flip", seed=seed)
+    if width is None:
+        return map
+    size = {RandomFourier: "frequencies", PatchConv: "words"}.get(type(map), "width")
+    return replace(map, **{size: int(width)})  # type: ignore[type-var]

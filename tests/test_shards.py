@@ -1,0 +1,181 @@
+"""Shards give the rows that `load` gives, in the same order, however they are cut."""
+
+import gzip
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from datastill import load
+from datastill._errors import InputError
+from datastill.data.dataset import take
+from datastill.data.sharding import shards_of
+from datastill.data.shards import LoadedShard, StoredShard, joined
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.integers(0, 256, (23, 5, 4), dtype=np.uint8), RNG.integers(0, 3, 23)
+TABLE = pd.DataFrame(
+    {"a": np.arange(23) / 2, "b": [None if i % 5 == 0 else f'say "{i % 3}", twice' for i in range(23)], "class": Y}
+)
+
+
+def idx(array):
+    return b"\0\0\x08" + bytes([array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape) + array.tobytes()
+
+
+def write_idx(folder, name, pack=lambda content: content, suffix=""):
+    path = folder / name
+    path.mkdir()
+    (path / f"train-images-idx3-ubyte{suffix}").write_bytes(pack(idx(X)))
+    (path / f"train-labels-idx1-ubyte{suffix}").write_bytes(pack(idx(Y.astype(np.uint8))))
+    return path
+
+
+def write_images(folder):
+    for i, (x, y) in enumerate(zip(X, Y, strict=True)):
+        (folder / "train" / f"c{y}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(x).save(folder / "train" / f"c{y}" / f"{i:02}.png")
+    (folder / "test" / "c0").mkdir(parents=True)
+    Image.fromarray(X[0]).save(folder / "test" / "c0" / "0.png")
+    return folder
+
+
+def written(kind, folder):
+    """(path, target) of the data in one of the formats."""
+    path = folder / f"data.{kind}"
+    match kind:
+        case "npz":
+            np.savez(path, x_train=X, y_train=Y)
+        case "packed.npz":
+            np.savez_compressed(path, X=X, y=Y)
+        case "idx":
+            return write_idx(folder, "plain"), None
+        case "idx.gz":
+            return write_idx(folder, "packed", gzip.compress, ".gz"), None
+        case "images":
+            return write_images(folder / "images"), None
+        case "parquet":
+            TABLE.to_parquet(path, row_group_size=4)
+            return path, "class"
+        case "csv" | "csv.gz" | "tsv":
+            TABLE.to_csv(path, index=False, sep="\t" if kind == "tsv" else ",")
+            return path, "class"
+    return path, None
+
+
+KINDS = ("npz", "packed.npz", "idx", "idx.gz", "images", "parquet", "csv", "csv.gz", "tsv")
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+def same(ours, theirs):
+    if isinstance(theirs, pd.DataFrame):
+        pd.testing.assert_frame_equal(ours, theirs, check_dtype=False)
+    else:
+        np.testing.assert_array_equal(ours, theirs)
+        assert ours.dtype == theirs.dtype
+
+
+@every_kind
+@pytest.mark.parametrize("size", [3, 100])
+def test_shards_are_the_rows_that_load_gives(kind, size, tmp_path):
+    path, target = written(kind, tmp_path)
+    whole = load(path, target=target)
+    shards = shards_of([path], target, rows=7)
+    assert len(shards) == (1 if "csv" in kind or kind == "tsv" else 3 if kind == "parquet" else 4)
+    batches = [batch for shard in shards for batch in shard.batches(size, whole)]
+    same(joined([x for x, _ in batches]), whole.x)
+    same(np.concatenate([y for _, y in batches]), whole.y)
+    same(np.concatenate([shard.labels() for shard in shards]), whole.y)
+    assert max(len(y) for _, y in batches) <= size
+    assert len({shard.name for shard in shards}) == len({shard.key for shard in shards}) == len(shards)
+
+
+@every_kind
+def test_a_sample_is_spread_over_the_rows(kind, tmp_path):
+    path, target = written(kind, tmp_path)
+    whole = load(path, target=target)
+    (shard,) = shards_of([path], target, rows=100)
+    x, y = shard.sample(5)
+    chosen = np.arange(0, 23, 4)
+    same(x, take(whole.x, chosen))
+    same(y, whole.y[chosen])
+
+
+def test_npy_pairs_and_folders_of_files(tmp_path):
+    (tmp_path / "pair").mkdir()
+    np.save(tmp_path / "pair" / "X.npy", X.astype(">f4"))
+    np.save(tmp_path / "pair" / "y.npy", Y)
+    shards = shards_of([tmp_path / "pair"], rows=10)
+    assert all(isinstance(shard, StoredShard) for shard in shards)
+    rows = joined([x for shard in shards for x, _ in shard.batches(6)])
+    assert rows.dtype == np.float32
+    np.testing.assert_array_equal(rows, X)
+    (tmp_path / "many").mkdir()
+    for i in range(3):
+        TABLE.iloc[i * 7 : i * 7 + 7].to_parquet(tmp_path / "many" / f"{i}.parquet")
+    shards = shards_of([tmp_path / "many"], "class")
+    assert [shard.path for shard in shards] == [str(tmp_path / "many" / f"{i}.parquet") for i in range(3)]
+    np.testing.assert_array_equal(np.concatenate([shard.labels() for shard in shards]), Y[:21])
+
+
+def test_built_in_names_and_compressed_files_are_loaded_whole():
+    shards = shards_of(["digits"], rows=500)
+    assert all(isinstance(shard, LoadedShard) for shard in shards)
+    assert sum(len(shard.labels()) for shard in shards) == len(load("digits").y)
+
+
+def test_text_stays_text_in_a_part_without_letters(tmp_path):
+    path = tmp_path / "codes.csv"
+    path.write_text("code,class\nA,x\n1,y\n2,x\n3,y\n")
+    whole = load(path, target="class")
+    (shard,) = shards_of([path], "class")
+    parts = [x for x, _ in shard.batches(2, whole)]
+    assert parts[1]["code"].tolist() == ["2", "3"]
+
+
+@pytest.mark.parametrize("kind", ["npz", "idx", "parquet", "csv.gz", "images"])
+def test_a_file_truncated_after_it_was_cut_is_said(kind, tmp_path):
+    path, target = written(kind, tmp_path)
+    shards = shards_of([path], target, rows=7)
+    file = path if path.is_file() else next(f for f in sorted(path.rglob("*")) if f.is_file() and f.stat().st_size > 80)
+    if kind == "images":
+        file = sorted((path / "train" / "c0").iterdir())[0]
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match="expected"):
+        for shard in shards:
+            for _ in shard.batches(5):
+                pass
+    assert shards[0].key != shards_of([written("npz", tmp_path)[0]], rows=7)[0].key
+
+
+def test_a_row_of_another_length_is_named_by_its_line(tmp_path):
+    path = tmp_path / "bad.csv"
+    path.write_text("a,class\n1,x\n2,y\n3\n")
+    (shard,) = shards_of([path], "class")
+    with pytest.raises(InputError, match="1 cells in line 4; expected 2"):
+        list(shard.batches(2))
+
+
+@pytest.mark.parametrize(
+    ("where", "target", "said"),
+    [
+        ([], None, "no data"),
+        (["digits", "digits"], None, "twice"),
+        (["nowhere"], None, "neither a built-in name nor a path"),
+        (["table.csv"], None, "no target column"),
+        (["table.csv"], "klass", "try --target 'class'"),
+        (["broken.parquet"], "class", "a Parquet file"),
+        (["fortran"], None, "Fortran"),
+    ],
+)
+def test_what_cannot_be_cut_is_refused(where, target, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    TABLE.to_csv("table.csv", index=False)
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 and no more")
+    (tmp_path / "fortran").mkdir()
+    np.save("fortran/x.npy", np.asfortranarray(np.ones((3, 2))))
+    np.save("fortran/y.npy", Y[:3])
+    with pytest.raises(InputError, match=said):
+        shards_of(where, target)
