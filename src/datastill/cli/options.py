@@ -65,7 +65,7 @@ Method = Annotated[
 KernelName = Annotated[
     str,
     typer.Option(
-        help="fc1, fc3, fc2-erf, fc1-nngp, rbf, rbf:0.5, linear, poly3; several with commas.",
+        help="fc1, fc3, fc2-erf, fc1-nngp, rbf, rbf:0.5, linear, poly3, features:fourier; several with commas.",
         rich_help_panel="Method",
     ),
 ]
