@@ -7,6 +7,7 @@ import itertools
 import math
 import zlib
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,46 +55,40 @@ def read_chunks(path: Path, target: str | None, size: int, text: Collection[str]
         InputError: as `read_text`, where the reading comes to it.
     """
     lines: list[str] = []
-    with _opened(path) as file:
+    with _reading(path) as file:
         separator = _separator(path, file.readline())
         file.seek(0)
         records = _records(_kept(file, lines), separator)
-        try:
-            _, first = next(records, (0, []))
-            names = _names(path, first)
+        _, first = next(records, (0, []))
+        names = _names(path, first)
+        lines.clear()
+        while held := list(itertools.islice(records, size)):
+            for line, record in held:
+                _check_length(path, line, record, names)
+            yield _parse(path, "".join(lines), separator, names, len(held), target, text, header=None)
             lines.clear()
-            while held := list(itertools.islice(records, size)):
-                for line, record in held:
-                    _check_length(path, line, record, names)
-                yield _parse(path, "".join(lines), separator, names, len(held), target, text, header=None)
-                lines.clear()
-        except csv.Error as error:
-            raise _untold(path, error) from error
-        except UnicodeDecodeError as error:
-            raise _no_text(path, error) from None
-        except (OSError, EOFError, zlib.error) as error:
-            raise unreadable(path, error, EXPECTED) from error
 
 
 def column_names(path: Path) -> list[str]:
     """The first line's."""
-    with _opened(path) as file:
-        try:
-            line = file.readline()
-        except UnicodeDecodeError as error:
-            raise _no_text(path, error) from None
-        except (OSError, EOFError, zlib.error) as error:
-            raise unreadable(path, error, EXPECTED) from error
-    _, first = next(_records(io.StringIO(line, newline=""), _separator(path, line)), (0, []))
+    with _reading(path) as file:
+        line = file.readline()
+        _, first = next(_records(io.StringIO(line, newline=""), _separator(path, line)), (0, []))
     return _names(path, first)
 
 
-def _opened(path: Path) -> Any:
+@contextmanager
+def _reading(path: Path) -> Iterator[Any]:
+    """The opened file; what goes wrong while it is read is an InputError."""
     try:
-        if path.name.lower().endswith(".gz"):
-            return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-        return path.open(encoding="utf-8-sig", newline="")
-    except OSError as error:
+        how = gzip.open if path.name.lower().endswith(".gz") else open
+        with how(path, "rt", encoding="utf-8-sig", newline="") as file:
+            yield file
+    except csv.Error as error:
+        raise _untold(path, error) from error
+    except UnicodeDecodeError as error:
+        raise _no_text(path, error) from None
+    except (OSError, EOFError, zlib.error) as error:
         raise unreadable(path, error, EXPECTED) from error
 
 
