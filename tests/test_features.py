@@ -290,8 +290,10 @@ def test_mirroring_images_only_permutes_the_features_of_mirrored_words(data):
     phi, mirrored = np.asarray(map(x)), np.asarray(map(x[:, :, ::-1]))
     np.testing.assert_allclose(mirrored, phi[:, map.mirror()], rtol=0, atol=1e-6)
     assert np.abs(mirrored - phi).max() > 1e-2
-    with pytest.raises(InputError, match="expected mirrored=True"):
-        met("patches", data)[0].mirror()
+    assert met("patches", data)[0].mirror() is None
+    both = map + 2.0 * map
+    np.testing.assert_allclose(both(x[:, :, ::-1]), np.asarray(both(x))[:, both.mirror()], rtol=0, atol=1e-6)
+    assert (map + met("patches", data)[0]).mirror() is None
 
 
 def test_words_are_active_as_asked_and_features_of_unit_scale(data):

@@ -83,6 +83,15 @@ def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], str]:
         ) from error
 
 
+def read_header(path: Path) -> str:
+    """The text of a .safetensors file; empty where it cannot be read."""
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            return str((file.metadata() or {}).get(HEADER, ""))
+    except (OSError, safetensors.SafetensorError):
+        return ""
+
+
 def pack(tree: Any, name: str = "") -> tuple[Any, dict[str, np.ndarray]]:
     """A tree of JSON types, arrays and tables as (JSON, tensors): numeric arrays become {"tensor": name}.
 

@@ -11,21 +11,35 @@ Call these under `krr.float64(True)`. Products with C are in C's precision; ever
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from datastill._errors import InputError
 from datastill._typing import Array, Float
 from datastill.distill.objectives import Penalties, best_coefficients
 from datastill.features.base import FeatureMap, Weights
 from datastill.krr import cholesky_solve, regularise
-from datastill.moments.record import Moments, Totals
+from datastill.moments.record import Totals
+
+ROUNDING = 1e-6
+"""Of the mean eigenvalue of k_tsᵀk_ts: what is added to all, where C is float32."""
 
 
-def feature_loss(weights: Float[Array, "f c"], totals: Totals) -> Float[Array, ""]:
-    """(tr WᵀCW − 2 tr WᵀB + c) / 2n of a predictor φ(x)·W, differentiable in W."""
+def feature_loss(
+    weights: Float[Array, "f c"], totals: Totals, product: Float[Array, "f c"] | None = None
+) -> Float[Array, ""]:
+    """(tr WᵀCW − 2 tr WᵀB + c) / 2n of a predictor φ(x)·W, differentiable in W.
+
+    Args:
+        weights: W.
+        totals: of the moments.
+        product: CW, where it is known.
+    """
     w = weights.astype(totals.second.dtype)
-    quadratic = jnp.sum((w * (totals.second @ w)).astype(jnp.float64))
-    linear = jnp.sum((w * totals.cross.astype(w.dtype)).astype(jnp.float64))
-    return 0.5 * (quadratic - 2 * linear + totals.square) / totals.size
+    cw = jax.lax.stop_gradient(totals.second @ w if product is None else product)
+    # C is the larger part of the work, and symmetric: with CW held constant and counted twice, less its value once,
+    # the gradient is right without a second product.
+    quadratic = 2 * _inner(w, cw) - jax.lax.stop_gradient(_inner(w, cw))
+    return 0.5 * (quadratic - 2 * _inner(w, totals.cross) + totals.square) / totals.size
 
 
 def label_loss(
@@ -59,20 +73,42 @@ def eliminated_loss(
     constant; the labels are k_ss α.
     """
     phi, k_ss = _support(map, weights, x_s, penalties.reg)
-    fixed = jax.lax.stop_gradient(phi).astype(totals.second.dtype)
-    gram = (fixed @ totals.second).astype(jnp.float64) @ fixed.T.astype(jnp.float64)
-    moment = fixed.astype(jnp.float64) @ totals.cross
-    alpha, penalty = best_coefficients(k_ss, gram, moment, jnp.asarray(totals.size), penalties.ridge)
-    return feature_loss(phi.T @ alpha, totals) + penalty, alpha
+    fixed = jax.lax.stop_gradient(phi)
+    product = totals.second @ fixed.T.astype(totals.second.dtype)  # CΦᵀ: the step's only product with C
+    gram = fixed @ product.astype(jnp.float64)
+    if totals.second.dtype == jnp.float32:  # a direction of less than its rounding is noise, and may be negative
+        gram = gram + ROUNDING * jnp.trace(gram) / len(gram) * jnp.eye(len(gram))
+    alpha, penalty = best_coefficients(k_ss, gram, fixed @ totals.cross, jnp.asarray(totals.size), penalties.ridge)
+    return feature_loss(phi.T @ alpha, totals, product @ alpha.astype(product.dtype)) + penalty, alpha
 
 
-def check_support(moments: Moments, examples: int) -> None:
+def predictor(
+    map: FeatureMap,
+    weights: Weights,
+    x_s: Float[Array, "s *d"],
+    y_s: Float[Array, "s c"] | None,
+    totals: Totals,
+    penalties: Penalties,
+) -> Float[Array, "f c"]:
+    """W = Φᵀα of KRR on these rows, with the labels given or, where they are None, those that are best for `totals`."""
+    phi, k_ss = _support(map, weights, x_s, penalties.reg)
+    alpha = eliminated_loss(map, weights, x_s, totals, penalties)[1] if y_s is None else cholesky_solve(k_ss, y_s)
+    return phi.T @ alpha
+
+
+def check_support(totals: Totals, examples: int) -> None:
     """InputError for more examples than the moments have directions to tell them apart in."""
-    if examples > moments.rank:
+    columns, rows = len(totals.second), float(totals.size)
+    rank = min(columns, int(np.ceil(rows)))
+    if examples > rank:
         raise InputError(
-            f"Got {examples} examples to learn from moments of rank at most {moments.rank} ({moments.columns} "
-            f"features, {moments.count:g} rows); expected no more; try fewer examples, or a map of more features."
+            f"Got {examples} examples to learn from moments of rank at most {rank} ({columns} features, {rows:g} "
+            "rows); expected no more; try fewer examples, or a map of more features."
         )
+
+
+def _inner(a: Array, b: Array) -> Float[Array, ""]:
+    return jnp.sum((a * b.astype(a.dtype)).astype(jnp.float64))
 
 
 def _support(

@@ -85,11 +85,16 @@ def init(problem: Problem, z: np.ndarray, y: np.ndarray) -> State:
 
 def step(problem: Problem) -> Callable[..., tuple[State, Float[Array, ""]]]:
     """`update`, compiled, with float64 solves."""
-    compiled = jax.jit(update(problem), static_argnums=5)
+    return compiled(update(problem), static_argnums=5)
 
-    def run(*arguments: Any) -> tuple[State, Array]:
+
+def compiled(function: Callable[..., Any], **settings: Any) -> Callable[..., Any]:
+    """A function under `jit` that is traced and called with float64 solves."""
+    fast = jax.jit(function, **settings)
+
+    def run(*arguments: Any) -> Any:
         with float64(True):
-            return compiled(*arguments)
+            return fast(*arguments)
 
     return run
 
@@ -101,23 +106,35 @@ def update(problem: Problem) -> Callable[..., tuple[State, Float[Array, ""]]]:
     step moves no data from the host.
     """
 
-    def loss(
-        parameters: dict[str, Array], shape: tuple[int, ...], y: Array, x_t: Array, y_t: Array, kernel: Kernel
-    ) -> Array:
-        x_s = problem.features(parameters["z"].reshape(shape))
+    def loss(z: Array, y: Array, x_t: Array, y_t: Array, kernel: Kernel) -> Array:
+        x_s = problem.features(z)
         if problem.labels == "solve":
             return eliminated_loss(kernel, x_s, x_t, y_t, problem.penalties, problem.memory)[0]
-        return label_loss(kernel, x_s, parameters.get("y", y), x_t, y_t, problem.penalties, problem.memory)
+        return label_loss(kernel, x_s, y, x_t, y_t, problem.penalties, problem.memory)
 
-    def advance(
+    advance = descent(problem, loss)
+
+    def on_batch(
         state: State, x_all: Array, y_all: Array, rows: Array | None, key: Key, number: int
     ) -> tuple[State, Array]:
         x_t, y_t = (x_all, y_all) if rows is None else (x_all[rows], y_all[rows])
         if problem.augmentation:
             x_t = augment(key, x_t, problem.augmentation)
-        parameters = _parameters(problem, state.z, state.y)
-        shape = state.z.shape
-        value, gradient = jax.value_and_grad(loss)(parameters, shape, state.y, x_t, y_t, problem.kernels[number])
+        return advance(state, x_t, y_t, problem.kernels[number])
+
+    return on_batch
+
+
+def descent(problem: Problem, loss: Callable[..., Array]) -> Callable[..., tuple[State, Float[Array, ""]]]:
+    """The step (state, *data) -> (state, loss before the step) down any loss(z, y, *data), to be traced."""
+
+    def advance(state: State, *data: Any) -> tuple[State, Array]:
+        parameters, shape = _parameters(problem, state.z, state.y), state.z.shape
+
+        def of(parameters: dict[str, Array]) -> Array:
+            return loss(parameters["z"].reshape(shape), parameters.get("y", state.y), *data)
+
+        value, gradient = jax.value_and_grad(of)(parameters)
         if problem.learned is not None:
             gradient["z"] = gradient["z"] * problem.learned.reshape(len(state.z), -1)
         updates, memory = problem.optimiser.update(gradient, state.optimiser, parameters)

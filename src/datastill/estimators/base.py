@@ -21,7 +21,9 @@ from datastill._errors import InputError
 from datastill.data import sampling
 from datastill.data.dataset import Rows, SupportSet, digest, take, versions
 from datastill.distill import fit as distil
-from datastill.distill import kip
+from datastill.distill import fit_moments, kip
+from datastill.distill.fit_moments import Sums
+from datastill.distill.label_solve import LabelSolution
 from datastill.distill.objectives import Penalties
 from datastill.gram.names import as_kernels
 from datastill.preprocess import labels as label_maps
@@ -33,13 +35,25 @@ DEFAULT_POINTS = 20
 
 
 class Data(NamedTuple):
-    """Checked training data, and the same as the kernel sees it."""
+    """Checked training data, and the same as the kernel sees it.
+
+    Attributes:
+        rows: in the user's own space; where moments stand for the rows, a sample of them.
+        y: their labels or targets.
+        codes: the numbers of their classes.
+        targets: the rows as the kernel sees them.
+        seed: of everything random.
+        origin: how many rows there are in all, and a digest of them.
+        sums: what stands for all rows under the kernel of a feature map; None where the rows themselves are used.
+    """
 
     rows: Rows
     y: np.ndarray
     codes: np.ndarray | None
     targets: distil.Targets
     seed: int
+    origin: dict[str, Any]
+    sums: Sums | None = None
 
 
 class Support(NamedTuple):
@@ -126,7 +140,8 @@ class Distiller(BaseEstimator):
         _validate.check_memory(len(rows), self.space_.columns or int(np.prod(rows.shape[1:])))
         x = self.space_.encode_features(rows)
         self.kernels_ = tuple(k.resolve(x) for k in as_kernels(self.kernel or "fc1"))
-        return Data(rows, y, codes, self._as_targets(x, y), seed)
+        origin = {"n_train": len(y), "digest": {"x": digest(rows), "y": digest(y)}}
+        return Data(rows, y, codes, self._as_targets(x, y), seed, origin)
 
     def targets(self, X: Rows, y: np.ndarray) -> distil.Targets:
         """Rows and labels as a fitted estimator's kernel sees them."""
@@ -217,8 +232,7 @@ class Distiller(BaseEstimator):
         self.support_features_ = self.space_.encode_features(self.X_support_)
         vectors = np.asarray(support.vectors, np.float64)
         if self._solves_labels():
-            problem = self.problem()
-            solved = distil.solve_labels(problem, self.support_features_, data.targets, data.seed)
+            solved = self._solve(data, self.support_features_)
             vectors, self.training_loss_ = solved.y_s, solved.loss
         self.soft_labels_ = vectors
         self.alpha_ = krr.fit(self.kernels_[0], self.support_features_, vectors, self.reg)
@@ -226,6 +240,13 @@ class Distiller(BaseEstimator):
 
     def _solves_labels(self) -> bool:
         return True
+
+    def _solve(self, data: Data, x_s: np.ndarray) -> LabelSolution:
+        """The labels of these rows, as the kernel sees them, that predict all rows best."""
+        problem = self.problem()
+        if data.sums is not None:
+            return fit_moments.solve_labels(data.sums, x_s, problem.penalties)
+        return distil.solve_labels(problem, x_s, data.targets, data.seed)
 
     def _settings(self) -> dict[str, Any]:
         """The parameters that decide the result, as JSON values."""
@@ -239,8 +260,7 @@ class Distiller(BaseEstimator):
             "settings": self._settings(),
             "kernels": [repr(k) for k in self.kernels_],
             "seed": data.seed,
-            "n_train": len(data.y),
-            "digest": {"x": digest(data.rows), "y": digest(data.y)},
+            **data.origin,
             "seconds": round(seconds, 3),
             "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             "versions": versions(),

@@ -2,26 +2,34 @@
 
 import hashlib
 import json
+import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import jax.numpy as jnp
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils import check_random_state
 
 from datastill import _validate
 from datastill._errors import InputError
 from datastill._typing import Array
 from datastill.data import sampling
-from datastill.data.dataset import digest
+from datastill.data.archive import tree_digest
 from datastill.distill import fit as distil
-from datastill.distill import kip, loop
+from datastill.distill import fit_moments, kip, loop
 from datastill.distill.augment import Augmentation
+from datastill.distill.from_moments import check_support
 from datastill.distill.objectives import Penalties
 from datastill.distill.subspace import Subspace
 from datastill.estimators.base import Data, Distiller, Support
+from datastill.gram.features import FeatureKernel
 from datastill.gram.names import KernelLike
+from datastill.moments import Collected, Sample
+from datastill.preprocess import labels as label_maps
 from datastill.progress import bar
 
 COMPONENTS = 400
@@ -61,43 +69,116 @@ class _KIP(Distiller):
             memory=int(self.memory),
         )
 
+    def fit_moments(self, collected: Collected) -> Self:
+        """Learn the support set from what a pass over the data left; the data can be gone.
+
+        Examples start at a sample of rows that the pass kept, and at noise where it kept none. Otherwise as `fit` with
+        the pass's feature map as the kernel; `kernel`, `preprocess`, `batch_size`, `validation_fraction`, `augment`
+        and `components` are not used.
+
+        Args:
+            collected: of `moments.collect_all`, or `moments.load`.
+
+        Raises:
+            InputError: for moments of classes where targets are expected or the reverse, settings that cannot be used,
+                or more examples than the moments can tell apart.
+            SolveError: when the loss stops being finite or the kernel matrix cannot be inverted.
+        """
+        started = time.monotonic()
+        self._check_settings()
+        recipe = collected.recipe
+        self.labels_, self.space_ = recipe.source.labels, recipe.space
+        self.kernels_ = (FeatureKernel(recipe.source.map),)
+        classes = isinstance(self.labels_, label_maps.ClassLabels)
+        if classes != isinstance(self, ClassifierMixin):
+            other = "KIP" if classes else "KIPRegressor"
+            raise InputError(
+                f"Got moments of {'classes' if classes else 'real targets'} for {type(self).__name__}; expected those "
+                f"of {'real targets' if classes else 'classes'}; try {other}."
+            )
+        if isinstance(self.labels_, label_maps.ClassLabels):
+            self.classes_ = self.labels_.classes
+        self.n_features_in_ = len(recipe.space.table.columns) if recipe.space.table else recipe.source.row[0]
+        data = self._sample(collected, int(check_random_state(self.random_state).randint(2**31 - 1)))
+        support = self._learn(data, self._initial_support(data))
+        self._finish(data, support)
+        self.support_set_ = self._describe(data, time.monotonic() - started)
+        return self
+
+    def _sample(self, collected: Collected, seed: int) -> Data:
+        """The rows that the pass kept to start from, or noise in their place, and the sums that stand for all."""
+        balanced = bool(getattr(self, "class_balanced", False))
+        sums, sample = fit_moments.sums_in(collected, balanced), collected.starts
+        row, labels = collected.recipe.source.row, self.labels_
+        z, y = sample.z, sample.y
+        if isinstance(labels, label_maps.ClassLabels):
+            # A class none of whose training rows were kept starts at noise.
+            absent = np.setdiff1d(np.flatnonzero(collected.counts), y)
+            z = np.concatenate([z, self._noise((len(absent), *row), seed)])
+            y = np.concatenate([y, absent])
+        elif not len(y):
+            z, y = self._noise((1, *row), seed), np.zeros((1, sums.train.cross.shape[1]), np.float32)
+        targets = fit_moments.as_targets(collected, Sample(z, y, sample.hashes, sample.most))
+        rows = self.space_.decode(z)
+        origin = {
+            "n_train": int(collected.count),
+            "digest": {"shards": tree_digest([sorted(collected.train.shards), collected.counts.tolist()])},
+            "moments": {"map": repr(collected.recipe.source.map), "digests": collected.recipe.source.digests},
+        }
+        y_rows = labels.decode(targets.y)
+        return Data(rows, y_rows, targets.codes, targets, seed, origin, sums)
+
+    def _prepare(self, X: Any, y: Any) -> Data:
+        data = super()._prepare(X, y)
+        kernel = self.kernels_[0]
+        if len(self.kernels_) > 1 or not isinstance(kernel, FeatureKernel) or self.problem().augmentation:
+            return data
+        rest, held = self._split(data)
+        return data._replace(sums=fit_moments.sums_of(kernel.map, rest, held))
+
+    def _split(self, data: Data) -> tuple[distil.Targets, distil.Targets | None]:
+        """Targets to learn from, and to judge steps by."""
+        rest, kept_out = sampling.split(data.codes, len(data.y), self.validation_fraction, data.seed)
+        return data.targets.take(rest), data.targets.take(kept_out) if len(kept_out) else None
+
     def _learn(self, data: Data, start: Support) -> Support:
         problem = self.problem()
         if problem.augmentation and data.targets.x.ndim < 3:
             raise InputError("Got augment for rows that are not images; expected images; try augment=None.")
-        z = start.z
+        z, vectors, subspace = start.z, start.vectors, None
         if self.corruption:
             mask = kip.corruption_mask(z.shape, self.corruption, sampling.rng(data.seed, 6))
             z = np.where(mask == 1, z, self._noise(z.shape, data.seed))
             problem = replace(problem, learned=mask)
-        rest, kept_out = sampling.split(data.codes, len(data.y), self.validation_fraction, data.seed)
-        targets = data.targets.take(rest)
-        held = data.targets.take(kept_out) if len(kept_out) else None
-        subspace = self._subspace(targets.x, data.seed)
-        if subspace is not None:
-            z = subspace.coordinates(np.asarray(self.space_.features(z)))
-            problem, targets, held = distil.embed(problem, targets, held, subspace, data.seed)
-            if self.keep_range:
-                problem = replace(problem, project=lambda c: self.clip_coordinates(subspace, c))
-        schedule = loop.Schedule(int(self.max_iter), validation_interval(int(self.max_iter)), self.patience)
-        vectors = start.vectors
+        learn: Callable[..., loop.Progress]
+        if data.sums is not None:
+            check_support(data.sums.train, len(z))
+            learn = partial(fit_moments.learn, sums=data.sums)
+            solve = partial(fit_moments.solve_labels, data.sums, penalties=problem.penalties)
+        else:
+            targets, held = self._split(data)
+            subspace = self._subspace(targets.x, data.seed)
+            if subspace is not None:
+                z = subspace.coordinates(np.asarray(self.space_.features(z)))
+                problem, targets, held = distil.embed(problem, targets, held, subspace, data.seed)
+                if self.keep_range:
+                    problem = replace(problem, project=lambda c: self.clip_coordinates(subspace, c))
+            size = distil.rows_per_step(len(z)) if self.batch_size == "auto" else int(self.batch_size)
+            learn = partial(distil.learn, targets=targets, held=held, batch_size=size, seed=data.seed)
+            solve = partial(distil.solve_labels, problem, targets=targets, seed=data.seed)
         if problem.labels == "gradient":
-            x_s = np.asarray(problem.features(jnp.asarray(z)))
-            vectors = distil.solve_labels(problem, x_s, targets, data.seed).y_s
+            vectors = solve(x_s=np.asarray(problem.features(jnp.asarray(z)))).y_s
+        schedule = loop.Schedule(int(self.max_iter), validation_interval(int(self.max_iter)), self.patience)
         score = "accuracy" if isinstance(self, ClassifierMixin) else "R²"
         with bar(f"{type(self).__name__}: {len(z)} examples", schedule.steps, score, bool(self.verbose)) as watch:
-            progress = distil.learn(
+            progress = learn(
                 problem,
                 z,
                 vectors,
-                targets,
-                held,
-                distil.rows_per_step(len(z)) if self.batch_size == "auto" else int(self.batch_size),
-                schedule,
-                data.seed,
-                None if self.checkpoint is None else Path(self.checkpoint),
-                self._identity(data),
-                watch,
+                schedule=schedule,
+                checkpoint=None if self.checkpoint is None else Path(self.checkpoint),
+                identity=self._identity(data),
+                watch=watch,
             )
         self.n_iter_, self.history_, self.converged_ = progress.step, progress.history, progress.converged
         self.best_iter_ = progress.best_step
@@ -140,7 +221,7 @@ class _KIP(Distiller):
 
     def _identity(self, data: Data) -> str:
         """A digest of the settings and the data: two runs with the same one end in the same bits."""
-        parts = (self._settings(), repr(self.kernels_), data.seed, digest(data.rows), digest(data.y))
+        parts = (self._settings(), repr(self.kernels_), data.seed, data.origin)
         return hashlib.sha256(json.dumps(parts, default=repr).encode()).hexdigest()
 
 

@@ -86,6 +86,10 @@ class FeatureMap(ABC):
         """This map with every setting that is left to the data filled in from the rows `x`."""
         return self
 
+    def mirror(self) -> np.ndarray | None:
+        """(F,) which feature of an image each feature of its mirror image is; None where mirroring does more."""
+        return None
+
     def __add__(self, other: "FeatureMap") -> "Concatenated":
         return Concatenated((self, other))
 
@@ -116,6 +120,15 @@ class Concatenated(FeatureMap):
     def formula(self) -> "Concatenated":
         """See `FeatureMap.formula`."""
         return Concatenated(tuple(term.formula() for term in self.terms))
+
+    def mirror(self) -> np.ndarray | None:
+        """See `FeatureMap.mirror`."""
+        parts = [term.mirror() for term in self.terms]
+        known = [part for part in parts if part is not None]
+        if len(known) < len(parts):
+            return None
+        starts = np.cumsum([0, *map(len, known)])
+        return np.concatenate([start + part for start, part in zip(starts, known, strict=False)])
 
     def resolve(self, x: np.ndarray) -> "Concatenated":
         """See `FeatureMap.resolve`."""
@@ -148,6 +161,10 @@ class Scaled(FeatureMap):
     def formula(self) -> "Scaled":
         """See `FeatureMap.formula`."""
         return Scaled(self.map.formula(), self.factor)
+
+    def mirror(self) -> np.ndarray | None:
+        """See `FeatureMap.mirror`."""
+        return self.map.mirror()
 
     def resolve(self, x: np.ndarray) -> "Scaled":
         """See `FeatureMap.resolve`."""

@@ -95,14 +95,10 @@ class PatchConv(FeatureMap):
         standard = (pooled - mean) / (scale * pooled.shape[1] ** 0.5)
         return jnp.concatenate([standard, jnp.ones((len(x), 1), x.dtype)], axis=1)
 
-    def mirror(self) -> np.ndarray:
-        """(F,) which feature of an image each feature of its mirror image is; for `mirrored` maps.
-
-        Raises:
-            InputError: for a map whose words are not closed under mirroring.
-        """
+    def mirror(self) -> np.ndarray | None:
+        """See `FeatureMap.mirror`; for words that are closed under mirroring."""
         if not self.mirrored:
-            raise InputError("Got PatchConv(mirrored=False); expected mirrored=True for features that only permute.")
+            return None
         half, columns = self.words // 2, 2 * self.words * self.grid**2
         index = np.arange(columns).reshape(self.grid, self.grid, 2, 2, half)
         return np.append(index[:, ::-1, :, ::-1].ravel(), columns)
@@ -124,8 +120,9 @@ class PatchConv(FeatureMap):
         some = jnp.asarray(images[:: -(-len(images) // SCALE_IMAGES)], jnp.float32)
         ranges = Ranges.of(np.asarray(self._pooled(filters, offsets, threshold, some)))
         mean, spread = ranges.mean, ranges.std
-        if self.mirrored:
-            swap = self.mirror()[:-1]
+        swap = self.mirror()
+        if swap is not None:
+            swap = swap[:-1]
             mean, spread = (mean + mean[swap]) / 2, (spread + spread[swap]) / 2
         scale = spread + LEAST_SPREAD * spread.mean() if spread.any() else np.ones_like(spread)
         found = Dictionary(filters, offsets, float(threshold), mean.astype(np.float32), scale.astype(np.float32))

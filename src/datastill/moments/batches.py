@@ -38,24 +38,40 @@ def checked(batches: Iterable[Batch], labels: Labels) -> Iterator[Batch]:
         start += len(x)
 
 
-def regrouped(batches: Iterable[Batch], groups: int, size: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """(group, x, y) blocks of `size` rows, the last of each group shorter; with several groups, y is the group."""
-    waiting: list[list[Batch]] = [[] for _ in range(groups)]
-    for x, y in batches:
-        for group in np.unique(y).tolist() if groups > 1 else [0]:
-            part = y == group if groups > 1 else slice(None)
-            waiting[group].append((x[part], y[part]))
-            if sum(len(held) for held, _ in waiting[group]) >= size:
-                rows, labels = _joined(waiting[group])
-                whole = len(rows) // size * size
-                for start in range(0, whole, size):
-                    yield group, rows[start : start + size], labels[start : start + size]
+class Blocks:
+    """Rows that come in batches of any size, cut anew into blocks of one size and, with several groups, of one group."""
+
+    def __init__(self, groups: int, size: int) -> None:
+        """Without rows.
+
+        Args:
+            groups: with more than one, a row's y is its group.
+            size: rows in a block.
+        """
+        self._waiting: list[list[Batch]] = [[] for _ in range(groups)]
+        self._size = size
+
+    def push(self, x: np.ndarray, y: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """(group, x, y) of the blocks that a batch fills."""
+        several = len(self._waiting) > 1
+        for group in np.unique(y).tolist() if several else [0]:
+            part = y == group if several else slice(None)
+            held = self._waiting[group]
+            held.append((x[part], y[part]))
+            if sum(len(rows) for rows, _ in held) >= self._size:
+                rows, labels = _joined(held)
+                whole = len(rows) // self._size * self._size
+                for start in range(0, whole, self._size):
+                    yield group, rows[start : start + self._size], labels[start : start + self._size]
                 # A copy, or else the whole array would be kept for the sake of its last rows.
-                waiting[group] = [(rows[whole:].copy(), labels[whole:].copy())]
-    for group, held in enumerate(waiting):
-        rows, labels = _joined(held) if held else (np.empty(0), np.empty(0))
-        if len(rows):
-            yield group, rows, labels
+                self._waiting[group] = [(rows[whole:].copy(), labels[whole:].copy())]
+
+    def rest(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """(group, x, y) of the blocks that are not full."""
+        for group, held in enumerate(self._waiting):
+            rows, labels = _joined(held) if held else (np.empty(0), np.empty(0))
+            if len(rows):
+                yield group, rows, labels
 
 
 class RowDigest:
@@ -64,12 +80,10 @@ class RowDigest:
     def __init__(self) -> None:
         self._parts = (hashlib.sha256(), hashlib.sha256())
 
-    def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """The same batches; each is digested as it passes."""
-        for batch in batches:
-            for part, array in zip(self._parts, batch, strict=True):
-                part.update(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).tobytes())
-            yield batch
+    def add(self, *batch: np.ndarray) -> None:
+        """Rows and their labels."""
+        for part, array in zip(self._parts, batch, strict=True):
+            part.update(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).data)
 
     def hexdigest(self) -> str:
         """Of all that passed."""

@@ -1,4 +1,4 @@
-"""Moments as one file: tensors and, in its header, the manifest that says what they are. Whole or absent."""
+"""What a pass leaves as one file: tensors and, in its header, the manifest that says what they are. Whole or absent."""
 
 import importlib.metadata
 import json
@@ -10,15 +10,21 @@ import numpy as np
 from datastill._errors import InputError
 from datastill.data import archive
 from datastill.moments import triangle
+from datastill.moments.collected import Collected, Recipe
 from datastill.moments.record import Moments
-from datastill.moments.source import source_from_state, source_state
+from datastill.moments.sample import Sample
+from datastill.moments.source import Source, source_from_state, source_state
 
 SCHEMA = "datastill.moments/1"
+SUFFIX = ".safetensors"
+SIDES = ("train", "held")
+SAMPLES = ("starts", "checks")
 SUMS = ("second", "cross", "first", "counts")
+ROWS = ("z", "y", "hashes")
 PACKAGES = ("datastill", "jax", "numpy", "scipy")
 
 
-def save(moments: Moments, path: str | Path) -> None:
+def save(collected: Collected, path: str | Path) -> None:
     """Write a .safetensors file whose header is the manifest (`manifest`), atomically; no pickle.
 
     Raises:
@@ -26,34 +32,35 @@ def save(moments: Moments, path: str | Path) -> None:
     """
     path = Path(path)
     archive.make_folder(path.parent)
-    described, tensors = archive.pack(source_state(moments.source), "source")
-    written = {"source": described, **manifest(moments)}
-    tensors |= {name: getattr(moments, name) for name in SUMS}
+    described, tensors = archive.pack(source_state(collected.recipe.source), "source")
+    written = {"source": described, **manifest(collected)}
+    for side in SIDES:
+        tensors |= {f"{side}.{name}": getattr(getattr(collected, side), name) for name in SUMS}
+    for sample in SAMPLES:
+        tensors |= {f"{sample}.{name}": getattr(getattr(collected, sample), name) for name in ROWS}
     archive.write_tensors(path, tensors, json.dumps(written, ensure_ascii=False, allow_nan=False))
 
 
-def load(path: str | Path) -> Moments:
+def load(path: str | Path) -> Collected:
     """Read what `save` wrote.
 
     Raises:
         InputError: for a file that is missing, truncated, no moments, of a newer schema, or damaged.
     """
     tensors, header = archive.read_tensors(Path(path))
-    try:
-        written = json.loads(header)
-        schema = written.get("schema")
-    except (ValueError, AttributeError):
-        schema = None
-    if schema != SCHEMA:
+    written = _manifest(header)
+    if written is None:
         raise InputError(
             f"Got {path}, which is not a file of the schema {SCHEMA!r}; expected one written by `moments.save` or "
             "`datastill moments`; try upgrading datastill."
         )
     try:
         source = source_from_state(archive.unpack(written["source"], tensors))
-        sums = {name: tensors[name] for name in SUMS}
-        found = Moments(source, square=written["square"], shards=written["shards"], **sums)
-        whole = _whole(found)
+        recipe = Recipe(source, written["held_fraction"], written["kept"], written["by_class"], written["target"])
+        sides = [_moments(source, side, written, tensors) for side in SIDES]
+        samples = [Sample(*(tensors[f"{name}.{part}"] for part in ROWS), recipe.kept) for name in SAMPLES]
+        found = Collected(recipe, sides[0], sides[1], samples[0], samples[1])
+        whole = all(map(_whole, sides)) and all(_matching(sample, source) for sample in samples)
     except InputError:
         raise
     except (KeyError, TypeError, ValueError) as error:
@@ -65,20 +72,46 @@ def load(path: str | Path) -> Moments:
     return found
 
 
-def manifest(moments: Moments) -> dict[str, Any]:
+def is_moments(path: str | Path) -> bool:
+    """Whether a path is that of a file that `save` wrote."""
+    path = Path(path)
+    if path.suffix != SUFFIX or not path.is_file():
+        return False
+    return _manifest(archive.read_header(path)) is not None
+
+
+def manifest(collected: Collected) -> dict[str, Any]:
     """What the sums are, in JSON types: counts by class, shards, digests of what must be the same to be added."""
+    recipe, train, held = collected.recipe, collected.train, collected.held
     return {
         "schema": SCHEMA,
-        "map": repr(moments.source.map),
-        "columns": moments.columns,
-        "rows": moments.count,
-        "counts": moments.counts.tolist(),
-        "by_class": moments.by_class,
-        "square": moments.square,
-        "shards": moments.shards,
-        "digests": moments.source.digests,
+        "map": repr(recipe.source.map),
+        "columns": train.columns,
+        "rows": collected.count,
+        "counts": {side: getattr(collected, side).counts.tolist() for side in SIDES},
+        "square": {side: getattr(collected, side).square for side in SIDES},
+        "by_class": recipe.by_class,
+        "held_fraction": recipe.held,
+        "kept": recipe.kept,
+        "target": recipe.target,
+        "shards": {"train": train.shards, "held": held.shards},
+        "digests": recipe.source.digests,
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
     }
+
+
+def _manifest(header: str) -> dict[str, Any] | None:
+    """The manifest in a header; None where it is not of this schema."""
+    try:
+        written = json.loads(header)
+    except ValueError:
+        return None
+    return written if isinstance(written, dict) and written.get("schema") == SCHEMA else None
+
+
+def _moments(source: Source, side: str, written: dict[str, Any], tensors: dict[str, np.ndarray]) -> Moments:
+    sums = {name: tensors[f"{side}.{name}"] for name in SUMS}
+    return Moments(source, square=written["square"][side], shards=written["shards"][side], **sums)
 
 
 def _whole(moments: Moments) -> bool:
@@ -90,3 +123,8 @@ def _whole(moments: Moments) -> bool:
         and moments.counts.ndim == 1
         and all(np.isfinite(getattr(moments, name)).all() for name in SUMS)
     )
+
+
+def _matching(sample: Sample, source: Source) -> bool:
+    rows = len(sample.hashes)
+    return sample.z.shape == (rows, *source.row) and len(sample.y) == rows and bool(np.isfinite(sample.z).all())

@@ -1,0 +1,220 @@
+"""From moments to learned examples: `fit` without the rows, at a price that does not depend on their number."""
+
+from collections.abc import Callable
+from functools import reduce
+from operator import add
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+import scipy.linalg
+
+from datastill import krr
+from datastill._errors import InputError
+from datastill._typing import Array
+from datastill.distill import kip, loop
+from datastill.distill.fit import Targets
+from datastill.distill.from_moments import eliminated_loss, feature_loss, label_loss, predictor
+from datastill.distill.label_solve import LabelSolution
+from datastill.distill.objectives import Penalties
+from datastill.features.base import FeatureMap, Weights, drawn
+from datastill.moments import Collected, Moments, Sample, Totals, moments_of
+from datastill.preprocess.labels import ClassLabels, RealTargets
+
+CHECKED_ROWS = 2_000
+NOISE = 1e-7
+"""Of the largest eigenvalue: what the products of C, which are float32, may be wrong by."""
+
+
+class Sums(NamedTuple):
+    """What stands for the rows.
+
+    Attributes:
+        map: the feature map.
+        row: the shape of a row as the map sees it.
+        train: of the rows to learn from.
+        held: of the rows to judge by; None where there are none.
+        checks: some of the latter, as the map sees them, by which examples are scored; may be none.
+    """
+
+    map: FeatureMap
+    row: tuple[int, ...]
+    train: Totals
+    held: Totals | None
+    checks: Targets | None = None
+
+    @property
+    def weights(self) -> Weights:
+        """The map's random numbers."""
+        return drawn(self.map, self.row)
+
+    def every(self) -> Totals:
+        """Of all rows."""
+        if self.held is None:
+            return self.train
+        return Totals(*(np.add(a, b) for a, b in zip(self.train, self.held, strict=True)))
+
+
+def sums_of(map: FeatureMap, targets: Targets, held: Targets | None) -> Sums:
+    """The sums over target rows that are at hand."""
+    row = targets.x.shape[1:]
+    if held is None:
+        return Sums(map, row, _totals(map, targets), None)
+    thin = np.arange(0, len(held.x), -(-len(held.x) // CHECKED_ROWS))
+    return Sums(map, row, _totals(map, targets), _totals(map, held), held.take(thin))
+
+
+def sums_in(collected: Collected, balanced: bool = False) -> Sums:
+    """The sums that a pass left; with `balanced`, every class counts the same.
+
+    Raises:
+        InputError: for balanced sums of moments that are not kept apart by class.
+    """
+    source = collected.recipe.source
+    train, held = (
+        side.totals(side.balanced() if balanced else None) if side.count else None
+        for side in (collected.train, collected.held)
+    )
+    if train is None:
+        raise InputError("Got moments of no training rows; expected at least one; try adding a shard.")
+    checks = as_targets(collected, collected.checks) if len(collected.checks.z) else None
+    return Sums(source.map, source.row, train, held, checks)
+
+
+def as_targets(collected: Collected, sample: Sample) -> Targets:
+    """Sampled rows as the map sees them, with their label vectors."""
+    labels, space = collected.recipe.source.labels, collected.recipe.space
+    x = np.asarray(space.features(sample.z))
+    if isinstance(labels, ClassLabels):
+        return Targets(x, labels.encode(labels.classes[sample.y]), sample.y)
+    return Targets(x, sample.y)
+
+
+def learn(
+    problem: kip.Problem,
+    z: np.ndarray,
+    y: np.ndarray,
+    sums: Sums,
+    schedule: loop.Schedule,
+    checkpoint: Path | None = None,
+    identity: str = "",
+    watch: loop.Watcher | None = None,
+) -> loop.Progress:
+    """Run KIP on moments from initial examples z (s, …) and label vectors y (s, c); see `fit.learn`.
+
+    Every step sees all rows, and nothing in it is random.
+
+    Args:
+        problem: what is minimised, and how; its kernels, augmentation and memory are not used.
+        z: initial examples.
+        y: initial label vectors.
+        sums: what stands for the rows.
+        schedule: steps, validations, patience.
+        checkpoint: file to resume from and write to.
+        identity: of the run.
+        watch: told of every step.
+    """
+    formula, weights = sums.map.formula(), sums.weights
+    train, held = on_device(sums.train), None if sums.held is None else on_device(sums.held)
+
+    def loss(z: Array, y: Array, weights: Weights, totals: Totals) -> Array:
+        x_s = problem.features(z)
+        if problem.labels == "solve":
+            return eliminated_loss(formula, weights, x_s, totals, problem.penalties)[0]
+        return label_loss(formula, weights, x_s, y, totals, problem.penalties)
+
+    advance = kip.compiled(kip.descent(problem, loss))
+
+    def judge(z: Array, y: Array, weights: Weights, train: Totals, held: Totals) -> tuple[Array, Array]:
+        labels = None if problem.labels == "solve" else y
+        found = predictor(formula, weights, problem.features(z), labels, train, problem.penalties)
+        return feature_loss(found, held), found
+
+    judged = kip.compiled(judge)
+
+    score = scorer(sums)
+
+    def validate(state: kip.State) -> tuple[float, float]:
+        value, found = judged(state.z, state.y, weights, train, held)
+        return float(value), score(np.asarray(found))
+
+    return loop.run(
+        kip.init(problem, z, y),
+        lambda state, _: advance(state, weights, train),
+        lambda state: (np.asarray(state.z), np.asarray(state.y)),
+        None if held is None else validate,
+        schedule,
+        checkpoint,
+        identity,
+        watch,
+    )
+
+
+def scorer(sums: Sums) -> Callable[[np.ndarray], float]:
+    """W -> accuracy, or R² averaged over columns, of φ(x)·W on the rows kept for it; NaN where there are none."""
+    checks = sums.checks
+    if checks is None:
+        return lambda _: np.nan
+    phi, y = np.asarray(sums.map(checks.x)), checks.y
+
+    def score(weights: np.ndarray) -> float:
+        predicted = phi @ weights
+        if checks.codes is not None:
+            return float(np.mean(predicted.argmax(axis=1) == checks.codes))
+        spread, missed = y.var(axis=0), np.mean((predicted - y) ** 2, axis=0)
+        return float(np.mean(1 - missed / np.where(spread > 0, spread, np.nan)))
+
+    return score
+
+
+def solve_labels(sums: Sums, x_s: np.ndarray, penalties: Penalties) -> LabelSolution:
+    """The label vectors of these rows that predict all rows best, of least norm where several do.
+
+    With k_ss = LLᵀ, G = ΦCΦᵀ/n, R = ΦB/n and w the weight of the predictor's norm, y_s = L(L⁻¹GL⁻ᵀ + wI)⁺ L⁻¹R;
+    eigenvalues that are no larger than the rounding of C's float32 products count as 0.
+
+    Args:
+        sums: what stands for the rows.
+        x_s: rows as the map sees them.
+        penalties: `reg` and `ridge`.
+
+    Raises:
+        SolveError: if k_ss cannot be inverted, with the reg to try.
+    """
+    totals = sums.every()
+    phi = np.asarray(sums.map(x_s), np.float64)
+    k_ss, m = phi @ phi.T, float(np.mean(np.sum(phi**2, axis=1)))
+    krr.solve(k_ss, np.zeros((len(phi), 1)), penalties.reg).unwrap()
+    root = np.linalg.cholesky(k_ss + penalties.reg * m * np.eye(len(phi)))
+    whitened = scipy.linalg.solve_triangular(root, phi, lower=True)
+    second, n = np.asarray(totals.second), float(totals.size)
+    eigenvalues, vectors = np.linalg.eigh(whitened @ second @ whitened.T / n)
+    weight = penalties.ridge * float(np.trace(root @ root.T)) / len(phi)
+    kept = eigenvalues > NOISE * eigenvalues[-1]
+    inside = vectors[:, kept].T @ (whitened @ totals.cross / n)
+    beta = vectors[:, kept] @ (inside / (eigenvalues[kept] + weight)[:, None])
+    w = whitened.T @ beta
+    loss = (np.sum(w * (second @ w)) - 2 * np.sum(w * totals.cross) + totals.square) / (2 * n)
+    return LabelSolution(root @ beta, int(kept.sum()), float(loss))
+
+
+def on_device(totals: Totals) -> Totals:
+    """C in float32, which is most of the memory and of the work of a step; the rest in float64."""
+    with krr.float64(True):
+        return Totals(jnp.asarray(totals.second, jnp.float32), *map(jnp.asarray, totals[1:]))
+
+
+def _totals(map: FeatureMap, targets: Targets) -> Totals:
+    """Over rows at hand; their label vectors are taken as they are."""
+    c = targets.y.shape[1]
+    labels = RealTargets(np.zeros(c), np.ones(c), flat=False)
+
+    def of(rows: Any) -> Moments:
+        return moments_of(map, [(targets.x[rows], targets.y[rows])], labels, named=False)
+
+    weights = targets.weights
+    if weights is None or targets.codes is None:
+        return of(slice(None)).totals()
+    members = (np.flatnonzero(targets.codes == k) for k in np.unique(targets.codes))
+    return reduce(add, (float(weights[rows[0]]) * of(rows) for rows in members)).totals()

@@ -1,0 +1,154 @@
+"""The pass: shard by shard, each to a file of its own, so that one that is interrupted goes on where it stopped."""
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from datastill._errors import DatastillError, InputError
+from datastill.data import archive
+from datastill.data.shards import Shard
+from datastill.moments.batches import Batch, RowDigest, checked
+from datastill.moments.collected import Collected, Recipe
+from datastill.moments.files import SUFFIX, load, save
+from datastill.moments.sample import Sample, held_out, row_hashes
+from datastill.moments.streaming import Accumulator
+from datastill.preprocess.labels import ClassLabels
+
+MEMORY = 2**28
+MOST_ROWS = 2**16
+COPIES = 8  # of a batch's numbers in float32 that are alive at once
+
+Watcher = Callable[[int], None]
+"""Told of rows as they are done."""
+
+
+def collect(
+    recipe: Recipe, shard: Shard, *, named: bool = True, memory: float = MEMORY, watch: Watcher | None = None
+) -> Collected:
+    """What the pass leaves of one shard.
+
+    Args:
+        recipe: of the whole pass.
+        shard: rows.
+        named: record the digest of its rows, so that it is counted once. False for rows to be forgotten.
+        memory: bytes for the working arrays.
+        watch: told of rows.
+
+    Raises:
+        InputError: for a shard that cannot be read, or rows or labels of another kind than in the survey.
+    """
+    source, space = recipe.source, recipe.space
+    sides = [Accumulator(source, recipe.by_class, memory) for _ in range(2)]
+    samples: list[Sample | None] = [None, None]
+    digest = RowDigest()
+    for z, y in checked(_numbers(recipe, shard, memory), source.labels):
+        digest.add(z, y)
+        hashes = row_hashes(z)
+        held = held_out(hashes, recipe.held)
+        for side, part in enumerate((~held, held)):
+            own = z[part]
+            sides[side].add(own if space.whitening is None else np.asarray(space.features(own)), y[part])
+            fresh = Sample.of(own, y[part], hashes[part], recipe.kept)
+            sample = samples[side]
+            samples[side] = fresh if sample is None else sample + fresh
+        if watch is not None:
+            watch(len(z))
+    if samples[0] is None or samples[1] is None:
+        raise InputError(f"Got {shard.name}, which has no rows; expected at least one; try leaving it out.")
+    shards = {digest.hexdigest(): 1.0} if named else {}
+    train, held_moments = (side.moments(shards) for side in sides)
+    return Collected(recipe, train, held_moments, samples[0], samples[1])
+
+
+def collect_all(
+    recipe: Recipe, shards: Sequence[Shard], folder: Path | None = None, watch: Watcher | None = None
+) -> Collected:
+    """What the pass leaves of all shards.
+
+    Args:
+        recipe: of `survey`.
+        shards: all data.
+        folder: for a file of each finished shard; those that are there already are not made again. It is deleted at
+            the end. None keeps nothing.
+        watch: told of rows.
+
+    Raises:
+        InputError: naming every shard that failed; the others are kept in the folder. Also for shards of equal rows.
+    """
+    if folder is None or len(shards) == 1:
+        found = merged(recipe, ((shard.name, collect(recipe, shard, watch=watch)) for shard in shards))
+    else:
+        archive.make_folder(folder)
+        files, failed = [], {}
+        for shard in shards:
+            try:
+                files.append((shard.name, collect_to(recipe, shard, folder, watch)))
+            except InputError as error:
+                failed[shard.name] = error
+        report_failures(failed, len(files), folder)
+        found = merged(recipe, ((name, load(file)) for name, file in files))
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+    return found
+
+
+def collect_to(recipe: Recipe, shard: Shard, folder: Path, watch: Watcher | None = None) -> Path:
+    """The file of one shard in a folder of such files; made unless it is there already."""
+    file = part_file(recipe, shard, folder)
+    try:
+        rows = load(file).count if file.exists() else 0
+        if rows and watch is not None:
+            watch(int(rows))
+    except InputError:  # damaged: made again
+        rows = 0
+    if not rows:
+        save(collect(recipe, shard, watch=watch), file)
+    return file
+
+
+def part_file(recipe: Recipe, shard: Shard, folder: Path) -> Path:
+    """Named by what is read, and how."""
+    how = [recipe.source.digests, recipe.held, recipe.kept, recipe.by_class]
+    return folder / f"{archive.tree_digest([how, shard.key])[:32]}{SUFFIX}"
+
+
+def report_failures(failed: dict[str, DatastillError], finished: int, folder: Path) -> None:
+    """InputError with every shard that failed, and why; nothing where none did."""
+    if not failed:
+        return
+    causes = " ".join(f"{name}: {error}" for name, error in list(failed.items())[:5])
+    others = f" and {len(failed) - 5} more" if len(failed) > 5 else ""
+    raise InputError(
+        f"Got {len(failed)} of {finished + len(failed)} shards that cannot be used{others}; expected all; the other "
+        f"{finished} are kept in {folder}; try mending them, or leaving them out, and running this again. {causes}"
+    )
+
+
+def merged(recipe: Recipe, parts: Iterator[tuple[str, Collected]]) -> Collected:
+    """The sum of named parts; an InputError names two whose rows are equal."""
+    total: Collected | None = None
+    names: dict[str, str] = {}
+    for name, part in parts:
+        for shard in part.train.shards:
+            if shard in names:
+                raise InputError(
+                    f"Got {name}, whose rows equal those of {names[shard]}; expected every shard once; try leaving "
+                    "one out."
+                )
+            names[shard] = name
+        total = part if total is None else total + part
+    if total is None:
+        raise InputError("Got no shards; expected at least one.")
+    return total
+
+
+def _numbers(recipe: Recipe, shard: Shard, memory: float) -> Iterator[Batch]:
+    """(z, y) batches: rows as numbers in the space of learning, and classes' numbers or standardised targets."""
+    labels, row = recipe.source.labels, recipe.source.row
+    size = int(max(1, min(MOST_ROWS, memory // (4 * COPIES * max(int(np.prod(row)), 1)))))
+    for rows, y in shard.batches(size, recipe.like):
+        if not recipe.space.columns and np.shape(rows)[1:] != row:
+            raise InputError(f"Got {shard.name} with rows of shape {np.shape(rows)[1:]}; expected {row}.")
+        yield recipe.space.encode(rows), labels.codes(y) if isinstance(labels, ClassLabels) else labels.encode(y)

@@ -1,0 +1,99 @@
+"""What one pass over the data leaves: the moments of training and of held-out rows, and a few rows of both."""
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from datastill._errors import InputError
+from datastill.data.dataset import Dataset
+from datastill.moments.record import Moments
+from datastill.moments.source import Source
+from datastill.moments.sample import Sample
+from datastill.preprocess import space as spaces
+from datastill.preprocess.labels import ClassLabels
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """How a pass is made; what two passes must have in common for their results to be added.
+
+    Attributes:
+        source: the feature map, the space of rows and the labels.
+        held: the fraction of rows that are held out, by their hashes.
+        kept: rows of each class (in regression, in all) that are kept of either side: to start from, and to judge by.
+        by_class: whether Σ φφᵀ is kept apart by class.
+        target: the target column, of tables.
+    """
+
+    source: Source
+    held: float = 0.1
+    kept: int = 200
+    by_class: bool = False
+    target: str | None = None
+
+    @cached_property
+    def space(self) -> spaces.Space:
+        """Where the user's rows become numbers."""
+        return spaces.from_state(self.source.preprocessing)
+
+    @cached_property
+    def like(self) -> Dataset:
+        """A made-up row of the data's kind: what is text in it is text, and images have its size."""
+        row = np.zeros((1, *self.source.row), np.float32)
+        labels = self.source.labels
+        y = labels.classes[:1] if isinstance(labels, ClassLabels) else labels.decode(np.zeros((1, len(labels.mean))))
+        return Dataset("like", self.space.decode(row), y)
+
+    def require_same(self, other: "Recipe") -> None:
+        """InputError, naming both, unless results of the other may be added to results of this."""
+        self.source.require_same(other.source)
+        for name, what in (("held", "held-out fraction"), ("by_class", "by_class")):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if mine != theirs:
+                raise InputError(f"Got moments with {what} {mine} and with {what} {theirs}; expected the same.")
+
+
+@dataclass(frozen=True, eq=False)
+class Collected:
+    """The result of a pass. `a + b` is that of the rows of both, `a - b` that of the rows of a without those of b.
+
+    Attributes:
+        recipe: how it was made.
+        train: moments of the rows to learn from.
+        held: moments of the rows to judge by.
+        starts: some of the former, a random sample.
+        checks: some of the latter.
+    """
+
+    recipe: Recipe
+    train: Moments
+    held: Moments
+    starts: Sample
+    checks: Sample
+
+    @property
+    def count(self) -> float:
+        """n, rows of both."""
+        return self.train.count + self.held.count
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Rows of each class; of regression, their number."""
+        return self.train.counts + self.held.counts
+
+    def __add__(self, other: "Collected") -> "Collected":
+        self.recipe.require_same(other.recipe)
+        return self._with(other, operator.add)
+
+    def __sub__(self, other: "Collected") -> "Collected":
+        """Without the rows of `other`; see `Moments.__sub__`."""
+        self.recipe.require_same(other.recipe)
+        return self._with(other, operator.sub)
+
+    def _with(self, other: "Collected", combine: Callable[[Any, Any], Any]) -> "Collected":
+        parts = ("train", "held", "starts", "checks")
+        return Collected(self.recipe, *(combine(getattr(self, part), getattr(other, part)) for part in parts))

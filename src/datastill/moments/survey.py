@@ -1,0 +1,100 @@
+"""What must be known of all data before the pass: their labels, and the space and feature map that fit a sample."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from datastill._errors import InputError
+from datastill._validate import check_classes, check_present, check_targets
+from datastill.data.shards import Shard, joined
+from datastill.data.task import guess_task
+from datastill.features.base import FeatureMap
+from datastill.moments.collected import Recipe
+from datastill.moments.source import Source
+from datastill.preprocess import labels as label_maps
+from datastill.preprocess import space as spaces
+
+SAMPLED_ROWS = 20_000
+SAMPLED_SHARDS = 20
+SAMPLED_NUMBERS = 2**26
+
+
+def survey(
+    shards: Sequence[Shard],
+    map: FeatureMap,
+    *,
+    task: str = "auto",
+    preprocess: str = "standardise",
+    held: float = 0.1,
+    kept: int = 200,
+    by_class: bool = False,
+    target: str | None = None,
+) -> Recipe:
+    """How to make the pass over these shards.
+
+    The labels of all rows are read, and nothing else of them. The space (means, scales, ranges, categories) and
+    whatever the map takes from data come from a sample: at most 20,000 rows of at most 20 evenly spaced shards.
+
+    Args:
+        shards: all data.
+        map: φ, resolved or not.
+        task: "classification", "regression", or "auto" to tell from the labels.
+        preprocess: see `fit_space`.
+        held: the fraction of rows held out to judge by.
+        kept: rows of each class (in regression, in all) kept of either side.
+        by_class: whether Σ φφᵀ is kept apart by class.
+        target: the target column, of tables; kept for later shards.
+
+    Raises:
+        InputError: for settings out of range, labels that are missing or of mixed kinds, or rows that do not fit
+            together.
+    """
+    if not 0 <= held <= 0.5:
+        raise InputError(f"Got held={held}; expected a fraction from 0 to 0.5; try 0.1.")
+    if kept < 0:
+        raise InputError(f"Got kept={kept}; expected 0 or more rows of each class; try 200.")
+    y = _labels(shards)
+    if task == "auto":
+        task = guess_task(y)[0]
+    labels: label_maps.Labels
+    if task == "classification":
+        labels = label_maps.ClassLabels.fit(check_classes(y))
+    else:
+        labels = label_maps.RealTargets.fit(check_targets(y))
+    if by_class and task != "classification":
+        raise InputError("Got by_class for real targets; expected classes; try leaving it out.")
+    rows = _sample(shards)
+    space = spaces.fit_space(rows, preprocess)
+    x = space.encode_features(rows)
+    if not np.isfinite(x).all():
+        raise InputError("Got NaN or inf in the rows; expected finite numbers; try dropping those rows.")
+    source = Source(map.resolve(x), x.shape[1:], labels, spaces.state(space))
+    source.map.columns(source.row)
+    return Recipe(source, float(held), int(kept), by_class, target)
+
+
+def _labels(shards: Sequence[Shard]) -> np.ndarray:
+    """Of all rows."""
+    found = []
+    for shard in shards:
+        y = shard.labels()
+        check_present(y)
+        if found and (y.dtype.kind in "OUS") != (found[0].dtype.kind in "OUS"):
+            raise InputError(
+                f"Got {shard.name} with labels such as {y[0]!r} where {shards[0].name} has {found[0][0]!r}; expected "
+                "labels of one kind; try converting one of them."
+            )
+        found.append(y)
+    return np.concatenate(found)
+
+
+def _sample(shards: Sequence[Shard]) -> spaces.Rows:
+    """Some rows of some of the shards, in order."""
+    chosen = [shards[i] for i in np.unique(np.linspace(0, len(shards) - 1, SAMPLED_SHARDS).round().astype(int))]
+    one = np.asarray(chosen[0].sample(1)[0])
+    rows = max(min(SAMPLED_ROWS, SAMPLED_NUMBERS // max(one[:1].size, 1)) // len(chosen), 1)
+    parts = [shard.sample(rows)[0] for shard in chosen]
+    if any(np.shape(part)[1:] != np.shape(parts[0])[1:] for part in parts):
+        shapes = sorted({str(np.shape(part)[1:]) for part in parts})
+        raise InputError(f"Got shards with rows of shapes {', '.join(shapes)}; expected one; try making them alike.")
+    return joined(parts)
