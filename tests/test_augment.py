@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from datastill._errors import InputError
-from datastill.distill.augment import COPIES, Augmentation, augment, copies
+from datastill.preprocess.augment import COPIES, Augmentation, augment, copies
 
 KEY = jax.random.key(0)
 

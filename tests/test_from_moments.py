@@ -148,6 +148,7 @@ def test_the_best_weights_are_those_of_full_ridge(problem):
 def test_more_examples_than_directions_are_refused():
     few = moments_of(RandomDense(9), [(np.ones((5, 2)), np.zeros(5, int))], ClassLabels(np.arange(2)))
     many = moments_of(RandomDense(9), [(np.ones((50, 2)), np.zeros(50, int))], ClassLabels(np.arange(2)))
+    few, many = few.totals(), many.totals()
     check_support(few, 5)
     check_support(many, 10)
     for made, examples, rank in ((few, 6, 5), (many, 11, 10)):

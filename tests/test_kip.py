@@ -11,7 +11,7 @@ import pytest
 import oracles
 from datastill._errors import InputError
 from datastill.distill import fit, kip, loop
-from datastill.distill.augment import Augmentation
+from datastill.preprocess.augment import Augmentation
 from datastill.distill.objectives import Penalties
 from datastill.kernels import RBF, FullyConnected, Linear
 

@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits, make_blobs
 
 import oracles
 from datastill._errors import InputError, SolveError
-from datastill.distill.augment import resample
+from datastill.preprocess.augment import resample
 from datastill.learners.augmentation import DSA, TRANSFORMS, Transforms, transform
 from datastill.learners.descent import Weights, batches, stable_rate
 from datastill.learners.labels import probabilities

@@ -63,6 +63,22 @@ def print_table(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]
     console.print(table)
 
 
+def print_facts(title: str, facts: Sequence[tuple[str, str]]) -> None:
+    """Names and what is to be said of each, on lines of their own."""
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    for name, value in facts:
+        table.add_row(Text(name, style="dim"), Text(value))
+    console = Console()
+    console.width = max(console.width, 100) if not console.is_terminal else console.width
+    console.print(Text(title, style="bold"))
+    console.print(Padding(table, (0, 2)))
+
+
 def print_standings(title: str, found: Any, learners: Sequence[str], asked: str, first: str = "set") -> None:
     """A table of sets and learners: mean ± deviation in %, marked where the verdict is clear.
 

@@ -18,6 +18,7 @@ import scipy.linalg
 
 from datastill._errors import SolveError
 from datastill._typing import Array, ArrayLike, Float
+from datastill.gram.features import FeatureKernel
 from datastill.kernels.base import Kernel
 
 float64 = jax.enable_x64
@@ -145,6 +146,14 @@ def fit(kernel: Kernel, x_s: np.ndarray, y_s: np.ndarray, reg: float) -> np.ndar
 
 
 def predict(kernel: Kernel, x: np.ndarray, x_s: np.ndarray, alpha: np.ndarray, batch: int = 4096) -> np.ndarray:
-    """f(x) = k(x, x_s) α for the rows of `x`, a batch at a time, summed in float64: (n, c)."""
-    blocks = (np.asarray(kernel(x[i : i + batch], x_s), np.float64) for i in range(0, len(x), batch))
-    return np.concatenate([block @ alpha for block in blocks]) if len(x) else np.zeros((0, alpha.shape[1]))
+    """f(x) = k(x, x_s) α for the rows of `x`, a batch at a time, summed in float64: (n, c).
+
+    Under the kernel of a feature map, φ(x)·W with W = φ(x_s)ᵀα.
+    """
+    if isinstance(kernel, FeatureKernel):
+        weights = np.asarray(kernel.map(x_s), np.float64).T @ alpha
+        blocks = [np.asarray(block, np.float64) @ weights for block in kernel.map.blocks(x)]
+    else:
+        starts = range(0, len(x), batch)
+        blocks = [np.asarray(kernel(x[i : i + batch], x_s), np.float64) @ alpha for i in starts]
+    return np.concatenate(blocks) if blocks else np.zeros((0, alpha.shape[1]))

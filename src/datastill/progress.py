@@ -2,13 +2,43 @@
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from datastill.distill import loop
+
+
+@contextmanager
+def rows_bar(title: str, rows: int, shown: bool) -> Iterator[Callable[[int], None] | None]:
+    """What is to be told of rows as they are done, and draws a bar of them; None when it is not to be shown.
+
+    Args:
+        title: what is being done.
+        rows: in all.
+        shown: whether the user wants it at all.
+    """
+    if not (shown and sys.stderr.isatty()):
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f} rows"),
+        TextColumn("[dim]{task.fields[rate]}[/]"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(title, total=rows, rate="")
+
+        def watch(done: int) -> None:
+            progress.advance(task, done)
+            speed = progress.tasks[task].speed
+            progress.update(task, rate=f"{speed:,.0f} rows/s" if speed else "")
+
+        yield watch
 
 
 @contextmanager

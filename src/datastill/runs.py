@@ -19,10 +19,11 @@ import pandas as pd
 from datastill import artefact, report
 from datastill._errors import InputError
 from datastill.data.archive import make_folder, read_json, write_atomic, write_json
-from datastill.data.dataset import Dataset, SupportSet, digest, take
+from datastill.data.dataset import Dataset, Rows, SupportSet, digest, take
 from datastill.estimators import KIP, Coreset, CoresetRegressor, KIPRegressor, LabelSolve, LabelSolveRegressor
 from datastill.evaluate.comparison import Judge, class_means, compare, nearest_rows
 from datastill.evaluate.scores import Score
+from datastill.moments import Collected, Sample
 from datastill.preprocess.labels import ClassLabels
 from datastill.report.names import title
 from datastill.select import methods as selectors
@@ -70,7 +71,9 @@ class Result:
     resumed: bool
 
 
-def distill(data: Dataset, request: Request, folder: Path, verbose: bool = False) -> Result:
+def distill(
+    data: Dataset, request: Request, folder: Path, verbose: bool = False, collected: Collected | None = None
+) -> Result:
     """Carry out a request, or continue it, or read what it found.
 
     Args:
@@ -78,12 +81,15 @@ def distill(data: Dataset, request: Request, folder: Path, verbose: bool = False
         request: what to do.
         folder: made if missing.
         verbose: whether to draw a progress bar.
+        collected: what a pass left of all rows, of which `data` are a sample then; see `sampled`.
 
     Raises:
         InputError: if the folder holds another run, or the data or settings cannot be used.
         OutputError: if the folder cannot be written.
     """
     identity = _identity(data, request)
+    if collected is not None:
+        identity["digests"]["moments"] = collected.digest
     claimed = _claim(folder, identity)
     done = folder / "metrics.json"
     if done.exists() and (folder / "report.html").exists():
@@ -91,7 +97,10 @@ def distill(data: Dataset, request: Request, folder: Path, verbose: bool = False
 
     estimator = _estimator(request, folder, verbose)
     try:
-        estimator.fit(data.x, data.y)
+        if collected is None:
+            estimator.fit(data.x, data.y)
+        else:
+            estimator.fit_moments(collected)
     except InputError:
         if claimed:  # nothing was computed: the folder is free for a corrected request
             (folder / "run.json").unlink(missing_ok=True)
@@ -103,7 +112,8 @@ def distill(data: Dataset, request: Request, folder: Path, verbose: bool = False
     support = replace(support, provenance={**support.provenance, **known})
     scores = _scores(estimator, data, request)
     support.save(folder)
-    artefact.write_row_digests(folder, estimator.space_.encode(data.x))
+    if collected is None:
+        artefact.write_row_digests(folder, estimator.space_.encode(data.x))
     if isinstance(support.x, pd.DataFrame):
         labelled = support.x.assign(**{_free_name(data.target, support.x): list(support.y)})
         write_atomic(folder / "support.csv", labelled.to_csv(index=False).encode())
@@ -114,6 +124,25 @@ def distill(data: Dataset, request: Request, folder: Path, verbose: bool = False
     write_json(done, numbers)
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
     return Result(folder, numbers, False)
+
+
+def sampled(collected: Collected, name: str, test: Dataset | None = None) -> Dataset:
+    """The rows that a pass kept as a dataset: those to start from, and `test` or those that were held out to judge by.
+
+    Raises:
+        InputError: for a pass that kept no rows to judge by, where there are no others.
+    """
+    recipe = collected.recipe
+    labels, starts, checks = recipe.source.labels, collected.starts, collected.checks
+
+    def rows(sample: Sample) -> tuple[Rows, np.ndarray]:
+        y = labels.classes[sample.y] if isinstance(labels, ClassLabels) else labels.decode(sample.y)
+        return recipe.space.decode(sample.z), y
+
+    if test is None and not len(checks.z):
+        raise InputError("Got moments that kept no held-out rows to judge by; expected test rows; try --test DATA.")
+    held = rows(checks) if test is None else (test.x, test.y)
+    return Dataset(name, *rows(starts), *held, target=recipe.target or "target")
 
 
 def identify(data: Dataset, request: Request) -> str:
@@ -181,6 +210,7 @@ def _scores(estimator: Any, data: Dataset, request: Request) -> list[Score]:
         targets=estimator.targets(data.x, data.y),
         x_test=estimator.space_.encode_features(data.x_test),
         y_test=np.asarray(data.y_test),
+        sums=estimator.sums_,
     )
     if isinstance(judge.labels, ClassLabels):
         judge.labels.codes(judge.y_test)
@@ -196,7 +226,7 @@ def _scores(estimator: Any, data: Dataset, request: Request) -> list[Score]:
 def _summary(estimator: Any, data: Dataset, request: Request, scores: list[Score]) -> report.Summary:
     support: SupportSet = estimator.support_set_
     means = nearest = None
-    if isinstance(estimator.labels_, ClassLabels):
+    if isinstance(estimator.labels_, ClassLabels) and len(data.x):
         codes = estimator.labels_.codes(data.y)
         means = class_means(data.x, codes, len(estimator.classes_))
         own = estimator.labels_.codes(estimator.y_support_)
@@ -212,13 +242,14 @@ def _summary(estimator: Any, data: Dataset, request: Request, scores: list[Score
     settings |= {"kernel": ", ".join(repr(k) for k in estimator.kernels_)}
     settings |= {k: v for k, v in estimator.get_params().items() if k not in HIDDEN_SETTINGS and v is not None}
     settings |= _selection(support)
+    settings |= _change(estimator)
     if hasattr(estimator, "n_iter_"):
         settings |= {"steps done": estimator.n_iter_, "step kept": estimator.best_iter_}
     return report.summarise(
         support,
         dataset=data.name,
         method=title(request.method),
-        n_train=len(data.x),
+        n_train=support.provenance["n_train"],
         n_test=len(np.asarray(data.y_test)),
         scores=scores,
         learner=f"kernel ridge regression, {estimator.kernels_[0]!r}",
@@ -240,6 +271,20 @@ def _selection(support: SupportSet) -> dict[str, str]:
         found["share of the best choice"] = f"at least {known['objective'] / known['objective_bound']:.1%}"
     for query in known.get("queries", []):
         found[f"error of {query['family']}"] = f"{query['mean']:.1%} on average, {query['worst']:.1%} at worst"
+    return found
+
+
+def _change(estimator: Any) -> dict[str, str]:
+    """How far a set that started from another one has come."""
+    start, history = estimator.get_params().get("init"), getattr(estimator, "history_", [])
+    if not isinstance(start, SupportSet) or len(start.x) != len(estimator.X_support_):
+        return {}
+    before, after = (estimator.space_.encode(x).reshape(len(x), -1) for x in (start.x, estimator.X_support_))
+    moved = np.sqrt(np.mean((after - before) ** 2, axis=1))
+    found = {"examples moved by": f"{moved.mean():.3f} on average, {moved.max():.3f} at most (in standard deviations)"}
+    known = [r.validation_loss for r in history if np.isfinite(r.validation_loss)]
+    if known:
+        found["validation loss"] = f"{known[0]:.4f} at the start, {min(known):.4f} at the step kept"
     return found
 
 

@@ -2,6 +2,7 @@
 
 # ruff: noqa: F401, I001  the commands enter themselves into the app, in the order of its help
 from datastill.cli import making
+from datastill.cli import summing
 from datastill.cli import judging
 from datastill.cli.app import main
 

@@ -25,6 +25,7 @@ from datastill.cli.options import (
     budget,
     budgets,
     load_data,
+    load_moments,
     slug,
 )
 from datastill.console import bytes_text, print_json, print_summary, print_table, seconds_text
@@ -118,10 +119,15 @@ def distill(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Learn a small set from DATA, judge it on test rows, and write both to a folder."""
+    """Learn a small set from DATA, or from moments of it, judge it on test rows, and write both to a folder."""
     from datastill import runs
+    from datastill.moments.files import is_moments
 
-    dataset, task = load_data(data, target, test, task, image_size, seed, as_json)
+    collected = None
+    if is_moments(data):
+        dataset, task, collected = load_moments(data, target, test, image_size, method)
+    else:
+        dataset, task = load_data(data, target, test, task, image_size, seed, as_json)
     if method not in runs.METHODS:
         raise InputError(f"Got --method {method}; expected one of {', '.join(runs.METHODS)}.")
     if labels not in ("solve", "gradient", "fixed"):
@@ -151,7 +157,7 @@ def distill(
     }
     request = runs.Request(method, task, settings, seed)
     folder = out or Path("runs") / f"{slug(dataset.name)}-{method}-{runs.identify(dataset, request)[:8]}"
-    result = runs.distill(dataset, request, folder, verbose=not as_json)
+    result = runs.distill(dataset, request, folder, verbose=not as_json, collected=collected)
     if as_json:
         print_json({"out": str(folder), "resumed_finished_run": result.resumed, **result.summary})
     else:

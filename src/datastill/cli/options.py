@@ -33,7 +33,8 @@ Data = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="A built-in name (see `datasets`) or a path: .npz, .csv, .parquet, IDX or image folder.",
+        help="A built-in name (see `datasets`) or a path: .npz, .csv, .parquet, IDX or image folder; for `distill` also "
+        "moments.",
         show_default=False,
     ),
 ]
@@ -141,6 +142,28 @@ def load_data(
     elif task not in ("classification", "regression"):
         raise InputError(f"Got --task {task}; expected classification, regression or auto.")
     return with_test(dataset, seed, task), task
+
+
+def load_moments(
+    path: str, target: str | None, test: str | None, image_size: int | None, method: str
+) -> tuple[Any, str, Any]:
+    """What a pass left: the rows that it kept as a dataset, the task, and all of it."""
+    from datastill import runs
+    from datastill.data.dataset import Dataset
+    from datastill.data.sources import load
+    from datastill.moments import load as load_collected
+    from datastill.preprocess.labels import ClassLabels
+
+    if method != "kip":
+        raise InputError(f"Got --method {method} with moments, which hold no rows to choose from; expected kip.")
+    collected = load_collected(path)
+    recipe, held = collected.recipe, None
+    if test is not None:
+        found = load(test, target=target or recipe.target, image_size=image_size, like=recipe.like)
+        own = found.x_test is not None and found.y_test is not None
+        held = Dataset(found.name, found.x_test, found.y_test) if own else found  # type: ignore[arg-type]
+    task = "classification" if isinstance(recipe.source.labels, ClassLabels) else "regression"
+    return runs.sampled(collected, Path(path).stem, held), task, collected
 
 
 def words(text: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from datastill._errors import InputError
 from datastill._typing import Array
 from datastill.data import sampling
 from datastill.distill import kip, loop
-from datastill.distill.augment import Augmentation, augment, copies
+from datastill.preprocess.augment import Augmentation, augment, copies
 from datastill.distill.label_solve import Batch, LabelSolution, label_solve
 from datastill.distill.objectives import normal_equations
 from datastill.distill.subspace import Subspace

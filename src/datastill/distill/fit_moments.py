@@ -22,6 +22,7 @@ from datastill.features.base import FeatureMap, Weights, drawn
 from datastill.moments import Collected, Moments, Sample, Totals, moments_of
 from datastill.preprocess.labels import ClassLabels, RealTargets
 
+RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 CHECKED_ROWS = 2_000
 NOISE = 1e-7
 """Of the largest eigenvalue: what the products of C, which are float32, may be wrong by."""
@@ -48,12 +49,6 @@ class Sums(NamedTuple):
     def weights(self) -> Weights:
         """The map's random numbers."""
         return drawn(self.map, self.row)
-
-    def every(self) -> Totals:
-        """Of all rows."""
-        if self.held is None:
-            return self.train
-        return Totals(*(np.add(a, b) for a, b in zip(self.train, self.held, strict=True)))
 
 
 def sums_of(map: FeatureMap, targets: Targets, held: Targets | None) -> Sums:
@@ -169,7 +164,7 @@ def scorer(sums: Sums) -> Callable[[np.ndarray], float]:
 
 
 def solve_labels(sums: Sums, x_s: np.ndarray, penalties: Penalties) -> LabelSolution:
-    """The label vectors of these rows that predict all rows best, of least norm where several do.
+    """The label vectors of these rows that predict the rows to learn from best, of least norm where several do.
 
     With k_ss = LLᵀ, G = ΦCΦᵀ/n, R = ΦB/n and w the weight of the predictor's norm, y_s = L(L⁻¹GL⁻ᵀ + wI)⁺ L⁻¹R;
     eigenvalues that are no larger than the rounding of C's float32 products count as 0.
@@ -182,7 +177,7 @@ def solve_labels(sums: Sums, x_s: np.ndarray, penalties: Penalties) -> LabelSolu
     Raises:
         SolveError: if k_ss cannot be inverted, with the reg to try.
     """
-    totals = sums.every()
+    totals = sums.train
     phi = np.asarray(sums.map(x_s), np.float64)
     k_ss, m = phi @ phi.T, float(np.mean(np.sum(phi**2, axis=1)))
     krr.solve(k_ss, np.zeros((len(phi), 1)), penalties.reg).unwrap()
@@ -197,6 +192,24 @@ def solve_labels(sums: Sums, x_s: np.ndarray, penalties: Penalties) -> LabelSolu
     w = whitened.T @ beta
     loss = (np.sum(w * (second @ w)) - 2 * np.sum(w * totals.cross) + totals.square) / (2 * n)
     return LabelSolution(root @ beta, int(kept.sum()), float(loss))
+
+
+def ridge(sums: Sums) -> np.ndarray:
+    """(F, c) W of ridge regression on all rows to learn from: what the features can do at all.
+
+    W = (C + λ·tr(C)/F·I)⁻¹B, with the λ of `RIDGES` whose loss on the held-out rows is least; the middle one where none
+    are held out.
+
+    Raises:
+        SolveError: if C is too ill-conditioned for every λ.
+    """
+    best, least = RIDGES[len(RIDGES) // 2], np.inf
+    for reg in RIDGES if sums.held is not None else ():
+        w = krr.solve(sums.train.second, sums.train.cross, reg).alpha
+        loss = float(np.sum(w * (sums.held.second @ w)) - 2 * np.sum(w * sums.held.cross)) if sums.held else np.inf
+        if loss < least:
+            best, least = reg, loss
+    return krr.solve(sums.train.second, sums.train.cross, best).unwrap()
 
 
 def on_device(totals: Totals) -> Totals:

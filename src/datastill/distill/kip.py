@@ -19,7 +19,7 @@ import optax.contrib
 
 from datastill._errors import InputError
 from datastill._typing import Array, Float, Key
-from datastill.distill.augment import Augmentation, augment
+from datastill.preprocess.augment import Augmentation, augment
 from datastill.distill.objectives import Penalties, eliminated_loss, label_loss
 from datastill.kernels.base import Kernel
 from datastill.krr import float64

@@ -67,7 +67,11 @@ class Support(NamedTuple):
 
 
 class Distiller(BaseEstimator):
-    """A fitted support set, and kernel ridge regression on it."""
+    """A fitted support set, and kernel ridge regression on it.
+
+    Attributes:
+        sums_: what stood for the training rows, under the kernel of a feature map; else None.
+    """
 
     _selects_rows = False
 
@@ -90,7 +94,7 @@ class Distiller(BaseEstimator):
         data = self._prepare(X, y)
         support = self._learn(data, self._initial_support(data))
         self._finish(data, support)
-        self.support_set_ = self._describe(data, time.monotonic() - started)
+        self.support_set_, self.sums_ = self._describe(data, time.monotonic() - started), data.sums
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -111,6 +115,10 @@ class Distiller(BaseEstimator):
         """`fit`, then the support as a smaller dataset (X_support_, y_support_): imbalanced-learn's convention."""
         self.fit(X, y)
         return self.X_support_, self.y_support_
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: all but the sums, which are large and can be made again."""
+        return super().__getstate__() | ({"sums_": None} if hasattr(self, "sums_") else {})
 
     def __sklearn_tags__(self) -> Tags:
         """Scikit-learn's tags: targets are required."""

@@ -21,7 +21,7 @@ from datastill.data import sampling
 from datastill.data.archive import tree_digest
 from datastill.distill import fit as distil
 from datastill.distill import fit_moments, kip, loop
-from datastill.distill.augment import Augmentation
+from datastill.preprocess.augment import Augmentation
 from datastill.distill.from_moments import check_support
 from datastill.distill.objectives import Penalties
 from datastill.distill.subspace import Subspace
@@ -102,7 +102,7 @@ class _KIP(Distiller):
         data = self._sample(collected, int(check_random_state(self.random_state).randint(2**31 - 1)))
         support = self._learn(data, self._initial_support(data))
         self._finish(data, support)
-        self.support_set_ = self._describe(data, time.monotonic() - started)
+        self.support_set_, self.sums_ = self._describe(data, time.monotonic() - started), data.sums
         return self
 
     def _sample(self, collected: Collected, seed: int) -> Data:

@@ -10,7 +10,8 @@ from datastill import krr
 from datastill.data import sampling
 from datastill.data.dataset import Rows
 from datastill.distill import fit as distil
-from datastill.distill import kip
+from datastill.distill import fit_moments, kip
+from datastill.distill.fit_moments import Sums
 from datastill.evaluate import intervals
 from datastill.evaluate.scores import Score
 from datastill.preprocess.labels import ClassLabels, Labels
@@ -34,6 +35,7 @@ class Judge:
         targets: the training rows as the kernel sees them.
         x_test: test rows as the kernel sees them.
         y_test: (n,) labels or (n,) or (n, k) targets.
+        sums: what stands for all training rows under the kernel of a feature map; None where `targets` are all of them.
     """
 
     problem: kip.Problem
@@ -42,6 +44,7 @@ class Judge:
     targets: distil.Targets
     x_test: np.ndarray
     y_test: np.ndarray
+    sums: Sums | None = None
 
     def predict(self, x_s: np.ndarray, vectors: np.ndarray) -> np.ndarray:
         """What KRR trained on these rows, as the kernel sees them, says of the test rows."""
@@ -53,6 +56,12 @@ class Judge:
         """The label vectors a rival is judged with: its own where the reported method's are fixed, else solved ones."""
         if self.problem.labels == "fixed":
             return vectors
+        return self.solved(x_s, seed)
+
+    def solved(self, x_s: np.ndarray, seed: int) -> np.ndarray:
+        """The label vectors of these rows that predict all training rows best."""
+        if self.sums is not None:
+            return fit_moments.solve_labels(self.sums, x_s, self.problem.penalties).y_s
         return distil.solve_labels(self.problem, x_s, self.targets, seed).y_s
 
     def judge(self, *predictions: np.ndarray) -> tuple[float, float, float]:
@@ -100,6 +109,8 @@ def compare(judge: Judge, name: str, predicted: np.ndarray, budget: np.ndarray, 
     solved = "" if judge.problem.labels == "fixed" else ", labels solved"
 
     scores = [Score(name, size, *judge.judge(predicted), judge.metric, "result")]
+    if not len(targets.x):  # moments alone: there are no rows to draw
+        return [*scores, _everything(judge, seed)]
 
     given, own = [], []
     for draw in range(RANDOM_DRAWS):
@@ -138,16 +149,22 @@ def _cluster_means(targets: distil.Targets, centres: np.ndarray) -> np.ndarray:
 
 
 def _everything(judge: Judge, seed: int) -> Score:
-    """KRR on every training row; above 5,000 rows, on 1,000 random rows with labels solved on all of them."""
-    targets = judge.targets
-    if len(targets.x) <= EXACT_ROWS:
+    """KRR on every training row: by moments where there are some, else above 5,000 rows on 1,000 random ones.
+
+    The latter have labels solved on all rows.
+    """
+    targets, n = judge.targets, len(judge.targets.x)
+    if judge.sums is not None:
+        n, weights = round(float(judge.sums.train.size)), fit_moments.ridge(judge.sums)
+        blocks = [np.asarray(block, np.float64) @ weights for block in judge.sums.map.blocks(judge.x_test)]
+        name, predicted = "all rows (ridge on all features)", judge.labels.decode(np.concatenate(blocks))
+    elif n <= EXACT_ROWS:
         name, predicted = "all rows", judge.predict(targets.x, targets.y)
     else:
         name = f"all rows (labels of {INDUCING_ROWS:,} solved on all)"
-        chosen = sampling.rng(seed, 7).choice(len(targets.x), INDUCING_ROWS, replace=False)
-        x_s = targets.x[chosen]
-        predicted = judge.predict(x_s, distil.solve_labels(judge.problem, x_s, targets, seed).y_s)
-    return Score(name, len(targets.x), *judge.judge(predicted), judge.metric, "all")
+        chosen = sampling.rng(seed, 7).choice(n, INDUCING_ROWS, replace=False)
+        predicted = judge.predict(targets.x[chosen], judge.solved(targets.x[chosen], seed))
+    return Score(name, n, *judge.judge(predicted), judge.metric, "all")
 
 
 def nearest_rows(z: np.ndarray, codes: np.ndarray, support: np.ndarray, support_codes: np.ndarray) -> np.ndarray:

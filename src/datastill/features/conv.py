@@ -78,16 +78,15 @@ class RandomConv(FeatureMap):
     def block(self, weights: Weights, x: Float[Array, "n *hwc"]) -> Float[Array, "n f"]:
         """See `FeatureMap.block`."""
 
-        def features(images: Array) -> Array:
-            a = images
+        def features(image: Array) -> Array:
+            a = image[None]
             for filters, shift in weights:
                 fan_in = 9 * a.shape[3]
                 h = convolve(self.w_std / fan_in**0.5 * a, filters, "SAME") + self.b_std * shift.astype(a.dtype)
                 a = jnp.maximum(h, 0)
                 a = mean_of_four(a) if self.pooling else a
-            last = a.reshape(len(a), -1)
-            bias = jnp.full((len(a), 1), self.b_std, a.dtype)
-            return jnp.concatenate([self.w_std / last.shape[1] ** 0.5 * last, bias], axis=1)
+            last = self.w_std / a.size**0.5 * a.ravel()
+            return jnp.append(last, jnp.asarray(self.b_std, a.dtype))
 
         return by_image(features, with_channels(x))
 
@@ -109,10 +108,8 @@ def with_channels(x: Array) -> Array:
 
 
 def by_image(f: Callable[[Array], Array], images: Array) -> Array:
-    """f of all images: on a CPU one at a time, so that everything stays in cache (measured: 1.5 to 10 times faster)."""
-    if jax.default_backend() != "cpu":
-        return f(images)
-    return jax.lax.map(lambda image: f(image[None])[0], images)
+    """f of each image; on a CPU one at a time, so that everything stays in cache (measured: 1.5 to 10 times faster)."""
+    return jax.lax.map(f, images) if jax.default_backend() == "cpu" else jax.vmap(f)(images)
 
 
 def convolve(images: Array, filters: Array, padding: str) -> Array:

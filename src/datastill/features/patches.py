@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass, replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from datastill._errors import InputError
 from datastill._typing import Array, ArrayLike, Float
 from datastill.features.base import FeatureMap, Weights
-from datastill.features.conv import by_image, cell_means, convolve, image_shape, with_channels
+from datastill.features.conv import by_image, cell_means, image_shape, with_channels
 from datastill.features.dictionary import CONTRAST, Dictionary, sample_patches, words_of
 from datastill.preprocess.affine import Ranges
 
@@ -131,19 +132,34 @@ class PatchConv(FeatureMap):
     def _pooled(self, filters: ArrayLike, offsets: ArrayLike, threshold: ArrayLike, x: Array) -> Array:
         """(n, 2Kg²) means of the two-sided responses over the cells: row, column, side, word."""
 
-        def features(images: Array) -> Array:
-            r = _responses(filters, offsets, images)
-            a = jnp.concatenate([jnp.maximum(r - threshold, 0), jnp.maximum(-r - threshold, 0)], axis=3)
-            rows, columns = (jnp.asarray(cell_means(p, self.grid), a.dtype) for p in r.shape[1:3])
-            return jnp.einsum("ip,jq,npqk->nijk", rows, columns, a).reshape(len(a), -1)
+        # The backward pass computes the responses again: they are in cache, and kept they would not be.
+        @jax.checkpoint
+        def features(image: Array) -> Array:
+            r = _responses(filters, offsets, image)
+            means = jnp.asarray(_grid_means(*_places(image.shape, self.size), self.grid), r.dtype)
+            sides = [means @ jnp.maximum(side * r - threshold, 0) for side in (1, -1)]
+            return jnp.stack(sides, axis=1).ravel()
 
         return by_image(features, with_channels(x))
 
 
-def _responses(filters: ArrayLike, offsets: ArrayLike, images: Array) -> Array:
-    """(n, h', w', K) r of every patch. The filters sum to zero, so that a patch's mean needs no subtracting."""
-    size, _, channels, _ = filters.shape
-    means = jnp.ones((size, size, channels, 1), images.dtype) / (size * size * channels)
-    mean = convolve(images, means, "VALID")
-    variance = jnp.maximum(convolve(images**2, means, "VALID") - mean**2, 0)
-    return convolve(images, jnp.asarray(filters), "VALID") / jnp.sqrt(variance + CONTRAST) - offsets
+def _responses(filters: ArrayLike, offsets: ArrayLike, image: Array) -> Array:
+    """(places, K) r of every patch of one image, row by row. The filters sum to zero, so no mean is subtracted."""
+    size, _, channels, words = filters.shape
+    height, width = _places(image.shape, size)
+    shifted = [image[i : i + height, j : j + width] for i in range(size) for j in range(size)]
+    patches = jnp.stack(shifted, axis=2).reshape(height * width, size * size * channels)
+    mean = patches.mean(axis=1, keepdims=True)
+    variance = jnp.maximum(jnp.mean(patches**2, axis=1, keepdims=True) - mean**2, 0)
+    return patches / jnp.sqrt(variance + CONTRAST) @ jnp.asarray(filters).reshape(-1, words) - offsets
+
+
+def _places(shape: tuple[int, ...], size: int) -> tuple[int, int]:
+    """Rows and columns of places for a patch in an image."""
+    return shape[0] - size + 1, shape[1] - size + 1
+
+
+def _grid_means(height: int, width: int, grid: int) -> np.ndarray:
+    """(g², places) weights of the means over the cells of a grid, row by row."""
+    rows, columns = cell_means(height, grid), cell_means(width, grid)
+    return np.einsum("ip,jq->ijpq", rows, columns).reshape(grid**2, height * width)

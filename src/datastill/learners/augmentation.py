@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 
 from datastill._typing import Array, Float, Key
-from datastill.distill.augment import resample
+from datastill.preprocess.augment import resample
 
 
 @dataclass(frozen=True)

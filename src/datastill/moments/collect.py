@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from datastill.moments.collected import Collected, Recipe
 from datastill.moments.files import SUFFIX, load, save
 from datastill.moments.sample import Sample, held_out, row_hashes
 from datastill.moments.streaming import Accumulator
+from datastill.preprocess.augment import Augmentation, number_of_versions, versions
 from datastill.preprocess.labels import ClassLabels
 
 MEMORY = 2**28
@@ -43,13 +45,15 @@ def collect(
     sides = [Accumulator(source, recipe.by_class, memory) for _ in range(2)]
     samples: list[Sample | None] = [None, None]
     digest = RowDigest()
+    hows = (recipe.augment, recipe.versions), (Augmentation(), 1)
     for z, y in checked(_numbers(recipe, shard, memory), source.labels):
         digest.add(z, y)
         hashes = row_hashes(z)
         held = held_out(hashes, recipe.held)
         for side, part in enumerate((~held, held)):
             own = z[part]
-            sides[side].add(own if space.whitening is None else np.asarray(space.features(own)), y[part])
+            for version in versions(own, hashes[part], *hows[side]):
+                sides[side].add(version if space.whitening is None else np.asarray(space.features(version)), y[part])
             fresh = Sample.of(own, y[part], hashes[part], recipe.kept)
             sample = samples[side]
             samples[side] = fresh if sample is None else sample + fresh
@@ -58,8 +62,9 @@ def collect(
     if samples[0] is None or samples[1] is None:
         raise InputError(f"Got {shard.name}, which has no rows; expected at least one; try leaving it out.")
     shards = {digest.hexdigest(): 1.0} if named else {}
-    train, held_moments = (side.moments(shards) for side in sides)
-    return Collected(recipe, train, held_moments, samples[0], samples[1])
+    train, held_out_rows = (side.moments({}) for side in sides)
+    train = replace(train * (1 / number_of_versions(*hows[0])), shards=shards)
+    return Collected(recipe, train, replace(held_out_rows, shards=shards), samples[0], samples[1])
 
 
 def collect_all(
@@ -110,7 +115,8 @@ def collect_to(recipe: Recipe, shard: Shard, folder: Path, watch: Watcher | None
 
 def part_file(recipe: Recipe, shard: Shard, folder: Path) -> Path:
     """Named by what is read, and how."""
-    how = [recipe.source.digests, recipe.held, recipe.kept, recipe.by_class]
+    settings = [recipe.held, recipe.kept, recipe.by_class, asdict(recipe.augment), recipe.versions]
+    how = [recipe.source.digests, *settings]
     return folder / f"{archive.tree_digest([how, shard.key])[:32]}{SUFFIX}"
 
 

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from datastill._errors import InputError
+from datastill.data import archive
 from datastill.data.dataset import Dataset
 from datastill.moments.record import Moments
 from datastill.moments.source import Source
 from datastill.moments.sample import Sample
 from datastill.preprocess import space as spaces
+from datastill.preprocess.augment import Augmentation
 from datastill.preprocess.labels import ClassLabels
 
 
@@ -27,6 +29,8 @@ class Recipe:
         kept: rows of each class (in regression, in all) that are kept of either side: to start from, and to judge by.
         by_class: whether Σ φφᵀ is kept apart by class.
         target: the target column, of tables.
+        augment: of the images to learn from: each counts as its augmented versions, in equal parts.
+        versions: how many of each image, itself among them.
     """
 
     source: Source
@@ -34,6 +38,8 @@ class Recipe:
     kept: int = 200
     by_class: bool = False
     target: str | None = None
+    augment: Augmentation = Augmentation()
+    versions: int = 1
 
     @cached_property
     def space(self) -> spaces.Space:
@@ -51,10 +57,10 @@ class Recipe:
     def require_same(self, other: "Recipe") -> None:
         """InputError, naming both, unless results of the other may be added to results of this."""
         self.source.require_same(other.source)
-        for name, what in (("held", "held-out fraction"), ("by_class", "by_class")):
+        for name in ("held", "by_class", "augment", "versions"):
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine != theirs:
-                raise InputError(f"Got moments with {what} {mine} and with {what} {theirs}; expected the same.")
+                raise InputError(f"Got moments made with {name}={mine} and with {name}={theirs}; expected the same.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +90,12 @@ class Collected:
     def counts(self) -> np.ndarray:
         """Rows of each class; of regression, their number."""
         return self.train.counts + self.held.counts
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what it is of, and of the sums."""
+        sums = [[m.second, m.cross, m.counts] for m in (self.train, self.held)]
+        return archive.tree_digest([self.recipe.source.digests, *sums])
 
     def __add__(self, other: "Collected") -> "Collected":
         self.recipe.require_same(other.recipe)

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from datastill.moments.collected import Collected, Recipe
 from datastill.moments.record import Moments
 from datastill.moments.sample import Sample
 from datastill.moments.source import Source, source_from_state, source_state
+from datastill.preprocess.augment import Augmentation
 
 SCHEMA = "datastill.moments/1"
 SUFFIX = ".safetensors"
@@ -56,7 +58,9 @@ def load(path: str | Path) -> Collected:
         )
     try:
         source = source_from_state(archive.unpack(written["source"], tensors))
-        recipe = Recipe(source, written["held_fraction"], written["kept"], written["by_class"], written["target"])
+        settings = {name: written[name] for name in ("kept", "by_class", "target", "versions")}
+        augment = Augmentation(**written["augment"])
+        recipe = Recipe(source, held=written["held_fraction"], augment=augment, **settings)
         sides = [_moments(source, side, written, tensors) for side in SIDES]
         samples = [Sample(*(tensors[f"{name}.{part}"] for part in ROWS), recipe.kept) for name in SAMPLES]
         found = Collected(recipe, sides[0], sides[1], samples[0], samples[1])
@@ -94,6 +98,8 @@ def manifest(collected: Collected) -> dict[str, Any]:
         "held_fraction": recipe.held,
         "kept": recipe.kept,
         "target": recipe.target,
+        "augment": asdict(recipe.augment),
+        "versions": recipe.versions,
         "shards": {"train": train.shards, "held": held.shards},
         "digests": recipe.source.digests,
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},

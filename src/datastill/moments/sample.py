@@ -84,6 +84,21 @@ class Sample:
         kept = np.array(keep, bool)
         return Sample(self.z[kept], self.y[kept], self.hashes[kept], self.most)
 
+    def shared(self, other: "Sample") -> float:
+        """The fraction of the other's rows that are among the rows this is of, told from those that this would keep."""
+        found = total = 0
+        for group in np.unique(other._groups):
+            own, theirs = self.hashes[self._groups == group], other.hashes[other._groups == group]
+            if len(own) >= self.most:
+                theirs = theirs[theirs <= own.max()]
+            found, total = found + int(np.isin(theirs, own).sum()), total + len(theirs)
+        return found / total if total else 0.0
+
+    @property
+    def _groups(self) -> np.ndarray:
+        """(m,) the class of each row; 0 in regression."""
+        return self.y if self.y.ndim == 1 else np.zeros(len(self.y), np.int64)
+
     def _keys(self) -> list[tuple[int, bytes]]:
         return [(int(h), y.tobytes()) for h, y in zip(self.hashes, self.y, strict=True)]
 
@@ -93,9 +108,8 @@ def _place_in_class(y: np.ndarray) -> np.ndarray:
     if y.ndim == 2:
         return np.arange(len(y))
     order = np.argsort(y, kind="stable")
-    first = np.searchsorted(y[order], y[order])
     place = np.empty(len(y), np.int64)
-    place[order] = np.arange(len(y)) - first
+    place[order] = np.arange(len(y)) - np.searchsorted(y[order], y[order])
     return place
 
 

@@ -13,7 +13,9 @@ from datastill.moments.collected import Recipe
 from datastill.moments.source import Source
 from datastill.preprocess import labels as label_maps
 from datastill.preprocess import space as spaces
+from datastill.preprocess.augment import Augmentation, number_of_versions
 
+VERSIONS = 4
 SAMPLED_ROWS = 20_000
 SAMPLED_SHARDS = 20
 SAMPLED_NUMBERS = 2**26
@@ -29,6 +31,8 @@ def survey(
     kept: int = 200,
     by_class: bool = False,
     target: str | None = None,
+    augment: Augmentation | str = "",
+    versions: int = VERSIONS,
 ) -> Recipe:
     """How to make the pass over these shards.
 
@@ -44,6 +48,9 @@ def survey(
         kept: rows of each class (in regression, in all) kept of either side.
         by_class: whether Σ φφᵀ is kept apart by class.
         target: the target column, of tables; kept for later shards.
+        augment: of images, each of which counts as its augmented versions in equal parts; the pass takes as many times
+            as long.
+        versions: how many, the image itself among them.
 
     Raises:
         InputError: for settings out of range, labels that are missing or of mixed kinds, or rows that do not fit
@@ -70,7 +77,12 @@ def survey(
         raise InputError("Got NaN or inf in the rows; expected finite numbers; try dropping those rows.")
     source = Source(map.resolve(x), x.shape[1:], labels, spaces.state(space))
     source.map.columns(source.row)
-    return Recipe(source, float(held), int(kept), by_class, target)
+    how = Augmentation.parse(augment) if isinstance(augment, str) else augment
+    if how and (x.ndim < 3 or versions < 1):
+        raise InputError(
+            f"Got augment with versions={versions} for rows of shape {x.shape[1:]}; expected images, and 1 or more."
+        )
+    return Recipe(source, float(held), int(kept), by_class, target, how, number_of_versions(how, versions))
 
 
 def _labels(shards: Sequence[Shard]) -> np.ndarray:

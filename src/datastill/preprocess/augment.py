@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -72,6 +73,39 @@ def copies(x: np.ndarray, how: Augmentation, seed: int) -> Iterator[np.ndarray]:
             starts = range(0, len(x), BATCH)
             parts = [augment(jax.random.fold_in(key, i), jnp.asarray(x[i : i + BATCH]), how) for i in starts]
             yield np.concatenate([np.asarray(part) for part in parts])
+
+
+def versions(x: np.ndarray, hashes: np.ndarray, how: Augmentation, count: int) -> Iterator[np.ndarray]:
+    """The images, then count − 1 augmented versions of all of them: functions of an image alone, not of its batch.
+
+    Args:
+        x: (n, h, w[, c]) images.
+        hashes: (n,) uint64 of the images, from which their draws follow.
+        how: what may happen.
+        count: versions; for a flip alone there are two, the image and its mirror image.
+    """
+    yield x
+    if how == Augmentation(flip=True):
+        yield x[:, :, ::-1]
+    elif how:
+        halves = np.stack([hashes >> np.uint64(32), hashes & np.uint64(0xFFFFFFFF)], axis=1).astype(np.uint32)
+        for number in range(1, count):
+            yield np.asarray(_augmented(halves ^ np.uint32(number), x, how))
+
+
+def number_of_versions(how: Augmentation, count: int) -> int:
+    """How many `versions` there are."""
+    return 1 if not how else 2 if how == Augmentation(flip=True) else count
+
+
+@partial(jax.jit, static_argnums=2)
+def _augmented(halves: Array, x: Array, how: Augmentation) -> Array:
+    """Every image after a draw of its own."""
+
+    def one(bits: Array, image: Array) -> Array:
+        return augment(jax.random.wrap_key_data(bits, impl="threefry2x32"), image[None], how)[0]
+
+    return jax.vmap(one)(halves, x)
 
 
 def augment(key: Key, x: Float[Array, "n h w *ch"], how: Augmentation) -> Float[Array, "n h w *ch"]:

@@ -1,0 +1,147 @@
+"""`moments`: what stands for the data is made, updated and described."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from datastill._errors import InputError
+from datastill.cli.app import app
+from datastill.cli.options import AsJson, Config, ImageSize, Seed, Target, Task
+from datastill.console import bytes_text, print_facts, print_json, seconds_text
+
+LARGE_OVERLAP = 0.01
+
+
+@app.command()
+def moments(
+    data: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DATA…",
+            help="Built-in names, paths of data (.npz, .npy pairs, .csv, .parquet, IDX or image folders, folders of "
+            "these), or moments, which are added.",
+            show_default=False,
+        ),
+    ],
+    features: Annotated[
+        str,
+        typer.Option(
+            help="The feature map: conv, conv-flip, random-conv (images); fourier, laplace, relu2, ntk; with a width "
+            "as in fourier:2048, joined by +.",
+        ),
+    ] = "",
+    out: Annotated[Path | None, typer.Option(help="File to write, ending in .safetensors.")] = None,
+    add: Annotated[
+        list[str] | None, typer.Option(metavar="DATA", help="Rows to add; may be given several times.")
+    ] = None,
+    forget: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DATA", help="Rows to take out again, as they were added; may be given several times."),
+    ] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(metavar="MOMENTS", help="Take map, preprocessing and labels from these, so that both can be added."),
+    ] = None,
+    drift: Annotated[
+        Path | None, typer.Option(metavar="MOMENTS", help="Say how far the rows are from those of other moments.")
+    ] = None,
+    target: Target = None,
+    task: Task = "auto",
+    image_size: ImageSize = None,
+    preprocess: Annotated[
+        str, typer.Option(help="standardise, zca, zca-unit-norm or none.", rich_help_panel="Pass")
+    ] = "standardise",
+    held: Annotated[
+        float, typer.Option(help="Fraction of rows held out to judge steps by.", rich_help_panel="Pass")
+    ] = 0.1,
+    keep: Annotated[
+        int,
+        typer.Option(
+            help="Rows of each class kept in the file, to start learning from and to judge by; 0 keeps none.",
+            rich_help_panel="Pass",
+        ),
+    ] = 200,
+    by_class: Annotated[
+        bool,
+        typer.Option(
+            "--by-class", help="Keep sums apart by class, so that classes can be reweighted.", rich_help_panel="Pass"
+        ),
+    ] = False,
+    augment: Annotated[
+        str,
+        typer.Option(
+            help="Of training images, for instance flip,shift=2,rotate=10,crop=0.9: each counts as its versions.",
+            rich_help_panel="Pass",
+        ),
+    ] = "",
+    versions: Annotated[
+        int, typer.Option(help="Of each image with --augment, itself among them.", rich_help_panel="Pass")
+    ] = 4,
+    shard_rows: Annotated[
+        int, typer.Option(help="Rows of a shard, where data can be cut.", rich_help_panel="Pass")
+    ] = 50_000,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHERE",
+            help="Dask: local:4 for four workers here, or the address of a scheduler, tcp://….",
+            rich_help_panel="Pass",
+        ),
+    ] = None,
+    seed: Seed = 0,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Pass over DATA once, and keep the sums that `distill` needs of it; or add, take out and compare such sums."""
+    from datastill import passes
+    from datastill.moments.files import SUFFIX
+
+    if out is not None and out.suffix != SUFFIX:
+        raise InputError(f"Got --out {out}; expected a name that ends in {SUFFIX}; try --out {out.with_suffix(SUFFIX)}.")
+    request = passes.Request(
+        data=tuple(data),
+        features=features,
+        add=tuple(add or ()),
+        forget=tuple(forget or ()),
+        like=like,
+        target=target,
+        task=task,
+        image_size=image_size,
+        preprocess=preprocess,
+        held=held,
+        kept=keep,
+        by_class=by_class,
+        shard_rows=shard_rows,
+        augment=augment,
+        versions=versions,
+        cluster=cluster,
+        seed=seed,
+    )
+    found = passes.carry_out(request, out, drift, verbose=not as_json)
+    if as_json:
+        print_json(found)
+    else:
+        _print(found)
+
+
+def _print(found: dict[str, Any]) -> None:
+    facts = [
+        ("feature map", f"{found['map']}, {found['columns']:,} features"),
+        ("rows", f"{found['rows']:,.0f}, of which {sum(found['counts']['held']):,.0f} held out"),
+        ("shards", f"{found['n_shards']:,}"),
+        ("size", bytes_text(found["bytes"])),
+    ]
+    facts += [(what, f"{found[what]:,.0f} rows") for what in ("added", "forgotten") if what in found]
+    if "seconds" in found:
+        facts.append(("pass", f"{seconds_text(found['seconds'])}, {found['rows_per_second']:,.0f} rows/s"))
+    for name, value in found.get("drift", {}).items():
+        shift = f"mean features {value['ratio']:.2f} times as far apart as chance puts them (p = {value['p']:.2g})"
+        facts.append((f"drift, {name}", f"{shift}; {value['classes']:.1%} of rows would have to change class"))
+    print_facts(found.get("out") or "Moments", facts)
+    if found.get("seen_before", 0) > LARGE_OVERLAP:
+        print(
+            f"About {found['seen_before']:.0%} of the added rows equal rows that were there before, and count twice.",
+            file=sys.stderr,
+        )

@@ -1,0 +1,131 @@
+"""A pass as the command line asks for it: from names and paths to moments in a file, new or updated."""
+
+import time
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+from pathlib import Path
+from typing import Any
+
+from datastill._errors import InputError
+from datastill.data.sharding import shards_of
+from datastill.data.shards import Shard
+from datastill.features.names import named_map
+from datastill.moments import Collected, Recipe, collect_all, load, save, survey
+from datastill.moments.collect import Watcher, collect
+from datastill.moments.drift import drift
+from datastill.moments.files import is_moments, manifest
+from datastill.moments.survey import VERSIONS
+from datastill.progress import rows_bar
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for; see the options of `datastill moments`."""
+
+    data: tuple[str, ...]
+    features: str = ""
+    add: tuple[str, ...] = ()
+    forget: tuple[str, ...] = ()
+    like: Path | None = None
+    target: str | None = None
+    task: str = "auto"
+    image_size: int | None = None
+    preprocess: str = "standardise"
+    held: float = 0.1
+    kept: int = 200
+    by_class: bool = False
+    shard_rows: int = 50_000
+    augment: str = ""
+    versions: int = VERSIONS
+    cluster: str | None = None
+    seed: int = 0
+
+
+def carry_out(request: Request, out: Path | None, against: Path | None = None, verbose: bool = False) -> dict[str, Any]:
+    """Make or update moments, write them, and describe them.
+
+    Args:
+        request: what to do.
+        out: the file; None writes none, for moments that are only looked at. While the pass runs, a folder of this
+            name and `.parts` holds a file of each finished shard.
+        against: moments to tell the drift from.
+        verbose: whether to draw progress bars.
+
+    Raises:
+        InputError: for data, settings or moments that cannot be used together.
+        OutputError: for a file that cannot be written.
+    """
+    saved = [source for source in request.data if is_moments(source)]
+    fresh = [source for source in request.data if source not in saved]
+    known = [load(source) for source in saved]
+    if (fresh or request.add or request.forget) and out is None:
+        raise InputError("Got data without --out; expected a file to write; try --out moments.safetensors.")
+    if request.forget and not known:
+        raise InputError("Got --forget without moments to take rows from; expected a file of moments among DATA.")
+    base = reduce(add, known) if known else None
+    recipe = base.recipe if base else load(request.like).recipe if request.like else None
+    description: dict[str, Any] = {}
+    started, total = time.monotonic(), base
+    shards = _shards(request, recipe, [*fresh, *request.add])
+    if shards:
+        recipe = recipe or _survey(request, shards)
+        assert out is not None
+        added = _collect(request, recipe, shards, out.with_name(out.name + ".parts"), verbose)
+        seconds = time.monotonic() - started
+        description |= {"seconds": seconds, "rows_per_second": added.count / seconds}
+        if base is not None:
+            description |= {"added": added.count, "seen_before": base.starts.shared(added.starts)}
+            description["drift"] = {"added rows": drift(base.train, added.train)._asdict()}
+        total = added if base is None else base + added
+    for source in request.forget if recipe is not None else ():
+        gone = [collect(recipe, shard, named=False) for shard in _shards(request, recipe, [source])]
+        rows = reduce(add, gone)
+        assert total is not None
+        total = total - rows
+        description["forgotten"] = description.get("forgotten", 0) + rows.count
+    if total is None:
+        raise InputError("Got no data; expected at least one path or built-in name.")
+    if against is not None:
+        description.setdefault("drift", {})[against.name] = drift(load(against).train, total.train)._asdict()
+    if out is not None:
+        save(total, out)
+        description["out"] = str(out)
+    size = out.stat().st_size if out is not None else sum(Path(source).stat().st_size for source in saved)
+    return {**manifest(total), **description, "bytes": size, "n_shards": len(total.train.shards)}
+
+
+def _shards(request: Request, recipe: Recipe | None, sources: list[str]) -> list[Shard]:
+    target = request.target if request.target is not None or recipe is None else recipe.target
+    return shards_of(sources, target, request.image_size, request.shard_rows) if sources else []
+
+
+def _survey(request: Request, shards: list[Shard]) -> Recipe:
+    if not request.features:
+        raise InputError("Got no feature map; expected --features; try --features conv for images, fourier for tables.")
+    return survey(
+        shards,
+        named_map(request.features, request.seed),
+        task=request.task,
+        preprocess=request.preprocess,
+        held=request.held,
+        kept=request.kept,
+        by_class=request.by_class,
+        target=request.target,
+        augment=request.augment,
+        versions=request.versions,
+    )
+
+
+def _collect(request: Request, recipe: Recipe, shards: list[Shard], parts: Path, verbose: bool) -> Collected:
+    rows = sum(len(shard.labels()) for shard in shards) if verbose else 0
+
+    def run(watch: Watcher | None) -> Collected:
+        if request.cluster is None:
+            return collect_all(recipe, shards, parts, watch)
+        from datastill.moments.cluster import collect_on
+
+        return collect_on(request.cluster, recipe, shards, parts, watch)
+
+    with rows_bar("Moments", rows, verbose) as watch:
+        return run(watch)
