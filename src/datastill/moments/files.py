@@ -34,8 +34,8 @@ def save(collected: Collected, path: str | Path) -> None:
     """
     path = Path(path)
     archive.make_folder(path.parent)
-    described, tensors = archive.pack(source_state(collected.recipe.source), "source")
-    written = {"source": described, **manifest(collected)}
+    written, tensors = _described(collected.recipe)
+    written |= manifest(collected)
     for side in SIDES:
         tensors |= {f"{side}.{name}": getattr(getattr(collected, side), name) for name in SUMS}
     for sample in SAMPLES:
@@ -57,10 +57,8 @@ def load(path: str | Path) -> Collected:
             "`datastill moments`; try upgrading datastill."
         )
     try:
-        source = source_from_state(archive.unpack(written["source"], tensors))
-        settings = {name: written[name] for name in ("kept", "by_class", "target", "versions")}
-        augment = Augmentation(**written["augment"])
-        recipe = Recipe(source, held=written["held_fraction"], augment=augment, **settings)
+        recipe = _recipe(written, tensors)
+        source = recipe.source
         sides = [_moments(source, side, written, tensors) for side in SIDES]
         samples = [Sample(*(tensors[f"{name}.{part}"] for part in ROWS), recipe.kept) for name in SAMPLES]
         found = Collected(recipe, sides[0], sides[1], samples[0], samples[1])
@@ -74,6 +72,18 @@ def load(path: str | Path) -> Collected:
     if not whole:
         raise InputError(f"Got {path}, whose sums do not belong together; expected one pass's; try making it again.")
     return found
+
+
+def save_recipe(recipe: Recipe, path: Path) -> None:
+    """Write how a pass is made, atomically."""
+    written, tensors = _described(recipe)
+    archive.write_tensors(path, tensors, json.dumps(written, ensure_ascii=False, allow_nan=False))
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read what `save_recipe` wrote."""
+    tensors, header = archive.read_tensors(path)
+    return _recipe(json.loads(header), tensors)
 
 
 def is_moments(path: str | Path) -> bool:
@@ -94,12 +104,7 @@ def manifest(collected: Collected) -> dict[str, Any]:
         "rows": collected.count,
         "counts": {side: getattr(collected, side).counts.tolist() for side in SIDES},
         "square": {side: getattr(collected, side).square for side in SIDES},
-        "by_class": recipe.by_class,
-        "held_fraction": recipe.held,
-        "kept": recipe.kept,
-        "target": recipe.target,
-        "augment": asdict(recipe.augment),
-        "versions": recipe.versions,
+        **_settings(recipe),
         "shards": {"train": train.shards, "held": held.shards},
         "digests": recipe.source.digests,
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
@@ -113,6 +118,29 @@ def _manifest(header: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return written if isinstance(written, dict) and written.get("schema") == SCHEMA else None
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    return {
+        "by_class": recipe.by_class,
+        "held_fraction": recipe.held,
+        "kept": recipe.kept,
+        "target": recipe.target,
+        "augment": asdict(recipe.augment),
+        "versions": recipe.versions,
+    }
+
+
+def _described(recipe: Recipe) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The recipe as JSON types and tensors."""
+    described, tensors = archive.pack(source_state(recipe.source), "source")
+    return {"source": described, **_settings(recipe)}, tensors
+
+
+def _recipe(written: dict[str, Any], tensors: dict[str, np.ndarray]) -> Recipe:
+    source = source_from_state(archive.unpack(written["source"], tensors))
+    settings = {name: written[name] for name in ("kept", "by_class", "target", "versions")}
+    return Recipe(source, held=written["held_fraction"], augment=Augmentation(**written["augment"]), **settings)
 
 
 def _moments(source: Source, side: str, written: dict[str, Any], tensors: dict[str, np.ndarray]) -> Moments:

@@ -15,14 +15,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from datastill._typing import Int
 
 DECIMALS = 3
 FACTORS_SEED = 0x5EED
 CELLS = 2**20  # numbers that are hashed at once
 
 
-def row_hashes(z: np.ndarray) -> Int[np.ndarray, " n"]:
+def row_hashes(z: np.ndarray) -> np.ndarray:
     """(n,) uint64: h = mix(Σⱼ aⱼ·round(1000·zⱼ) mod 2⁶⁴), with odd random aⱼ.
 
     Args:
@@ -37,7 +36,7 @@ def row_hashes(z: np.ndarray) -> Int[np.ndarray, " n"]:
     return found
 
 
-def held_out(hashes: Int[np.ndarray, " n"], fraction: float) -> np.ndarray:
+def held_out(hashes: np.ndarray, fraction: float) -> np.ndarray:
     """(n,) bool: which rows are held out, those whose hashes are above 1 − fraction of the way."""
     return hashes >= np.uint64(min(int((1 - fraction) * 2.0**64), 2**64 - 1)) if fraction else np.zeros(len(hashes), bool)
 

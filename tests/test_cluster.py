@@ -1,0 +1,199 @@
+"""The pass on real schedulers and workers: the same sums, whatever happens on the way."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from datastill._errors import InputError
+from datastill.data.sharding import shards_of
+from datastill.features import RandomFourier
+from datastill.moments import collect_all, survey
+from datastill.moments.cluster import collect_on
+
+pytest.importorskip("distributed")
+pytestmark = pytest.mark.slow
+SHARDS = 24
+SUMS = ("second", "cross", "first", "counts")
+
+
+@pytest.fixture
+def work(tmp_path):
+    """(recipe, shards, folder for parts) of some thousand rows."""
+    draw = np.random.default_rng(0)
+    y = draw.integers(0, 3, 400 * SHARDS)
+    np.savez(tmp_path / "data.npz", x_train=(draw.normal(size=(len(y), 5)) + y[:, None]).astype(np.float32), y_train=y)
+    shards = shards_of([tmp_path / "data.npz"], rows=400)
+    assert len(shards) == SHARDS
+    return survey(shards, RandomFourier(600), kept=20), shards, tmp_path / "parts"
+
+
+class Grid:
+    """A scheduler and workers, each a process of its own."""
+
+    def __init__(self):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.address = f"tcp://127.0.0.1:{self.port}"
+        self.workers = []
+        self.start_scheduler()
+
+    def start_scheduler(self):
+        self.scheduler = self._start("dask_scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard")
+
+    def start_worker(self):
+        settings = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--death-timeout", "60")
+        self.workers.append(self._start("dask_worker", self.address, *settings))
+        return self.workers[-1]
+
+    def stop(self):
+        for process in (*self.workers, self.scheduler):
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+            process.wait()
+
+    @staticmethod
+    def _start(module, *arguments):
+        command = [sys.executable, "-m", f"distributed.cli.{module}", *arguments]
+        quiet = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(command, env=quiet, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+@pytest.fixture
+def grid():
+    made = Grid()
+    yield made
+    made.stop()
+
+
+def parts(folder):
+    return len(list(folder.glob("*.safetensors"))) - 1 if folder.exists() else 0  # without the recipe
+
+
+def when(condition, act, seconds=90):
+    """Do something in the background once a condition holds; the thread, which has failed if it never does."""
+
+    def wait():
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.01)
+        act()
+        done.set()
+
+    done = threading.Event()
+    threading.Thread(target=wait, daemon=True).start()
+    return done
+
+
+def assert_same(found, recipe, shards):
+    """As the pass of one process."""
+    whole = collect_all(recipe, shards)
+    for side in ("train", "held"):
+        for name in SUMS:
+            ours, alone = (getattr(getattr(made, side), name) for made in (found, whole))
+            np.testing.assert_allclose(ours, alone, rtol=0, atol=2e-6 * np.abs(alone).max())
+        assert getattr(found, side).shards == getattr(whole, side).shards
+    np.testing.assert_array_equal(found.starts.hashes, whole.starts.hashes)
+    np.testing.assert_array_equal(found.checks.z, whole.checks.z)
+
+
+def test_local_workers_find_what_one_process_finds(work):
+    recipe, shards, folder = work
+    rows = []
+    assert_same(collect_on("local:2", recipe, shards, folder, rows.append), recipe, shards)
+    assert sum(rows) == 400 * SHARDS
+    assert not folder.exists()
+
+
+def test_a_killed_worker_costs_nothing_that_was_finished(work, grid):
+    recipe, shards, folder = work
+    victim = grid.start_worker()
+    killed = when(lambda: parts(folder) > 2, lambda: (grid.start_worker(), victim.kill()))
+    assert_same(collect_on(grid.address, recipe, shards, folder), recipe, shards)
+    assert killed.is_set()
+
+
+def test_a_slow_worker_is_waited_for_or_worked_around(work, grid):
+    recipe, shards, folder = work
+    slow = grid.start_worker()
+    grid.start_worker()
+    woken = threading.Event()
+
+    def doze():
+        slow.send_signal(signal.SIGSTOP)
+        time.sleep(8)
+        slow.send_signal(signal.SIGCONT)
+        woken.set()
+
+    dozed = when(lambda: parts(folder) > 2, doze)
+    assert_same(collect_on(grid.address, recipe, shards, folder), recipe, shards)
+    assert woken.wait(20)
+    assert dozed.wait(5)
+
+
+def test_a_scheduler_that_is_lost_and_starts_again_is_taken_up_again(work, grid):
+    recipe, shards, folder = work
+    grid.start_worker()
+
+    def restart():
+        for process in (grid.scheduler, *grid.workers):
+            process.kill()
+            process.wait()
+        grid.workers.clear()
+        grid.start_scheduler()
+        grid.start_worker()
+
+    restarted = when(lambda: parts(folder) > 2, restart)
+    assert_same(collect_on(grid.address, recipe, shards, folder), recipe, shards)
+    assert restarted.is_set()
+
+
+def test_a_shard_that_cannot_be_read_is_named_and_the_rest_is_kept(tmp_path, grid):
+    draw = np.random.default_rng(0)
+    for i in range(4):
+        frame = pd.DataFrame({"a": draw.normal(size=50), "b": draw.normal(size=50), "class": draw.integers(0, 2, 50)})
+        frame.to_parquet(tmp_path / f"{i}.parquet")
+    shards = shards_of(sorted(tmp_path.glob("*.parquet")), "class")
+    recipe = survey(shards, RandomFourier(8), target="class")
+    grid.start_worker()
+    whole = (tmp_path / "2.parquet").read_bytes()
+    (tmp_path / "2.parquet").write_bytes(whole[: len(whole) // 2])
+    folder = tmp_path / "parts"
+    with pytest.raises(InputError, match=r"1 of 4 shards .*2\.parquet") as caught:
+        collect_on(grid.address, recipe, shards, folder)
+    assert "\n" not in str(caught.value)
+    assert parts(folder) == 3
+    (tmp_path / "2.parquet").write_bytes(whole)
+    assert_same(collect_on(grid.address, recipe, shards, folder), recipe, shards)
+
+
+def test_shards_of_equal_rows_are_named(tmp_path, work):
+    _, shards, folder = work
+    (tmp_path / "copy.npz").write_bytes((tmp_path / "data.npz").read_bytes())
+    twice = shards_of([tmp_path / "data.npz", tmp_path / "copy.npz"], rows=4800)
+    recipe = survey(twice, RandomFourier(8))
+    for collect in (collect_on, lambda _, *arguments: collect_all(*arguments)):
+        with pytest.raises(InputError, match=r"copy\.npz\[0:4800\], whose rows equal those of .*data\.npz"):
+            collect("local:1", recipe, twice, folder)
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [("local:0", "local:N"), ("local:many", "local:N"), ("tcp://127.0.0.1:1", "no scheduler answers"), ("x", "scheduler")],
+)
+def test_addresses_that_are_none_are_refused(work, where, message, monkeypatch):
+    monkeypatch.setattr("datastill.moments.cluster.SECONDS_TO_CONNECT", 1)
+    recipe, shards, folder = work
+    with pytest.raises(InputError, match=message) as caught:
+        collect_on(where, recipe, shards, folder)
+    assert "\n" not in str(caught.value)
