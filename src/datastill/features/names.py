@@ -13,10 +13,14 @@ from datastill.features.fourier import RandomFourier
 from datastill.features.patches import PatchConv
 
 HELP = (
-    "conv (images: patches of the data; conv-flip: closed under mirroring), random-conv, fourier, laplace, relu "
-    "(relu3: three layers), ntk (ntk3), each with a width after a colon or not, as in fourier:2048, and joined by +"
+    "conv (images: patches of the data; conv5: of 5×5 pixels; conv5g2: pooled over 2×2 cells; conv-flip: closed under "
+    "mirroring), random-conv, fourier, laplace, relu (relu3: three layers), ntk (ntk3), each with a width after a colon "
+    "or not, as in fourier:2048, and joined by +"
 )
-TERM = re.compile(r"(?P<kind>conv-flip|conv|random-conv|fourier|laplace|relu|ntk)(?P<depth>\d+)?(?::(?P<width>\d+))?")
+TERM = re.compile(
+    r"(?P<kind>conv-flip|conv|random-conv|fourier|laplace|relu|ntk)(?P<number>\d+)?(?:g(?P<grid>\d+))?(?::(?P<width>\d+))?"
+)
+NUMBERED = ("relu", "ntk", "conv", "conv-flip")
 SEEDS = 1000
 """Seeds of the terms of one map are this many times its own, and the next ones."""
 
@@ -24,7 +28,8 @@ SEEDS = 1000
 def named_map(name: str, seed: int = 0) -> FeatureMap:
     """The map with this short name; several joined by + are one after the other.
 
-    "conv:512" is `PatchConv(words=512)` and "conv-flip" the one of mirrored words, "random-conv:32" is
+    "conv:512" is `PatchConv(words=512)`, "conv5g2" `PatchConv(size=5, grid=2)`, and "conv-flip" has mirrored words;
+    "random-conv:32" is
     `RandomConv(width=32)`, "fourier:2048" `RandomFourier(2048)`, "laplace" its Laplace kernel, "relu3:1024"
     `RandomDense(1024, depth=3)` and "ntk" its NTK.
 
@@ -36,19 +41,19 @@ def named_map(name: str, seed: int = 0) -> FeatureMap:
 
 def _term(name: str, seed: int) -> FeatureMap:
     found = TERM.fullmatch(name.strip().lower())
-    if not found or (found["depth"] and found["kind"] not in ("relu", "ntk")):
+    conv = found is not None and found["kind"] in ("conv", "conv-flip")
+    if not found or (found["number"] and found["kind"] not in NUMBERED) or (found["grid"] and not conv):
         raise InputError(f"Got the feature map {name.strip()!r}; expected {HELP}.")
-    kind, width = found["kind"], found["width"]
-    if kind in ("relu", "ntk"):
-        map: FeatureMap = RandomDense(
-            depth=int(found["depth"] or 1), kind="ntk" if kind == "ntk" else "nngp", seed=seed
-        )
-    elif kind in ("fourier", "laplace"):
-        map = RandomFourier(kernel="laplace" if kind == "laplace" else "rbf", seed=seed)
+    kind, width, number = found["kind"], found["width"], found["number"]
+    if conv:
+        settings = {"size": int(number or PatchConv.size), "grid": int(found["grid"] or PatchConv.grid)}
+        map: FeatureMap = PatchConv(mirrored=kind == "conv-flip", seed=seed, **settings)
+    elif kind in ("relu", "ntk"):
+        map = RandomDense(depth=int(number or 1), kind="ntk" if kind == "ntk" else "nngp", seed=seed)
     elif kind == "random-conv":
         map = RandomConv(seed=seed)
     else:
-        map = PatchConv(mirrored=kind == "conv-flip", seed=seed)
+        map = RandomFourier(kernel="laplace" if kind == "laplace" else "rbf", seed=seed)
     if width is None:
         return map
     size = {RandomFourier: "frequencies", PatchConv: "words"}.get(type(map), "width")

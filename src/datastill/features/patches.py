@@ -49,7 +49,7 @@ class PatchConv(FeatureMap):
     words: int = 512
     size: int = 6
     active: float = 0.35
-    grid: int = 2
+    grid: int = 3
     mirrored: bool = False
     seed: int = 0
     dictionary: Dictionary | None = None
