@@ -55,15 +55,16 @@ class Problem:
     memory: int = 2**30
 
 
-def optimiser(learning_rate: float, steps: int) -> optax.GradientTransformation:
-    """Muon on the examples, read as an (s, d) matrix, and Adam on label vectors, each with a cosine to zero.
+def optimiser(learning_rate: float, steps: int, rule: str = "muon") -> optax.GradientTransformation:
+    """Muon or Adam on the examples, read as an (s, d) matrix, and Adam on label vectors, with a cosine to zero.
 
     Muon (Jordan et al., 2024) orthogonalises the momentum, so that all examples move by as much, each its own way;
     chosen by measurement, see `docs/decisions/0003-optimiser.md`. Updates have root mean square `learning_rate`.
     """
     schedule = optax.cosine_decay_schedule(learning_rate, max(steps, 1))
     slower = optax.cosine_decay_schedule(LABEL_RATE * learning_rate, max(steps, 1))
-    rules = {"z": optax.contrib.muon(schedule, consistent_rms=1.0), "y": optax.adam(slower)}
+    of_examples = optax.adam(schedule) if rule == "adam" else optax.contrib.muon(schedule, consistent_rms=1.0)
+    rules = {"z": of_examples, "y": optax.adam(slower)}
     return optax.multi_transform(rules, lambda parameters: {name: name for name in parameters})
 
 

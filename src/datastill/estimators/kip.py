@@ -153,6 +153,8 @@ class _KIP(Distiller):
         learn: Callable[..., loop.Progress]
         if data.sums is not None:
             check_support(data.sums.train, len(z))
+            rule = kip.optimiser(float(self.learning_rate), int(self.max_iter), "adam")
+            problem = replace(problem, optimiser=rule)
             learn = partial(fit_moments.learn, sums=data.sums)
             solve = partial(fit_moments.solve_labels, data.sums, penalties=problem.penalties)
         else:

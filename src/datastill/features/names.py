@@ -1,12 +1,14 @@
 """Feature maps by short name, for the command line and for estimators."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import reduce
+from itertools import count
 from operator import add
 
 from datastill._errors import InputError
-from datastill.features.base import FeatureMap
+from datastill.features.base import Composed, FeatureMap
 from datastill.features.conv import RandomConv
 from datastill.features.dense import RandomDense
 from datastill.features.fourier import RandomFourier
@@ -15,7 +17,7 @@ from datastill.features.patches import PatchConv
 HELP = (
     "conv (images: patches of the data; conv5: of 5×5 pixels; conv5g2: pooled over 2×2 cells; conv-flip: closed under "
     "mirroring), random-conv, fourier, laplace, relu (relu3: three layers), ntk (ntk3), each with a width after a colon "
-    "or not, as in fourier:2048, and joined by +"
+    "or not, as in fourier:2048, joined by + or, for features of features, by >, as in conv:256>relu:4096"
 )
 TERM = re.compile(
     r"(?P<kind>conv-flip|conv|random-conv|fourier|laplace|relu|ntk)(?P<number>\d+)?(?:g(?P<grid>\d+))?(?::(?P<width>\d+))?"
@@ -26,7 +28,7 @@ SEEDS = 1000
 
 
 def named_map(name: str, seed: int = 0) -> FeatureMap:
-    """The map with this short name; several joined by + are one after the other.
+    """The map with this short name; several joined by + are beside each other, and by >, one on the other.
 
     "conv:512" is `PatchConv(words=512)`, "conv5g2" `PatchConv(size=5, grid=2)`, and "conv-flip" has mirrored words;
     "random-conv:32" is
@@ -36,7 +38,12 @@ def named_map(name: str, seed: int = 0) -> FeatureMap:
     Raises:
         InputError: for another name, or a width or depth of 0.
     """
-    return reduce(add, (_term(part, SEEDS * seed + i) for i, part in enumerate(name.split("+"))))
+    seeds = count(SEEDS * seed)
+    return reduce(add, (_chain(part, seeds) for part in name.split("+")))
+
+
+def _chain(name: str, seeds: Iterator[int]) -> FeatureMap:
+    return reduce(Composed, (_term(part, next(seeds)) for part in name.split(">")))
 
 
 def _term(name: str, seed: int) -> FeatureMap:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from datastill._errors import InputError
-from datastill.features.base import Concatenated, FeatureMap, Scaled
+from datastill.features.base import Composed, Concatenated, FeatureMap, Scaled
 from datastill.features.conv import RandomConv
 from datastill.features.dense import RandomDense
 from datastill.features.dictionary import Dictionary
@@ -15,7 +15,7 @@ from datastill.features.patches import PatchConv
 
 KINDS: dict[str, Any] = {
     kind.__name__: kind
-    for kind in (Concatenated, Dictionary, PatchConv, RandomConv, RandomDense, RandomFourier, Scaled)
+    for kind in (Composed, Concatenated, Dictionary, PatchConv, RandomConv, RandomDense, RandomFourier, Scaled)
 }
 
 
