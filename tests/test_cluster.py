@@ -47,7 +47,9 @@ class Grid:
         self.start_scheduler()
 
     def start_scheduler(self):
-        self.scheduler = self._start("dask_scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard")
+        self.scheduler = self._start(
+            "dask_scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard"
+        )
 
     def start_worker(self):
         settings = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--death-timeout", "60")
@@ -189,7 +191,12 @@ def test_shards_of_equal_rows_are_named(tmp_path, work):
 
 @pytest.mark.parametrize(
     ("where", "message"),
-    [("local:0", "local:N"), ("local:many", "local:N"), ("tcp://127.0.0.1:1", "no scheduler answers"), ("x", "scheduler")],
+    [
+        ("local:0", "local:N"),
+        ("local:many", "local:N"),
+        ("tcp://127.0.0.1:1", "no scheduler answers"),
+        ("x", "scheduler"),
+    ],
 )
 def test_addresses_that_are_none_are_refused(work, where, message, monkeypatch):
     monkeypatch.setattr("datastill.moments.cluster.SECONDS_TO_CONNECT", 1)

@@ -17,10 +17,10 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import oracles
 from datastill import KIP, Coreset, CoresetRegressor, KIPRegressor, LabelSolve, LabelSolveRegressor, SupportSet
 from datastill._errors import InputError
-from datastill.preprocess.augment import Augmentation
 from datastill.kernels import RBF, FullyConnected
 from datastill.preprocess import labels as label_maps
 from datastill.preprocess import space as spaces
+from datastill.preprocess.augment import Augmentation
 
 QUICK = {"max_iter": 5, "random_state": 0}
 CLASSIFIERS = (KIP, LabelSolve)

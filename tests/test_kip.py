@@ -11,9 +11,9 @@ import pytest
 import oracles
 from datastill._errors import InputError
 from datastill.distill import fit, kip, loop
-from datastill.preprocess.augment import Augmentation
 from datastill.distill.objectives import Penalties
 from datastill.kernels import RBF, FullyConnected, Linear
+from datastill.preprocess.augment import Augmentation
 
 S, T, REG = 3, 8, 1e-2
 PROBLEM = kip.Problem(

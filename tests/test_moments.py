@@ -1,6 +1,5 @@
 """Moments add and subtract as the rows they are of, whatever the order, the grouping and the blocks."""
 
-import json
 import tracemalloc
 from functools import reduce
 from itertools import pairwise
@@ -11,11 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import oracles
-from datastill._errors import InputError, OutputError
-from datastill.data import archive
-from datastill.features import PatchConv, RandomDense, RandomFourier
-from datastill.moments import Moments, load, moments_of, save, triangle
-from datastill.moments.files import manifest
+from datastill._errors import InputError
+from datastill.features import PatchConv, RandomDense
+from datastill.moments import Moments, moments_of, triangle
 from datastill.preprocess.labels import ClassLabels, RealTargets
 
 MAP = RandomDense(7)
@@ -185,91 +182,15 @@ def test_memory_does_not_grow_with_the_rows():
     assert peak(400) < 1.5 * peak(40)
 
 
-# Files
-
-
-@by_class_or_not
-@pytest.mark.parametrize("map", [MAP, RandomFourier(3, length_scale=1.0) + 2.0 * MAP], ids=["one", "sum"])
-def test_saved_moments_are_the_same(map, by_class, tmp_path):
-    found = of(map=map, by_class=by_class, preprocessing={"mean": np.arange(3.0), "name": "standardise"})
-    save(found, tmp_path / "new" / "m.safetensors")
-    again = load(tmp_path / "new" / "m.safetensors")
-    for name in SUMS:
-        np.testing.assert_array_equal(getattr(again, name), getattr(found, name))
-    assert again.source.map == map
-    assert again.source.digests == found.source.digests
-    assert (again - found).count == 0
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["m.safetensors"]
-
-
-def test_moments_of_a_dictionary_bring_it_along(tmp_path):
-    images = RNG.standard_normal((12, 8, 8)).astype(np.float32)
-    map = PatchConv(4, size=3).resolve(images)
-    found = moments_of(map, [(images, CODES[:12])], CLASSES)
-    save(found, tmp_path / "m")
-    np.testing.assert_array_equal(load(tmp_path / "m").source.map(images), map(images))
-
-
-def test_manifest_says_what_the_moments_are(tmp_path):
-    save(of(), tmp_path / "m")
-    written = json.loads(archive.read_tensors(tmp_path / "m")[1])
-    assert written.items() >= manifest(of()).items()
-    assert written["counts"] == np.bincount(CODES).tolist()
-    assert written["shards"] == of().shards
-    assert "seed=0" in written["map"]
-    assert written["source"]["map"]["seed"] == 0
-    assert written["source"]["labels"]["classes"]["array"] == ["cat", "dog", "owl"]
-
-
-def damage(path, how):
-    content = path.read_bytes()
-    tensors, header = archive.read_tensors(path)
-    if how == "truncated":
-        path.write_bytes(content[:-9])
-    elif how == "header":
-        path.write_bytes(content[:40])
-    elif how == "absent":
-        path.unlink()
-    elif how == "foreign":
-        archive.write_tensors(path, tensors)
-    elif how == "newer":
-        archive.write_tensors(path, tensors, header.replace("moments/1", "moments/2"))
-    elif how == "incomplete":
-        archive.write_tensors(path, {name: a for name, a in tensors.items() if name != "cross"}, header)
-    elif how == "other map":
-        archive.write_tensors(path, tensors, header.replace('"width": 7', '"width": 8'))
-    elif how == "unknown map":
-        archive.write_tensors(path, tensors, header.replace('"RandomDense"', '"Quantum"'))
-    else:
-        archive.write_tensors(path, tensors | {"first": tensors["first"] * np.nan}, header)
-
-
-@pytest.mark.parametrize(
-    ("how", "message"),
-    [
-        ("truncated", "cannot be read"),
-        ("header", "cannot be read"),
-        ("absent", "cannot be read"),
-        ("foreign", "not a file of the schema"),
-        ("newer", "try upgrading"),
-        ("incomplete", "damaged"),
-        ("other map", "do not belong together"),
-        ("unknown map", "cannot be rebuilt"),
-        ("not finite", "do not belong together"),
-    ],
-)
-def test_damaged_files_are_refused(how, message, tmp_path):
-    save(of(), tmp_path / "m")
-    damage(tmp_path / "m", how)
-    with pytest.raises(InputError, match=message) as caught:
-        load(tmp_path / "m")
-    assert "\n" not in str(caught.value)
-
-
-def test_a_folder_that_cannot_be_written_is_said(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="Could not write"):
-        save(of(), tmp_path / "file" / "m")
+def test_images_count_as_half_of_themselves_and_half_of_their_mirror_images():
+    images = RNG.standard_normal((N, 8, 8)).astype(np.float32)
+    map = PatchConv(4, size=3, mirrored=True).resolve(images)
+    found = moments_of(map, [(images, CODES)], CLASSES).totals()
+    both = np.concatenate([np.asarray(map(images)), np.asarray(map(images[:, :, ::-1]))]).astype(np.float64)
+    second, cross, _, _ = oracles.moments(both, oracles.centred_one_hot(np.tile(CODES, 2), 3))
+    np.testing.assert_allclose(found.second, second / 2, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(found.cross, cross / 2, rtol=0, atol=1e-4)
+    assert found.size == N
 
 
 # Refusals

@@ -14,7 +14,6 @@ from sklearn.datasets import load_digits, make_blobs
 
 import oracles
 from datastill._errors import InputError, SolveError
-from datastill.preprocess.augment import resample
 from datastill.learners.augmentation import DSA, TRANSFORMS, Transforms, transform
 from datastill.learners.descent import Weights, batches, stable_rate
 from datastill.learners.labels import probabilities
@@ -23,6 +22,7 @@ from datastill.learners.networks import InstanceNorm, network
 from datastill.learners.neural import Network
 from datastill.learners.presets import MOST_STEPS, PRESETS, Architecture, preset
 from datastill.learners.training import label_vectors, train
+from datastill.preprocess.augment import resample
 
 KEY = jax.random.key(3)
 

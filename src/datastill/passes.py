@@ -12,9 +12,9 @@ from datastill.data.sharding import shards_of
 from datastill.data.shards import Shard
 from datastill.features.names import named_map
 from datastill.moments import Collected, Recipe, collect_all, load, save, survey
-from datastill.moments.collect import Watcher, collect
 from datastill.moments.drift import drift
 from datastill.moments.files import is_moments, manifest
+from datastill.moments.passing import Watcher, collect
 from datastill.moments.survey import VERSIONS
 from datastill.progress import rows_bar
 
@@ -78,10 +78,10 @@ def carry_out(request: Request, out: Path | None, against: Path | None = None, v
             description |= {"added": added.count, "seen_before": base.starts.shared(added.starts)}
             description["drift"] = {"added rows": drift(base.train, added.train)._asdict()}
         total = added if base is None else base + added
-    for source in request.forget if recipe is not None else ():
-        gone = [collect(recipe, shard, named=False) for shard in _shards(request, recipe, [source])]
-        rows = reduce(add, gone)
+    for source in request.forget:
         assert total is not None
+        recipe = total.recipe
+        rows = reduce(add, [collect(recipe, shard, named=False) for shard in _shards(request, recipe, [source])])
         total = total - rows
         description["forgotten"] = description.get("forgotten", 0) + rows.count
     if total is None:

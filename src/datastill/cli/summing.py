@@ -42,7 +42,9 @@ def moments(
     ] = None,
     like: Annotated[
         Path | None,
-        typer.Option(metavar="MOMENTS", help="Take map, preprocessing and labels from these, so that both can be added."),
+        typer.Option(
+            metavar="MOMENTS", help="Take map, preprocessing and labels from these, so that both can be added."
+        ),
     ] = None,
     drift: Annotated[
         Path | None, typer.Option(metavar="MOMENTS", help="Say how far the rows are from those of other moments.")
@@ -99,7 +101,9 @@ def moments(
     from datastill.moments.files import SUFFIX
 
     if out is not None and out.suffix != SUFFIX:
-        raise InputError(f"Got --out {out}; expected a name that ends in {SUFFIX}; try --out {out.with_suffix(SUFFIX)}.")
+        raise InputError(
+            f"Got --out {out}; expected a name that ends in {SUFFIX}; try --out {out.with_suffix(SUFFIX)}."
+        )
     request = passes.Request(
         data=tuple(data),
         features=features,

@@ -12,11 +12,11 @@ from datastill._errors import InputError
 from datastill._typing import Array
 from datastill.data import sampling
 from datastill.distill import kip, loop
-from datastill.preprocess.augment import Augmentation, augment, copies
 from datastill.distill.label_solve import Batch, LabelSolution, label_solve
 from datastill.distill.objectives import normal_equations
 from datastill.distill.subspace import Subspace
 from datastill.krr import cholesky_solve, float64, support_block
+from datastill.preprocess.augment import Augmentation, augment, copies
 
 BATCH = 4096
 LEAST_PER_STEP = 5_000

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from datastill._errors import InputError
-from datastill._typing import Array, Float
+from datastill._typing import Array, ArrayLike, Float
 from datastill.distill.objectives import Penalties, best_coefficients
 from datastill.features.base import FeatureMap, Weights
 from datastill.krr import cholesky_solve, regularise
@@ -24,9 +24,7 @@ ROUNDING = 1e-6
 """Of the mean eigenvalue of k_tsᵀk_ts: what is added to all, where C is float32."""
 
 
-def feature_loss(
-    weights: Float[Array, "f c"], totals: Totals, product: Float[Array, "f c"] | None = None
-) -> Float[Array, ""]:
+def feature_loss(weights: Float[Array, "f c"], totals: Totals, product: ArrayLike | None = None) -> Float[Array, ""]:
     """(tr WᵀCW − 2 tr WᵀB + c) / 2n of a predictor φ(x)·W, differentiable in W.
 
     Args:
@@ -107,8 +105,8 @@ def check_support(totals: Totals, examples: int) -> None:
         )
 
 
-def _inner(a: Array, b: Array) -> Float[Array, ""]:
-    return jnp.sum((a * b.astype(a.dtype)).astype(jnp.float64))
+def _inner(a: Array, b: ArrayLike) -> Float[Array, ""]:
+    return jnp.sum((a * jnp.asarray(b, a.dtype)).astype(jnp.float64))
 
 
 def _support(

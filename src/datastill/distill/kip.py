@@ -19,10 +19,10 @@ import optax.contrib
 
 from datastill._errors import InputError
 from datastill._typing import Array, Float, Key
-from datastill.preprocess.augment import Augmentation, augment
 from datastill.distill.objectives import Penalties, eliminated_loss, label_loss
 from datastill.kernels.base import Kernel
 from datastill.krr import float64
+from datastill.preprocess.augment import Augmentation, augment
 
 LABELS = ("solve", "gradient", "fixed")
 LABEL_RATE = 0.1

@@ -21,7 +21,6 @@ from datastill.data import sampling
 from datastill.data.archive import tree_digest
 from datastill.distill import fit as distil
 from datastill.distill import fit_moments, kip, loop
-from datastill.preprocess.augment import Augmentation
 from datastill.distill.from_moments import check_support
 from datastill.distill.objectives import Penalties
 from datastill.distill.subspace import Subspace
@@ -30,6 +29,7 @@ from datastill.gram.features import FeatureKernel
 from datastill.gram.names import KernelLike
 from datastill.moments import Collected, Sample
 from datastill.preprocess import labels as label_maps
+from datastill.preprocess.augment import Augmentation
 from datastill.progress import bar
 
 COMPONENTS = 400

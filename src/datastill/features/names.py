@@ -53,8 +53,8 @@ def _term(name: str, seed: int) -> FeatureMap:
         raise InputError(f"Got the feature map {name.strip()!r}; expected {HELP}.")
     kind, width, number = found["kind"], found["width"], found["number"]
     if conv:
-        settings = {"size": int(number or PatchConv.size), "grid": int(found["grid"] or PatchConv.grid)}
-        map: FeatureMap = PatchConv(mirrored=kind == "conv-flip", seed=seed, **settings)
+        size, grid = int(number or PatchConv.size), int(found["grid"] or PatchConv.grid)
+        map: FeatureMap = PatchConv(size=size, grid=grid, mirrored=kind == "conv-flip", seed=seed)
     elif kind in ("relu", "ntk"):
         map = RandomDense(depth=int(number or 1), kind="ntk" if kind == "ntk" else "nngp", seed=seed)
     elif kind == "random-conv":

@@ -1,8 +1,8 @@
 """The sums over rows that stand for all rows: one pass makes them, and they add, subtract and scale."""
 
-from datastill.moments.collect import collect, collect_all
 from datastill.moments.collected import Collected, Recipe
 from datastill.moments.files import load, save
+from datastill.moments.passing import collect, collect_all
 from datastill.moments.record import Moments, Totals
 from datastill.moments.sample import Sample
 from datastill.moments.source import Source

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from datastill._errors import DatastillError, InputError
 from datastill.data import archive
 from datastill.data.shards import Shard
-from datastill.moments.collect import Watcher, collect_to, report_failures
 from datastill.moments.collected import Collected, Recipe
 from datastill.moments.files import SUFFIX, load, load_recipe, save, save_recipe
+from datastill.moments.passing import Watcher, collect_to, report_failures
 
 SECONDS_TO_CONNECT = 30
 RECONNECTIONS = 20
@@ -56,7 +56,7 @@ def collect_on(
     with _session(where) as session:
         jobs = {shard.name: (_part, str(how), shard, str(folder)) for shard in shards}
         found: dict[str, Part] = session.run(jobs, lambda part: watch(part.rows) if watch else None)
-        failed: dict[str, DatastillError] = {n: InputError(p.error) for n, p in found.items() if p.error}
+        failed = {n: InputError(p.error) for n, p in found.items() if p.error}
         report_failures(failed, len(found) - len(failed), folder)
         _require_distinct(found)
         files = [found[shard.name].file for shard in shards]

@@ -12,8 +12,8 @@ from datastill._errors import InputError
 from datastill.data import archive
 from datastill.data.dataset import Dataset
 from datastill.moments.record import Moments
-from datastill.moments.source import Source
 from datastill.moments.sample import Sample
+from datastill.moments.source import Source
 from datastill.preprocess import space as spaces
 from datastill.preprocess.augment import Augmentation
 from datastill.preprocess.labels import ClassLabels

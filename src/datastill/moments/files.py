@@ -60,7 +60,7 @@ def load(path: str | Path) -> Collected:
         recipe = _recipe(written, tensors)
         source = recipe.source
         sides = [_moments(source, side, written, tensors) for side in SIDES]
-        samples = [Sample(*(tensors[f"{name}.{part}"] for part in ROWS), recipe.kept) for name in SAMPLES]
+        samples = [_sample(name, recipe, tensors) for name in SAMPLES]
         found = Collected(recipe, sides[0], sides[1], samples[0], samples[1])
         whole = all(map(_whole, sides)) and all(_matching(sample, source) for sample in samples)
     except InputError:
@@ -146,6 +146,11 @@ def _recipe(written: dict[str, Any], tensors: dict[str, np.ndarray]) -> Recipe:
 def _moments(source: Source, side: str, written: dict[str, Any], tensors: dict[str, np.ndarray]) -> Moments:
     sums = {name: tensors[f"{side}.{name}"] for name in SUMS}
     return Moments(source, square=written["square"][side], shards=written["shards"][side], **sums)
+
+
+def _sample(name: str, recipe: Recipe, tensors: dict[str, np.ndarray]) -> Sample:
+    z, y, hashes = (tensors[f"{name}.{part}"] for part in ROWS)
+    return Sample(z, y, hashes, recipe.kept)
 
 
 def _whole(moments: Moments) -> bool:

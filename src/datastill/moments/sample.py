@@ -15,7 +15,6 @@ from functools import lru_cache
 
 import numpy as np
 
-
 DECIMALS = 3
 FACTORS_SEED = 0x5EED
 CELLS = 2**20  # numbers that are hashed at once
@@ -38,7 +37,9 @@ def row_hashes(z: np.ndarray) -> np.ndarray:
 
 def held_out(hashes: np.ndarray, fraction: float) -> np.ndarray:
     """(n,) bool: which rows are held out, those whose hashes are above 1 − fraction of the way."""
-    return hashes >= np.uint64(min(int((1 - fraction) * 2.0**64), 2**64 - 1)) if fraction else np.zeros(len(hashes), bool)
+    return (
+        hashes >= np.uint64(min(int((1 - fraction) * 2.0**64), 2**64 - 1)) if fraction else np.zeros(len(hashes), bool)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,18 +62,18 @@ class Sample:
     def of(cls, z: np.ndarray, y: np.ndarray, hashes: np.ndarray, most: int) -> "Sample":
         """Those to be kept of some rows."""
         # Rows of one hash, equal rows most likely, come in an order that does not depend on where they came from.
-        order = np.lexsort((*y.reshape(len(y), -1).T, hashes))
+        order = np.lexsort((*y.reshape(len(y), int(np.prod(y.shape[1:]))).T, hashes))
         keep = order[_place_in_class(y[order]) < most]
         return cls(z[keep], y[keep], hashes[keep], most)
 
     def __add__(self, other: "Sample") -> "Sample":
         """Of the rows of both."""
-        both = ((getattr(self, name), getattr(other, name)) for name in ("z", "y", "hashes"))
-        return Sample.of(*(np.concatenate(pair) for pair in both), min(self.most, other.most))
+        z, y, hashes = (np.concatenate([getattr(self, n), getattr(other, n)]) for n in ("z", "y", "hashes"))
+        return Sample.of(z, y, hashes, min(self.most, other.most))
 
     def __sub__(self, other: "Sample") -> "Sample":
         """Without the rows of `other`, each once; what takes their places is not known any more, so they are fewer."""
-        left = {key: 0 for key in self._keys()}
+        left = dict.fromkeys(self._keys(), 0)
         for key in other._keys():
             if key in left:
                 left[key] += 1

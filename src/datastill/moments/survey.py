@@ -87,7 +87,7 @@ def survey(
 
 def _labels(shards: Sequence[Shard]) -> np.ndarray:
     """Of all rows."""
-    found = []
+    found: list[np.ndarray] = []
     for shard in shards:
         y = shard.labels()
         check_present(y)

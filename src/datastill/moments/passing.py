@@ -1,7 +1,7 @@
 """The pass: shard by shard, each to a file of its own, so that one that is interrupted goes on where it stopped."""
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -86,7 +86,8 @@ def collect_all(
         found = merged(recipe, ((shard.name, collect(recipe, shard, watch=watch)) for shard in shards))
     else:
         archive.make_folder(folder)
-        files, failed = [], {}
+        files: list[tuple[str, Path]] = []
+        failed: dict[str, InputError] = {}
         for shard in shards:
             try:
                 files.append((shard.name, collect_to(recipe, shard, folder, watch)))
@@ -120,7 +121,7 @@ def part_file(recipe: Recipe, shard: Shard, folder: Path) -> Path:
     return folder / f"{archive.tree_digest([how, shard.key])[:32]}{SUFFIX}"
 
 
-def report_failures(failed: dict[str, DatastillError], finished: int, folder: Path) -> None:
+def report_failures(failed: Mapping[str, DatastillError], finished: int, folder: Path) -> None:
     """InputError with every shard that failed, and why; nothing where none did."""
     if not failed:
         return
