@@ -180,7 +180,7 @@ def test_a_shard_that_cannot_be_read_is_named_and_the_rest_is_kept(tmp_path, gri
 
 
 def test_shards_of_equal_rows_are_named(tmp_path, work):
-    _, shards, folder = work
+    folder = work[2]
     (tmp_path / "copy.npz").write_bytes((tmp_path / "data.npz").read_bytes())
     twice = shards_of([tmp_path / "data.npz", tmp_path / "copy.npz"], rows=4800)
     recipe = survey(twice, RandomFourier(8))

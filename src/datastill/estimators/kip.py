@@ -98,7 +98,10 @@ class _KIP(Distiller):
             )
         if isinstance(self.labels_, label_maps.ClassLabels):
             self.classes_ = self.labels_.classes
-        self.n_features_in_ = len(recipe.space.table.columns) if recipe.space.table else recipe.source.row[0]
+        names = [column.name for column in recipe.space.table.columns] if recipe.space.table else []
+        self.n_features_in_ = len(names) or recipe.source.row[0]
+        if names and all(isinstance(name, str) for name in names):
+            self.feature_names_in_ = np.array(names, dtype=object)
         data = self._sample(collected, int(check_random_state(self.random_state).randint(2**31 - 1)))
         support = self._learn(data, self._initial_support(data))
         self._finish(data, support)

@@ -16,8 +16,8 @@ from datastill.features.patches import PatchConv
 
 HELP = (
     "conv (images: patches of the data; conv5: of 5×5 pixels; conv5g2: pooled over 2×2 cells; conv-flip: closed under "
-    "mirroring), random-conv, fourier, laplace, relu (relu3: three layers), ntk (ntk3), each with a width after a colon "
-    "or not, as in fourier:2048, joined by + or, for features of features, by >, as in conv:256>relu:4096"
+    "mirroring), random-conv, fourier, laplace, relu (relu3: three layers), ntk (ntk3), each with a width after a "
+    "colon or not, as in fourier:2048, joined by + or, for features of features, by >, as in conv:256>relu:4096"
 )
 TERM = re.compile(
     r"(?P<kind>conv-flip|conv|random-conv|fourier|laplace|relu|ntk)(?P<number>\d+)?(?:g(?P<grid>\d+))?(?::(?P<width>\d+))?"
@@ -63,5 +63,5 @@ def _term(name: str, seed: int) -> FeatureMap:
         map = RandomFourier(kernel="laplace" if kind == "laplace" else "rbf", seed=seed)
     if width is None:
         return map
-    size = {RandomFourier: "frequencies", PatchConv: "words"}.get(type(map), "width")
-    return replace(map, **{size: int(width)})  # type: ignore[type-var]
+    setting = {RandomFourier: "frequencies", PatchConv: "words"}.get(type(map), "width")
+    return replace(map, **{setting: int(width)})  # type: ignore[type-var]

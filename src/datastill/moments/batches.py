@@ -39,7 +39,7 @@ def checked(batches: Iterable[Batch], labels: Labels) -> Iterator[Batch]:
 
 
 class Blocks:
-    """Rows that come in batches of any size, cut anew into blocks of one size and, with several groups, of one group."""
+    """Rows that come in batches of any size, cut anew into blocks of one size and, if there are several, one group."""
 
     def __init__(self, groups: int, size: int) -> None:
         """Without rows.

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from datastill._errors import DatastillError, InputError
 from datastill.data import archive
@@ -156,6 +157,9 @@ def _numbers(recipe: Recipe, shard: Shard, memory: float) -> Iterator[Batch]:
     labels, row = recipe.source.labels, recipe.source.row
     size = int(max(1, min(MOST_ROWS, memory // (4 * COPIES * max(int(np.prod(row)), 1)))))
     for rows, y in shard.batches(size, recipe.like):
-        if not recipe.space.columns and np.shape(rows)[1:] != row:
-            raise InputError(f"Got {shard.name} with rows of shape {np.shape(rows)[1:]}; expected {row}.")
+        if isinstance(rows, pd.DataFrame) != bool(recipe.space.columns):
+            kinds = ("arrays", "a table") if recipe.space.columns else ("a table", "arrays")
+            raise InputError(f"Got {shard.name} with rows of {kinds[0]}; expected {kinds[1]}, as in the other rows.")
+        if isinstance(rows, np.ndarray) and rows.shape[1:] != row:
+            raise InputError(f"Got {shard.name} with rows of shape {rows.shape[1:]}; expected {row}, as in the others.")
         yield recipe.space.encode(rows), labels.codes(y) if isinstance(labels, ClassLabels) else labels.encode(y)

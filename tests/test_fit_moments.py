@@ -1,0 +1,279 @@
+"""Learning from moments is learning from all rows: the same labels, the same loss, and the rows can be gone."""
+
+import json
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from datastill import KIP, KIPRegressor, SupportSet, krr
+from datastill._errors import InputError
+from datastill.cli.app import run
+from datastill.data.sharding import shards_of
+from datastill.distill import fit as distil
+from datastill.distill import fit_moments, kip
+from datastill.distill.objectives import Penalties
+from datastill.features import RandomDense, RandomFourier
+from datastill.gram import kernel_of
+from datastill.moments import collect_all, load, survey
+
+DRAW = np.random.default_rng(0)
+N = 900
+CENTRES = 3 * DRAW.normal(size=(3, 4))
+Y = DRAW.choice(3, N, p=[0.6, 0.3, 0.1])
+X = (DRAW.normal(size=(N, 4)) + CENTRES[Y]).astype(np.float32)
+REAL = np.sin(X[:, 0]) + X[:, 1]
+MAP = RandomFourier(60, length_scale=4.0)
+QUICK = {"max_iter": 40, "patience": None, "random_state": 0}
+
+
+def passed(folder, y=Y, map=MAP, **settings):
+    np.savez(folder / "data.npz", x_train=X, y_train=y)
+    shards = shards_of([folder / "data.npz"], rows=300)
+    return collect_all(survey(shards, map, **settings), shards)
+
+
+def targets(balanced=False):
+    x = X.astype(np.float32)
+    return distil.Targets(x, (np.eye(3) - 1 / 3).astype(np.float32)[Y], Y, balanced)
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize("ridge", [0.0, 1e-4])
+def test_solved_labels_are_those_of_all_rows(ridge, balanced):
+    rows, penalties = X[:6], Penalties(1e-5, ridge)
+    sums = fit_moments.sums_of(MAP, targets(balanced), None)
+    ours = fit_moments.solve_labels(sums, rows, penalties)
+    problem = kip.Problem((kernel_of(MAP),), lambda z: z, "solve", kip.optimiser(0.1, 1), penalties=penalties)
+    slow = distil.solve_labels(problem, rows, targets(balanced), 0)
+    np.testing.assert_allclose(ours.y_s, slow.y_s, atol=3e-3 * np.abs(slow.y_s).max())
+    assert ours.rank == slow.rank == 6
+    if not balanced:
+        assert ours.loss == pytest.approx(slow.loss, rel=1e-3)
+
+
+def test_repeated_rows_share_their_labels():
+    rows = X[[0, 0, 1, 2]]
+    found = fit_moments.solve_labels(fit_moments.sums_of(MAP, targets(), None), rows, Penalties(1e-5, 0))
+    np.testing.assert_allclose(found.y_s[0], found.y_s[1], atol=1e-2 * np.abs(found.y_s).max())
+    assert found.rank == 3
+
+
+def test_ridge_is_the_best_of_its_grid_on_held_out_rows():
+    rest, held = targets().take(np.arange(600)), targets().take(np.arange(600, N))
+    sums = fit_moments.sums_of(MAP, rest, held)
+    best = fit_moments.ridge(sums)
+    phi, y = np.asarray(MAP(held.x), np.float64), held.y
+
+    def loss(w):
+        return np.mean(np.sum((phi @ w - y) ** 2, axis=1))
+
+    losses = [loss(krr.solve(sums.train.second, sums.train.cross, reg).unwrap()) for reg in fit_moments.RIDGES]
+    assert loss(best) == pytest.approx(min(losses), rel=1e-9)
+    assert max(losses) > 1.01 * min(losses)
+
+
+def test_a_set_is_learned_from_moments_alone(tmp_path):
+    collected = passed(tmp_path)
+    model = KIP(2, **QUICK).fit_moments(collected)
+    assert model.score(X, Y) > 0.9
+    assert model.X_support_.dtype == X.dtype
+    assert model.y_support_.tolist() == [0, 0, 1, 1, 2, 2]
+    assert model.history_[-1].validation_loss < 0.9 * model.history_[0].validation_loss
+    assert np.isfinite(model.history_[-1].validation_loss)
+    assert model.history_[-1].validation_score > 0.8
+    assert model.support_set_.provenance["n_train"] == N
+    assert (model.X_support_ >= X.min(axis=0) - 1e-4).all()
+    again = KIP(2, **QUICK).fit_moments(collected)
+    np.testing.assert_array_equal(again.X_support_, model.X_support_)
+    model.support_set_.save(tmp_path / "set")
+    warm = KIP(2, init=SupportSet.load(tmp_path / "set"), **{**QUICK, "max_iter": 0}).fit_moments(collected)
+    np.testing.assert_allclose(warm.X_support_, model.X_support_, atol=1e-5)
+
+
+def test_the_kernel_of_a_map_is_learned_by_moments():
+    by_moments = KIP(2, kernel=MAP, **QUICK).fit(X, Y)
+    assert by_moments.sums_ is not None
+    assert by_moments.score(X, Y) > 0.9
+    assert KIP(2, kernel="fc1", **QUICK).fit(X, Y).sums_ is None
+    several = KIP(2, kernel=[MAP, RandomDense(9)], **{**QUICK, "max_iter": 3}).fit(X, Y)
+    assert several.sums_ is None
+    copied = pickle.loads(pickle.dumps(by_moments))
+    assert copied.sums_ is None
+    np.testing.assert_array_equal(copied.predict(X[:50]), by_moments.predict(X[:50]))
+
+
+def test_predictions_are_those_of_the_kernel():
+    model = KIP(2, kernel=MAP, **QUICK).fit(X, Y)
+    x = model.space_.encode_features(X[:20])
+    kernel = np.asarray(model.kernels_[0](x, model.support_features_), np.float64)
+    np.testing.assert_allclose(model.predict_vectors(X[:20]), kernel @ model.alpha_, atol=1e-4)
+
+
+@pytest.mark.parametrize("labels", [True, "gradient", False])
+def test_every_way_with_labels(labels):
+    model = KIP(2, kernel=MAP, learn_labels=labels, **QUICK).fit(X, Y)
+    assert model.score(X, Y) > 0.85
+    assert (np.asarray(model.soft_labels_).argmax(axis=1) == [0, 0, 1, 1, 2, 2]).all() or labels is not False
+
+
+def test_balanced_classes(tmp_path):
+    fair = KIP(1, class_balanced=True, **QUICK).fit_moments(passed(tmp_path, by_class=True))
+    recall = [np.mean(fair.predict(X[c == Y]) == c) for c in range(3)]
+    assert min(recall) > 0.8
+    with pytest.raises(InputError, match="by_class=True"):
+        KIP(1, class_balanced=True, **QUICK).fit_moments(passed(tmp_path))
+
+
+def test_real_targets(tmp_path):
+    model = KIPRegressor(12, **QUICK).fit_moments(passed(tmp_path, REAL))
+    assert model.score(X, REAL) > 0.8
+    assert model.history_[-1].validation_score > 0.7
+
+
+def test_an_interrupted_fit_ends_in_the_same_bits(tmp_path):
+    collected = passed(tmp_path)
+    whole = KIP(2, **QUICK).fit_moments(collected)
+    file = tmp_path / "checkpoint.safetensors"
+    original = fit_moments.loop.run
+
+    def interrupted(state, step, *arguments):
+        def slow(state, number):
+            if number == 17:
+                raise KeyboardInterrupt
+            return step(state, number)
+
+        return original(state, slow, *arguments)
+
+    seconds = fit_moments.loop.SECONDS_BETWEEN_CHECKPOINTS
+    try:
+        fit_moments.loop.SECONDS_BETWEEN_CHECKPOINTS = 0
+        fit_moments.loop.run = interrupted
+        with pytest.raises(KeyboardInterrupt):
+            KIP(2, checkpoint=file, **QUICK).fit_moments(collected)
+    finally:
+        fit_moments.loop.run, fit_moments.loop.SECONDS_BETWEEN_CHECKPOINTS = original, seconds
+    assert file.exists()
+    resumed = KIP(2, checkpoint=file, **QUICK).fit_moments(collected)
+    np.testing.assert_array_equal(resumed.X_support_, whole.X_support_)
+
+
+def test_without_kept_rows_learning_starts_at_noise(tmp_path):
+    collected = passed(tmp_path, kept=0)
+    assert len(collected.starts.z) == len(collected.checks.z) == 0
+    model = KIP(2, **{**QUICK, "max_iter": 120}).fit_moments(collected)
+    assert model.score(X, Y) > 0.85
+    assert np.isnan(model.history_[-1].validation_score)
+    regression = KIPRegressor(5, **QUICK).fit_moments(passed(tmp_path, REAL, kept=0))
+    assert regression.X_support_.shape == (5, 4)
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (lambda f: KIPRegressor(3, **QUICK).fit_moments(passed(f)), "try KIP"),
+        (lambda f: KIP(1, **QUICK).fit_moments(passed(f, REAL)), "try KIPRegressor"),
+        (lambda f: KIP(5, **QUICK).fit_moments(passed(f, map=RandomFourier(5))), "rank at most 10"),
+        (lambda f: KIP(5, kernel=RandomFourier(5), **QUICK).fit(X, Y), "rank at most 10"),
+        (lambda f: KIP(5, max_iter=-1).fit_moments(passed(f)), "max_iter"),
+    ],
+)
+def test_what_cannot_be_learned_is_refused(act, message, tmp_path):
+    with pytest.raises(InputError, match=message) as caught:
+        act(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+# The command line
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A table in two parts, some of its rows, and moments of the first part."""
+    folder = tmp_path_factory.mktemp("moments")
+    table = pd.DataFrame(X.astype(float).round(3), columns=list("abcd")).assign(town=np.where(Y == 1, "Köln", "Bonn"))
+    table["class"] = np.array(["x", "y", "z"])[Y]
+    table[:600].to_parquet(folder / "first.parquet", row_group_size=200)
+    table[600:].to_csv(folder / "second.csv", index=False)
+    table[100:130].to_csv(folder / "gone.csv", index=False)
+    table.to_csv(folder / "all.csv", index=False)
+    assert run(["moments", str(folder / "first.parquet"), "--target", "class", "--features", "fourier:40",
+                "--shard-rows", "200", "--out", str(folder / "m.safetensors"), "--json"]) == 0  # fmt: skip
+    return folder
+
+
+def test_moments_are_made_and_described(files, capsys):
+    assert run(["moments", str(files / "m.safetensors"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["rows"] == 600
+    assert found["n_shards"] == 3
+    assert found["columns"] == 80
+    assert found["target"] == "class"
+    assert run(["moments", str(files / "m.safetensors")]) == 0
+    assert "600, of which" in capsys.readouterr().out
+    assert not (files / "m.safetensors.parts").exists()
+
+
+def test_rows_are_added_and_forgotten(files, tmp_path, capsys):
+    m, out = str(files / "m.safetensors"), str(tmp_path / "more.safetensors")
+    assert run(["moments", m, "--add", str(files / "second.csv"), "--out", out, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["rows"], found["added"]) == (900, 300)
+    assert 0.3 < found["drift"]["added rows"]["ratio"] < 3
+    assert found["seen_before"] == 0
+    assert run(["moments", out, "--forget", str(files / "gone.csv"), "--out", out, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["rows"], found["forgotten"]) == (870, 30)
+    left = str(tmp_path / "less.safetensors")
+    assert run(["moments", str(files / "second.csv"), "--like", m, "--out", left, "--json"]) == 0
+    assert run(["moments", m, left, "--out", str(tmp_path / "sum.safetensors"), "--drift", m, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["rows"] == 900
+    whole, parts = load(tmp_path / "sum.safetensors"), load(out)
+    gone = whole - parts
+    assert gone.count == 30
+
+
+def test_a_set_is_distilled_and_started_again_from_the_last(files, tmp_path, capsys):
+    m, quick = str(files / "m.safetensors"), ["--steps", "40", "--patience", "0"]
+    assert run(["distill", m, "--ipc", "2", *quick, "--out", str(tmp_path / "a"), "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)
+    roles = {s["role"]: s for s in first["scores"]}
+    assert {"result", "random", "all"} <= set(roles)
+    assert roles["result"]["value"] > 0.8
+    assert pd.read_csv(tmp_path / "a" / "support.csv")["town"].isin(["Köln", "Bonn"]).all()
+    test = ["--test", str(files / "second.csv")]
+    assert run(["distill", m, "--ipc", "2", *quick, *test, "--init", str(tmp_path / "a"), "--out", str(tmp_path / "b"), "--json"]) == 0
+    second = json.loads(capsys.readouterr().out)
+    assert second["n_test"] == 300
+    assert "on average" in second["settings"]["examples moved by"]
+    assert run(["distill", m, "--ipc", "2", *quick, "--out", str(tmp_path / "a"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["resumed_finished_run"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["moments", "digits"], "--out"),
+        (["moments", "digits", "--out", "m.safetensors"], "--features"),
+        (["moments", "digits", "--out", "m.npz", "--features", "conv"], "ends in .safetensors"),
+        (["moments", "digits", "--out", "m.safetensors", "--features", "deep"], "feature map"),
+        (["moments", "digits", "--out", "m.safetensors", "--forget", "digits", "--features", "relu"], "without moments"),
+        (["moments", "nowhere", "--out", "m.safetensors", "--features", "relu"], "nowhere"),
+        (["moments", "{m}", "--forget", "{second}", "--out", "{out}"], "to be subtracted"),
+        (["moments", "{m}", "{m}", "--out", "{out}"], "both"),
+        (["moments", "digits", "--like", "{m}", "--out", "{out}"], "expected"),
+        (["moments", "digits", "--features", "relu:8", "--out", "{out}", "--cluster", "moon"], "scheduler"),
+        (["distill", "{m}", "--method", "kmeans"], "expected kip"),
+        (["distill", "{m}", "--ipc", "50"], "rank at most"),
+    ],
+)
+def test_misuse_is_told_in_one_line(files, tmp_path, arguments, message, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("datastill.moments.cluster.SECONDS_TO_CONNECT", 1)
+    names = {"m": files / "m.safetensors", "second": files / "second.csv", "out": tmp_path / "out.safetensors"}
+    assert run([a.format(**names) for a in arguments]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert len(said.splitlines()) == 1
