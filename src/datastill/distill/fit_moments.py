@@ -203,13 +203,27 @@ def ridge(sums: Sums) -> np.ndarray:
     Raises:
         SolveError: if C is too ill-conditioned for every λ.
     """
-    best, least = RIDGES[len(RIDGES) // 2], np.inf
-    for reg in RIDGES if sums.held is not None else ():
-        w = krr.solve(sums.train.second, sums.train.cross, reg).alpha
-        loss = float(np.sum(w * (sums.held.second @ w)) - 2 * np.sum(w * sums.held.cross)) if sums.held else np.inf
-        if loss < least:
-            best, least = reg, loss
-    return krr.solve(sums.train.second, sums.train.cross, best).unwrap()
+    held, least = sums.held, np.inf
+    best: np.ndarray | None = None
+    for reg in RIDGES if held is not None else RIDGES[len(RIDGES) // 2 :][:1]:
+        w = _ridge(sums.train, reg)
+        if w is None:
+            continue
+        loss = 0.0 if held is None else float(np.sum(w * (held.second @ w)) - 2 * np.sum(w * held.cross))
+        if best is None or loss < least:
+            best, least = w, loss
+    return krr.solve(sums.train.second, sums.train.cross, RIDGES[-1]).unwrap() if best is None else best
+
+
+def _ridge(totals: Totals, reg: float) -> np.ndarray | None:
+    """W for one λ; None where C is too ill-conditioned for it."""
+    matrix = np.array(totals.second, np.float64)
+    matrix[np.diag_indices(len(matrix))] += reg * np.trace(matrix) / len(matrix)
+    try:
+        factor = scipy.linalg.cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
+    except np.linalg.LinAlgError:
+        return None
+    return np.asarray(scipy.linalg.cho_solve(factor, totals.cross, check_finite=False))
 
 
 def on_device(totals: Totals) -> Totals:
