@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from sklearn.datasets import load_digits
 
 from datastill import cli
 
@@ -63,6 +64,10 @@ def folder(tmp_path, monkeypatch, rng):
     table.to_csv("mine.csv", index=False)
     table.to_parquet("mine.parquet", index=False)
     table.assign(price=table["size"].fillna(0) * 2.5).to_csv("prices.csv", index=False)
+    digits, numbers = load_digits(return_X_y=True)
+    digits = digits.reshape(-1, 8, 8)
+    np.savez("more.npz", x_train=digits[:50, ::-1], y_train=numbers[:50])
+    np.savez("gone.npz", x_train=digits[20:30], y_train=numbers[20:30])
     Path("idx").mkdir()
     for name, array in (("images-idx3", images), ("labels-idx1", classes.astype(np.uint8))):
         header = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)

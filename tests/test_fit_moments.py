@@ -244,7 +244,24 @@ def test_a_set_is_distilled_and_started_again_from_the_last(files, tmp_path, cap
     assert roles["result"]["value"] > 0.8
     assert pd.read_csv(tmp_path / "a" / "support.csv")["town"].isin(["Köln", "Bonn"]).all()
     test = ["--test", str(files / "second.csv")]
-    assert run(["distill", m, "--ipc", "2", *quick, *test, "--init", str(tmp_path / "a"), "--out", str(tmp_path / "b"), "--json"]) == 0
+    assert (
+        run(
+            [
+                "distill",
+                m,
+                "--ipc",
+                "2",
+                *quick,
+                *test,
+                "--init",
+                str(tmp_path / "a"),
+                "--out",
+                str(tmp_path / "b"),
+                "--json",
+            ]
+        )
+        == 0
+    )
     second = json.loads(capsys.readouterr().out)
     assert second["n_test"] == 300
     assert "on average" in second["settings"]["examples moved by"]
@@ -259,7 +276,10 @@ def test_a_set_is_distilled_and_started_again_from_the_last(files, tmp_path, cap
         (["moments", "digits", "--out", "m.safetensors"], "--features"),
         (["moments", "digits", "--out", "m.npz", "--features", "conv"], "ends in .safetensors"),
         (["moments", "digits", "--out", "m.safetensors", "--features", "deep"], "feature map"),
-        (["moments", "digits", "--out", "m.safetensors", "--forget", "digits", "--features", "relu"], "without moments"),
+        (
+            ["moments", "digits", "--out", "m.safetensors", "--forget", "digits", "--features", "relu"],
+            "without moments",
+        ),
         (["moments", "nowhere", "--out", "m.safetensors", "--features", "relu"], "nowhere"),
         (["moments", "{m}", "--forget", "{second}", "--out", "{out}"], "to be subtracted"),
         (["moments", "{m}", "{m}", "--out", "{out}"], "both"),
