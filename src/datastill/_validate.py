@@ -126,13 +126,17 @@ def check_memory(rows: int, columns: int) -> None:
         rows: n.
         columns: numbers in a row.
     """
-    needed = COPIES * 4 * rows * columns
-    present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    needed, present = COPIES * 4 * rows * columns, memory_present()
     if needed > present:
         raise InputError(
             f"Got {rows} rows of {columns} numbers, which need {needed / 2**30:.1f} GiB while they are learned from; "
             f"this machine has {present / 2**30:.1f} GiB; try fewer rows or smaller images."
         )
+
+
+def memory_present() -> int:
+    """Bytes of memory that this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _holds_arrays(X: Any) -> bool:

@@ -96,7 +96,11 @@ def carry_out(request: Request, out: Path | None, against: Path | None = None, v
 
 
 def _shards(request: Request, recipe: Recipe | None, sources: list[str]) -> list[Shard]:
-    target = request.target if request.target is not None or recipe is None else recipe.target
+    target = request.target if recipe is None else recipe.target
+    if request.target not in (None, target):
+        raise InputError(
+            f"Got --target {request.target} with moments of the target {target}; expected the same; try leaving it out."
+        )
     return shards_of(sources, target, request.image_size, request.shard_rows) if sources else []
 
 

@@ -114,6 +114,11 @@ def _existing(source: str | Path) -> Path:
 def _unknown_format(path: Path) -> InputError:
     compressed = ".gz" if path.suffix.lower() == ".gz" else ""
     suffix = path.with_suffix("").suffix.lower() if compressed else path.suffix.lower()
+    if suffix == ".safetensors":
+        return InputError(
+            f"Got {path}, which holds tensors and no rows; expected {FORMATS}; moments are for `datastill "
+            "distill` and `datastill moments`."
+        )
     if suffix in PICKLES:
         return InputError(
             f"Got {path}, a pickle, which can run any code when it is read; expected {FORMATS}; try `np.savez` "

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from datastill._errors import InputError
-from datastill._validate import check_classes, check_present, check_targets
+from datastill._validate import check_classes, check_present, check_targets, memory_present
 from datastill.data.shards import Shard, joined
 from datastill.data.task import guess_task
 from datastill.features.base import FeatureMap
+from datastill.moments import triangle
 from datastill.moments.collected import Recipe
 from datastill.moments.source import Source
 from datastill.preprocess import labels as label_maps
@@ -16,6 +17,7 @@ from datastill.preprocess import space as spaces
 from datastill.preprocess.augment import Augmentation, number_of_versions
 
 VERSIONS = 4
+SIDES = 2
 SAMPLED_ROWS = 20_000
 SAMPLED_SHARDS = 20
 SAMPLED_NUMBERS = 2**26
@@ -76,13 +78,24 @@ def survey(
     if not np.isfinite(x).all():
         raise InputError("Got NaN or inf in the rows; expected finite numbers; try dropping those rows.")
     source = Source(map.resolve(x), x.shape[1:], labels, spaces.state(space))
-    source.map.columns(source.row)
+    _check_size(source.map.columns(source.row), source.outputs if by_class else 1)
     how = Augmentation.parse(augment) if isinstance(augment, str) else augment
     if how and (x.ndim < 3 or versions < 1):
         raise InputError(
             f"Got augment with versions={versions} for rows of shape {x.shape[1:]}; expected images, and 1 or more."
         )
     return Recipe(source, float(held), int(kept), by_class, target, how, number_of_versions(how, versions))
+
+
+def _check_size(columns: int, groups: int) -> None:
+    """Refuse, with the numbers, sums that do not fit in memory while they are made and learned from."""
+    sums = SIDES * groups * triangle.entries(columns)
+    needed, present = 8 * (sums + SIDES * columns**2), memory_present()
+    if needed > present:
+        raise InputError(
+            f"Got a map of {columns:,} features, whose sums need {needed / 2**30:.1f} GiB; this machine has "
+            f"{present / 2**30:.1f} GiB; try fewer features{', or leaving out by_class' if groups > 1 else ''}."
+        )
 
 
 def _labels(shards: Sequence[Shard]) -> np.ndarray:

@@ -1,0 +1,72 @@
+"""The sections of docs/results.md about moments."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+BUDGETS = (1, 10, 50)
+SETS = ("mnist", "fashion_mnist", "cifar10")
+
+
+def accuracies(folder: Path) -> list[str]:
+    """KIP from moments beside KIP ConvNet as published."""
+    cells: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
+    for path in sorted(folder.glob("*.json")):
+        run = json.loads(path.read_text())
+        cells[run["dataset"], run["ipc"]].append(run)
+    if not cells:
+        return []
+    lines = [
+        "## KIP from moments",
+        "",
+        "Test accuracy in percent of kernel ridge regression under the map's own kernel, mean ± standard deviation "
+        "over seeds (n); the published figure is KIP ConvNet's under its own (Nguyen et al., 2021, arXiv:2107.13034). Random "
+        "rows have as many rows and solved labels; all rows is ridge regression on the same features. Minutes are of "
+        "two CPU cores, the pass over the data included, beside the limit we set ourselves. Maps and settings were "
+        "chosen on validation rows. `python benchmarks/moments.py`.",
+        "",
+        "| data, per class | map | here | n | published | random | all rows | minutes | limit |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name in SETS:
+        for ipc in BUDGETS:
+            runs = cells.get((name, ipc))
+            if not runs:
+                lines.append(f"| {name}, {ipc} | | not run | | | | | | |")
+                continue
+            scores = [run["accuracy"] for run in runs]
+            spread = f" ± {stdev(scores):.1f}" if len(scores) > 1 else ""
+            lines.append(
+                f"| {name}, {ipc} | `{runs[0]['features']}` | **{mean(scores):.1f}**{spread} | {len(scores)} "
+                f"| {runs[0]['published']} | {mean(r['random'] for r in runs):.1f} | {runs[0]['ceiling']:.1f} "
+                f"| {mean(r['minutes'] for r in runs):.1f} | {runs[0]['limit_minutes']} |"
+            )
+    return [*lines, ""]
+
+
+def costs(found: dict[str, Any] | None) -> list[str]:
+    """The pass, and what follows, against the number of rows."""
+    if not found:
+        return []
+    settings = found["settings"]
+    lines = [
+        "## Cost of a pass against rows",
+        "",
+        f"Generated Parquet of {settings['table_columns']} columns, map `{settings['features']}` "
+        f"({found['sizes'][0]['columns']:,} features), each size in a process of its own. The share is that of the "
+        "machine's rate for a float32 matrix product, measured beside it, with C counted as a full product. Learning "
+        f"is {settings['steps']} steps of {settings['examples']} examples after the pass. "
+        "`python benchmarks/moments_scale.py`.",
+        "",
+        "| rows | shards | survey, s | pass, s | rows/s | share of the product rate | peak memory, MiB | learning, s |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {r['rows']:,} | {r['shards']} | {r['survey_seconds']:.1f} | {r['pass_seconds']:.1f} "
+        f"| {r['rows_per_second']:,.0f} | {r['share_of_product_rate']:.2f} | {r['peak_memory_mib']:.0f} "
+        f"| {r['distil_seconds']:.1f} |"
+        for r in found["sizes"]
+    ]
+    return [*lines, ""]
