@@ -22,10 +22,10 @@ def accuracies(folder: Path) -> list[str]:
         "## KIP from moments",
         "",
         "Test accuracy in percent of kernel ridge regression under the map's own kernel, mean ± standard deviation "
-        "over seeds (n); the published figure is KIP ConvNet's under its own (Nguyen et al., 2021, arXiv:2107.13034). Random "
-        "rows have as many rows and solved labels; all rows is ridge regression on the same features. Minutes are of "
-        "two CPU cores, the pass over the data included, beside the limit we set ourselves. Maps and settings were "
-        "chosen on validation rows. `python benchmarks/moments.py`.",
+        "over seeds (n); the published figure is KIP ConvNet's under its own (Nguyen et al., 2021, arXiv:2107.13034). "
+        "Random rows have as many rows and solved labels; all rows is ridge regression on the same features. Minutes "
+        "are of two CPU cores, the pass over the data included, beside the limit we set ourselves. Maps and settings "
+        "were chosen on validation rows. `python benchmarks/moments.py`.",
         "",
         "| data, per class | map | here | n | published | random | all rows | minutes | limit |",
         "|---|---|---|---|---|---|---|---|---|",

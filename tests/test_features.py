@@ -15,7 +15,7 @@ import oracles
 from datastill._errors import InputError
 from datastill.data import archive
 from datastill.features import PatchConv, RandomConv, RandomDense, RandomFourier
-from datastill.features.base import drawn
+from datastill.features.base import Composed, drawn
 from datastill.features.fourier import cosine_and_sine
 from datastill.features.names import named_map
 from datastill.features.numbers import normal_quantile, normals, uniforms
@@ -33,6 +33,7 @@ VECTORS = {
     "ntk1": RandomDense(6, kind="ntk"),
     "ntk3": RandomDense(6, 3, kind="ntk"),
     "sum": RandomFourier(3, length_scale=1.0) + 0.5 * RandomDense(4),
+    "composed": Composed(RandomDense(6), RandomFourier(5, length_scale=2.0)),
 }
 IMAGES = {
     "conv": RandomConv(3, 2),
@@ -51,6 +52,7 @@ DRAWS = {
     "ntk1": "4eb5c5ea3f3979bb",
     "ntk3": "e01261c125fd3675",
     "sum": "898b9fd1af9deb19",
+    "composed": "4bebcd4d66958b15",
     "conv": "a3897706a79608cf",
     "conv-unpooled": "a3897706a79608cf",
 }
@@ -81,6 +83,9 @@ def slow(map, x):
         return oracles.network_features(x, layers, map.kind, map.w_std, map.b_std)
     if isinstance(map, RandomConv):
         return oracles.convolutional_features(x, layers, map.pooling, map.w_std, map.b_std)
+    if isinstance(map, Composed):
+        phi = slow(map.inner, x)
+        return slow(map.outer, phi.shape[1] ** 0.5 * phi)
     return oracles.patch_features(x, *layers, map.grid)
 
 
@@ -187,7 +192,10 @@ def test_formulas_are_shared_by_seeds(name, data):
     """So that a pool of networks compiles once."""
     map, x = met(name, data)
     map = map.terms[0] if name == "sum" else map
-    other = dataclasses.replace(map, seed=5)
+    if isinstance(map, Composed):
+        other = Composed(*(dataclasses.replace(part, seed=5) for part in (map.inner, map.outer)))
+    else:
+        other = dataclasses.replace(map, seed=5)
     assert other.formula() == map.formula()
     weights = drawn(map, x.shape[1:])
     np.testing.assert_array_equal(other.compiled(weights, jnp.asarray(x)), map(x))
@@ -356,6 +364,9 @@ def test_bad_settings_are_refused(make, message, data):
         ("relu3:16", RandomDense(16, depth=3)),
         ("ntk", RandomDense(kind="ntk")),
         ("fourier:8+relu:8", RandomFourier(8) + RandomDense(8, seed=1)),
+        ("conv5g2:8", PatchConv(8, size=5, grid=2)),
+        ("conv-flip4", PatchConv(size=4, mirrored=True)),
+        ("conv:8>relu:4+relu", Composed(PatchConv(8), RandomDense(4, seed=1)) + RandomDense(seed=2)),
     ],
 )
 def test_maps_have_short_names(name, map):
@@ -363,7 +374,9 @@ def test_maps_have_short_names(name, map):
     assert as_kernels(f"features:{name}") == (kernel_of(map),)
 
 
-@pytest.mark.parametrize("name", ["", "conf", "conv3", "fourier:", "relu:0", "fourier+", "fourier:-3"])
+@pytest.mark.parametrize(
+    "name", ["", "conf", "conv0", "fourier3", "relug2", "relu>", "fourier:", "relu:0", "fourier+", "fourier:-3"]
+)
 def test_other_names_are_refused(name):
     with pytest.raises(InputError, match="expected"):
         named_map(name)
