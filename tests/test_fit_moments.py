@@ -165,6 +165,7 @@ def test_without_kept_rows_learning_starts_at_noise(tmp_path):
     model = KIP(2, **{**QUICK, "max_iter": 120}).fit_moments(collected)
     assert model.score(X, Y) > 0.85
     assert np.isnan(model.history_[-1].validation_score)
+    assert len(np.unique(model.X_support_, axis=0)) == 6
     regression = KIPRegressor(5, **QUICK).fit_moments(passed(tmp_path, REAL, kept=0))
     assert regression.X_support_.shape == (5, 4)
 

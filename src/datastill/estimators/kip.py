@@ -34,6 +34,7 @@ from datastill.progress import bar
 
 COMPONENTS = 400
 WIDE = 600
+APART = 0.1  # standard deviations
 VALIDATIONS = 40
 LEAST_BETWEEN = 20
 
@@ -148,7 +149,7 @@ class _KIP(Distiller):
         problem = self.problem()
         if problem.augmentation and data.targets.x.ndim < 3:
             raise InputError("Got augment for rows that are not images; expected images; try augment=None.")
-        z, vectors, subspace = start.z, start.vectors, None
+        z, vectors, subspace = self._apart(start.z, data.seed), start.vectors, None
         if self.corruption:
             mask = kip.corruption_mask(z.shape, self.corruption, sampling.rng(data.seed, 6))
             z = np.where(mask == 1, z, self._noise(z.shape, data.seed))
@@ -196,6 +197,16 @@ class _KIP(Distiller):
         z, vectors = progress.best
         z = np.asarray(self.space_.clip(rows(z))) if in_range else rows(z)
         return Support(z, vectors, start.codes, None)
+
+    def _apart(self, z: np.ndarray, seed: int) -> np.ndarray:
+        """The rows, with a little noise on those that equal an earlier one: equal examples would stay equal."""
+        _, first = np.unique(z.reshape(len(z), -1), axis=0, return_index=True)
+        again = np.setdiff1d(np.arange(len(z)), first)
+        if not len(again):
+            return z
+        moved = z.copy()
+        moved[again] += APART * sampling.rng(seed, 8).standard_normal(moved[again].shape).astype(z.dtype)
+        return np.asarray(self.space_.clip(moved)) if self.keep_range else moved
 
     def _subspace(self, x: np.ndarray, seed: int) -> Subspace | None:
         """The span to learn in, if there is to be one."""
