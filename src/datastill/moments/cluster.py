@@ -4,6 +4,7 @@ Workers and the caller must see the same files. What a worker has finished is on
 the shard it was at, and a scheduler that is lost costs nothing that was finished.
 """
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from datastill.data import archive
 from datastill.data.shards import Shard
 from datastill.moments.collected import Collected, Recipe
 from datastill.moments.files import SUFFIX, load, load_recipe, save, save_recipe
-from datastill.moments.passing import Watcher, collect_to, report_failures
+from datastill.moments.passing import Watcher, collect_to, report_failures, require_new
 
 SECONDS_TO_CONNECT = 30
 RECONNECTIONS = 20
@@ -58,16 +59,16 @@ def collect_on(
         found: dict[str, Part] = session.run(jobs, lambda part: watch(part.rows) if watch else None)
         failed = {n: InputError(p.error) for n, p in found.items() if p.error}
         report_failures(failed, len(found) - len(failed), folder)
-        _require_distinct(found)
+        names: dict[str, str] = {}
+        for name, part in found.items():
+            require_new(names, name, part.shards)
         files = [found[shard.name].file for shard in shards]
         while len(files) > 1:
             pairs = list(zip(files[::2], files[1::2], strict=False))
             merged = session.run({a: (_merge, a, b) for a, b in pairs})
             files = [merged[a] for a, _ in pairs] + files[2 * len(pairs) :]
     total = load(files[0])
-    for file in folder.iterdir():
-        file.unlink()
-    folder.rmdir()
+    shutil.rmtree(folder, ignore_errors=True)
     return total
 
 
@@ -153,18 +154,6 @@ def _connected(address: str) -> Any:
                     "tcp://localhost:8786; try `dask scheduler`."
                 ) from error
             time.sleep(0.5)
-
-
-def _require_distinct(found: dict[str, Part]) -> None:
-    names: dict[str, str] = {}
-    for name, part in found.items():
-        for shard in part.shards:
-            if shard in names:
-                raise InputError(
-                    f"Got {name}, whose rows equal those of {names[shard]}; expected every shard once; try leaving "
-                    "one out."
-                )
-            names[shard] = name
 
 
 def _part(how: str, shard: Shard, folder: str) -> Part:

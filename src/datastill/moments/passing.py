@@ -1,7 +1,7 @@
 """The pass: shard by shard, each to a file of its own, so that one that is interrupted goes on where it stopped."""
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -139,17 +139,21 @@ def merged(recipe: Recipe, parts: Iterator[tuple[str, Collected]]) -> Collected:
     total: Collected | None = None
     names: dict[str, str] = {}
     for name, part in parts:
-        for shard in part.train.shards:
-            if shard in names:
-                raise InputError(
-                    f"Got {name}, whose rows equal those of {names[shard]}; expected every shard once; try leaving "
-                    "one out."
-                )
-            names[shard] = name
+        require_new(names, name, part.train.shards)
         total = part if total is None else total + part
     if total is None:
         raise InputError("Got no shards; expected at least one.")
     return total
+
+
+def require_new(names: dict[str, str], name: str, shards: Iterable[str]) -> None:
+    """Enter the digests of a part's rows under its name; an InputError names both parts where one is there already."""
+    for shard in shards:
+        if shard in names:
+            raise InputError(
+                f"Got {name}, whose rows equal those of {names[shard]}; expected every shard once; try leaving one out."
+            )
+        names[shard] = name
 
 
 def _numbers(recipe: Recipe, shard: Shard, memory: float) -> Iterator[Batch]:
