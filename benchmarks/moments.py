@@ -43,7 +43,7 @@ SETTINGS = {
     ("fashion_mnist", 10): ("conv6:512", 200),
     ("fashion_mnist", 50): ("conv6:512", 200),
     ("cifar10", 1): ("conv-flip5:512", 600),
-    ("cifar10", 10): ("conv-flip5:512", 300),
+    ("cifar10", 10): ("conv-flip5:1024", 300),
     ("cifar10", 50): ("conv-flip5:1024", 200),
 }
 RATE = 0.2

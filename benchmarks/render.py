@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import render_best_of
 import render_judge
 import render_moments
 import render_selection
@@ -201,6 +202,7 @@ def forecasts() -> list[str]:
 def page() -> str:
     """docs/results.md."""
     sections = [part for make in (tables, notebook, scaling, forecasts, optimisers) for part in make()]
+    sections += render_best_of.tables(RESULTS / "best_of")
     sections += render_moments.accuracies(RESULTS / "moments") + render_moments.costs(read("moments_scale.json"))
     sections += [part for make in (render_judge.judge, render_judge.networks) for part in (*make(), "")]
     sections += render_selection.peers(read("selection.json")) + render_selection.costs(read("selection_cost.json"))

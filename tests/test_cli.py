@@ -384,3 +384,21 @@ def test_bad_words_for_evaluate_and_certify(words, fragment, capsys, tmp_path, m
     monkeypatch.chdir(tmp_path)
     assert run(words) == 2
     assert fragment in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_table_gets_the_best_of_several_unless_something_is_asked_of_kip(table, tmp_path, capsys):
+    words = ["distill", table, "--target", "tall", "--ipc", "2"]
+    assert run([*words, "--out", str(tmp_path / "best")]) == 0
+    assert "Method: best-of, the default for tables." in capsys.readouterr().err
+    assert run([*words, "--steps", "3", "--out", str(tmp_path / "kip")]) == 0
+    assert "Method: kip, since --steps is given." in capsys.readouterr().err
+    choices = [
+        json.loads((tmp_path / name / "manifest.json").read_text())["provenance"].get("choice")
+        for name in ("best", "kip")
+    ]
+    assert choices[0]["learners"] == ["krr:rbf", "logistic", "knn", "forest", "boosting"]
+    assert choices[1] is None
+    report = (tmp_path / "best" / "report.html").read_text()
+    assert "best of several" in report
+    assert choices[0]["chosen"] in report

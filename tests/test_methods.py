@@ -314,3 +314,16 @@ def test_another_learner_can_use_the_weights(blobs):
 def test_no_seed_changes_the_seedless(method, blobs):
     one, two = (choose(method, candidates(*blobs), np.array([5, 3, 2]), seed) for seed in (0, 7))
     np.testing.assert_array_equal(one.indices, two.indices)
+
+
+def test_kmeans_with_targets_groups_rows_whose_targets_are_alike():
+    draw = np.random.default_rng(0)
+    x, y = draw.normal(size=(200, 4)).astype(np.float32), np.repeat([-1.0, 1.0], 100)[:, None].astype(np.float32)
+    rows = Candidates(x, y, None, RBF())
+    plain, both = (choose(m, rows, np.array([2]), 0).mixture @ y for m in ("kmeans", "kmeans-targets"))
+    np.testing.assert_allclose(np.sort(both.ravel()), [-1, 1], atol=0.35)
+    assert np.abs(plain).max() < 0.3
+    classes = Candidates(x, y, np.zeros(200, int), RBF())
+    means = [choose(m, classes._replace(y=np.ones_like(y)), np.array([3]), 0).mixture @ x for m in
+             ("kmeans", "kmeans-targets")]  # fmt: skip
+    np.testing.assert_allclose(means[0], means[1], atol=1e-5)

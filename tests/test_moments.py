@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import oracles
 from datastill._errors import InputError
-from datastill.features import PatchConv, RandomDense
+from datastill.features import RandomDense
 from datastill.moments import Moments, moments_of, triangle
 from datastill.preprocess.labels import ClassLabels, RealTargets
 
@@ -180,17 +180,6 @@ def test_memory_does_not_grow_with_the_rows():
 
     peak(5)
     assert peak(400) < 1.5 * peak(40)
-
-
-def test_images_count_as_half_of_themselves_and_half_of_their_mirror_images():
-    images = RNG.standard_normal((N, 8, 8)).astype(np.float32)
-    map = PatchConv(4, size=3, mirrored=True).resolve(images)
-    found = moments_of(map, [(images, CODES)], CLASSES).totals()
-    both = np.concatenate([np.asarray(map(images)), np.asarray(map(images[:, :, ::-1]))]).astype(np.float64)
-    second, cross, _, _ = oracles.moments(both, oracles.centred_one_hot(np.tile(CODES, 2), 3))
-    np.testing.assert_allclose(found.second, second / 2, rtol=0, atol=1e-4)
-    np.testing.assert_allclose(found.cross, cross / 2, rtol=0, atol=1e-4)
-    assert found.size == N
 
 
 # Refusals

@@ -134,6 +134,29 @@ def test_any_numbers_within_range_are_a_table_of_the_same_kind(table, seed):
             assert set(values) <= set(known)
 
 
+@given(table=frames, seed=st.integers(0, 100))
+def test_settled_numbers_are_those_of_the_rows_they_are_handed_out_as(table, seed):
+    made = space.fit_space(table)
+    z = np.asarray(made.clip(np.random.default_rng(seed).standard_normal((6, made.columns)).astype(np.float32)))
+    handed_out = made.encode(made.decode(z))
+    np.testing.assert_allclose(made.settle(z), handed_out, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(made.settle(handed_out), handed_out, rtol=1e-4, atol=1e-4)
+
+
+def test_the_gradient_of_settled_numbers_is_straight_through():
+    made = space.fit_space(pd.DataFrame({"n": [1, 2, 5], "kind": ["a", "b", "a"]}))
+    z = np.array([[0.2, 0.4, 0.6]], np.float32)
+    slope = jax.grad(lambda z: jnp.sum(made.settle(z) * np.array([[1.0, 2.0, 3.0]])))(z)
+    np.testing.assert_array_equal(slope, [[1, 2, 3]])
+    assert np.abs(np.asarray(made.settle(z)) - z).max() > 0.1
+
+
+def test_arrays_settle_as_they_are(rng):
+    x = rng.normal(size=(5, 3))
+    made = space.fit_space(x)
+    np.testing.assert_array_equal(made.settle(made.encode(x)), made.encode(x))
+
+
 def test_standardised_columns_have_mean_0_and_spread_1(rng):
     x = rng.standard_normal((3000, 3)) * [1, 100, 1e-3] + [0, 1e4, 5]
     z = space.fit_space(x).encode(x)

@@ -2,10 +2,21 @@
 
 from datastill.data.dataset import Dataset, SupportSet
 from datastill.data.sources import load
-from datastill.estimators import KIP, Coreset, CoresetRegressor, KIPRegressor, LabelSolve, LabelSolveRegressor
+from datastill.estimators import (
+    KIP,
+    BestOf,
+    BestOfRegressor,
+    Coreset,
+    CoresetRegressor,
+    KIPRegressor,
+    LabelSolve,
+    LabelSolveRegressor,
+)
 
 __all__ = [
     "KIP",
+    "BestOf",
+    "BestOfRegressor",
     "Coreset",
     "CoresetRegressor",
     "Dataset",

@@ -17,7 +17,7 @@ from datastill.data.archive import read_json, read_tensors, write_tensors
 from datastill.data.dataset import Dataset, Rows, SupportSet, digest
 from datastill.data.sources import load
 from datastill.data.task import with_test
-from datastill.evaluate.protocol import Examples, HeldOut
+from datastill.evaluate.protocol import Examples, HeldOut, examples_of
 from datastill.preprocess import labels as label_maps
 from datastill.preprocess import space as spaces
 
@@ -51,10 +51,7 @@ class Artefact:
 
     def examples(self) -> Examples:
         """The set as numbers."""
-        support = self.support
-        codes = self.labels.codes(support.y) if isinstance(self.labels, label_maps.ClassLabels) else None
-        vectors = self.labels.encode(support.y) if support.soft_labels is None else support.soft_labels
-        return Examples(self.space.encode_features(support.x), vectors, support.weights, codes)
+        return examples_of(self.support, self.space, self.labels)
 
     def every(self) -> Examples | None:
         """All training rows as numbers, where they were found."""

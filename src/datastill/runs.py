@@ -20,7 +20,16 @@ from datastill import artefact, report
 from datastill._errors import InputError
 from datastill.data.archive import make_folder, read_json, write_atomic, write_json
 from datastill.data.dataset import Dataset, Rows, SupportSet, digest, take
-from datastill.estimators import KIP, Coreset, CoresetRegressor, KIPRegressor, LabelSolve, LabelSolveRegressor
+from datastill.estimators import (
+    KIP,
+    BestOf,
+    BestOfRegressor,
+    Coreset,
+    CoresetRegressor,
+    KIPRegressor,
+    LabelSolve,
+    LabelSolveRegressor,
+)
 from datastill.evaluate.comparison import Judge, class_means, compare, nearest_rows
 from datastill.evaluate.scores import Score
 from datastill.moments import Collected, Sample
@@ -30,6 +39,7 @@ from datastill.select import methods as selectors
 
 METHODS: dict[str, tuple[Any, Any]] = {
     "kip": (KIP, KIPRegressor),
+    "best-of": (BestOf, BestOfRegressor),
     "label-solve": (LabelSolve, LabelSolveRegressor),
     **dict.fromkeys(selectors.METHODS, (Coreset, CoresetRegressor)),
 }
@@ -197,7 +207,9 @@ def _estimator(request: Request, folder: Path, verbose: bool) -> Any:
     if settings.get("patience") == "never":
         settings["patience"] = None
     if "checkpoint" in known:
-        settings |= {"checkpoint": folder / "checkpoint.safetensors", "verbose": verbose}
+        settings["checkpoint"] = folder / "checkpoint.safetensors"
+    if "verbose" in known:
+        settings["verbose"] = verbose
     return kind(**settings, random_state=request.seed)
 
 
@@ -218,7 +230,7 @@ def _scores(estimator: Any, data: Dataset, request: Request) -> list[Score]:
     else:
         budget = np.array([len(estimator.X_support_)])
     rows = estimator.support_set_.indices is not None
-    kind = "chosen rows" if rows else "learned" if request.method == "kip" else "mixtures of rows"
+    kind = "chosen rows" if rows else "learned" if hasattr(estimator, "n_iter_") else "mixtures of rows"
     name = f"{title(request.method)} ({kind})"
     return compare(judge, name, estimator.predict(data.x_test), budget, data.x, request.seed)
 
@@ -241,6 +253,7 @@ def _summary(estimator: Any, data: Dataset, request: Request, scores: list[Score
     settings = {"method": title(request.method), "task": request.task, "seed": request.seed}
     settings |= {"kernel": ", ".join(repr(k) for k in estimator.kernels_)}
     settings |= {k: v for k, v in estimator.get_params().items() if k not in HIDDEN_SETTINGS and v is not None}
+    settings |= _choice(support)
     settings |= _selection(support)
     settings |= _change(estimator)
     if hasattr(estimator, "n_iter_"):
@@ -261,6 +274,16 @@ def _summary(estimator: Any, data: Dataset, request: Request, scores: list[Score
         warnings=_warnings(estimator, support),
         files=[*FILES, *(["support.csv"] if isinstance(support.x, pd.DataFrame) else [])],
     )
+
+
+def _choice(support: SupportSet) -> dict[str, str]:
+    """Of several candidates, which one was kept and by what."""
+    known = support.provenance.get("choice")
+    if not known:
+        return {}
+    said = f"mean of {', '.join(known['learners'])} on {known['held_rows']} held-out rows"
+    failed = {f"{name} failed": why for name, why in known["failed"].items()}
+    return {"kept": known["chosen"], said: ", ".join(f"{k}: {v:.3f}" for k, v in known["means"].items())} | failed
 
 
 def _selection(support: SupportSet) -> dict[str, str]:
@@ -302,7 +325,9 @@ def _warnings(estimator: Any, support: SupportSet) -> list[str]:
             "Some learned target values lie far outside the data's: they are what the kernel predictor needs at those "
             "points, and may mislead other learners."
         )
-    if hasattr(estimator, "n_iter_") and not estimator.converged_ and estimator.best_iter_ == estimator.n_iter_:
+    history = getattr(estimator, "history_", [])
+    judged = history and np.isfinite(history[-1].validation_loss)
+    if judged and not estimator.converged_ and estimator.best_iter_ == estimator.n_iter_:
         found.append("The last step was the best one: more steps may give a better set.")
     found.append(
         "The scores hold for kernel ridge regression under the kernel named here. Another learner trained on this set "

@@ -22,7 +22,7 @@ from datastill.certify import FULL, check_delta
 from datastill.data.archive import make_folder, read_tensors, write_atomic, write_json, write_tensors
 from datastill.data.dataset import Dataset, SupportSet, digest
 from datastill.evaluate.overlap import overlap, usual_distance
-from datastill.evaluate.protocol import Examples, HeldOut, Maker, protocol
+from datastill.evaluate.protocol import Examples, HeldOut, Maker, examples_of, protocol
 from datastill.evaluate.standings import Rivals, robustness, standings
 from datastill.gram.names import as_kernels
 from datastill.learners.named import both_augmentations, named_learner
@@ -197,22 +197,20 @@ def made(data: Encoded, entrants: Entrants, name: str, folder: Path, seed: int) 
     base, _, kernel = method.partition(":")
     seed = 0 if base in SEEDLESS else seed
     where = set_folder(folder, name, seed)
-    settings: dict[str, Any] = {"kernel": kernel or entrants.kernel, "random_state": seed}
-    wanted = {"data": data.identity, "kernel": settings["kernel"], "steps": entrants.steps if base == "kip" else None}
+    own_kernel = kernel or entrants.kernel
+    wanted = {"data": data.identity, "kernel": own_kernel, "steps": entrants.steps if base == "kip" else None}
     support = None
     with suppress(InputError):  # a damaged set is made anew
         support = SupportSet.load(where) if (where / "manifest.json").exists() else None
     if support is None or support.provenance.get("wanted") != wanted:
         kind = METHODS[base][data.held.regression]
-        settings |= {"n_support" if data.held.regression else "ipc": int(budget)}
-        settings |= {"method": base} if "method" in kind._get_param_names() else {}
-        settings |= {"max_iter": entrants.steps} if "max_iter" in kind._get_param_names() else {}
+        offered = {"kernel": own_kernel, "method": base, "max_iter": entrants.steps}
+        settings = {name: value for name, value in offered.items() if name in kind._get_param_names()}
+        settings |= {"random_state": seed, "n_support" if data.held.regression else "ipc": int(budget)}
         support = kind(**settings).fit(data.rows.x, data.rows.y).support_set_
         support.provenance["wanted"] = wanted
         support.save(where)
-    assert support.soft_labels is not None
-    codes = data.labels.codes(support.y) if isinstance(data.labels, ClassLabels) else None
-    return Examples(data.space.encode(support.x), support.soft_labels, support.weights, codes)
+    return examples_of(support, data.space, data.labels)
 
 
 def _relabelled(maker: Maker, teacher: "_Teacher", seed: int) -> Examples:

@@ -1,8 +1,9 @@
 """`distill`, `plan` and `datasets`: sets are made."""
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,12 +30,20 @@ from datastill.cli.options import (
     slug,
 )
 from datastill.console import bytes_text, print_json, print_summary, print_table, seconds_text
+from datastill.data.dataset import row_kind
+
+OF_KIP = (
+    *("kernel", "labels", "init", "preprocess", "augment", "corruption", "keep_range", "class_balanced", "steps"),
+    *("batch", "learning_rate", "patience", "reg", "ridge", "memory_gb"),
+)
+"""Options that say how KIP is to learn."""
 
 
 @app.command()
 def distill(
+    context: typer.Context,
     data: Data,
-    method: Method = "kip",
+    method: Method = "auto",
     ipc: Ipc = None,
     n_support: NSupport = None,
     allocation: Allocation = "balanced",
@@ -125,11 +134,16 @@ def distill(
 
     collected = None
     if is_moments(data):
-        dataset, task, collected = load_moments(data, target, test, image_size, method)
+        if method not in ("auto", "kip"):
+            raise InputError(f"Got --method {method} with moments, which hold no rows to choose from; expected kip.")
+        method = "kip"
+        dataset, task, collected = load_moments(data, target, test, image_size)
     else:
         dataset, task = load_data(data, target, test, task, image_size, seed, as_json)
+    if method == "auto":
+        method = _method(context, dataset, as_json)
     if method not in runs.METHODS:
-        raise InputError(f"Got --method {method}; expected one of {', '.join(runs.METHODS)}.")
+        raise InputError(f"Got --method {method}; expected one of auto, {', '.join(runs.METHODS)}.")
     if labels not in ("solve", "gradient", "fixed"):
         raise InputError(f"Got --labels {labels}; expected solve, gradient or fixed.")
     if task == "regression" and ipc is not None:
@@ -162,6 +176,16 @@ def distill(
         print_json({"out": str(folder), "resumed_finished_run": result.resumed, **result.summary})
     else:
         print_summary(result, folder)
+
+
+def _method(context: typer.Context, dataset: Any, quiet: bool) -> str:
+    """Of tables the best of several, unless something is asked of KIP; of everything else KIP."""
+    table = row_kind(dataset.x) == "table"
+    asked = [name for name in OF_KIP if getattr(context.get_parameter_source(name), "name", "DEFAULT") != "DEFAULT"]
+    if table and not quiet:
+        why = f"since --{asked[0].replace('_', '-')} is given" if asked else "the default for tables"
+        print(f"Method: {'kip' if asked else 'best-of'}, {why}.", file=sys.stderr)
+    return "best-of" if table and not asked else "kip"
 
 
 @app.command()

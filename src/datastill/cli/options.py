@@ -57,8 +57,9 @@ ImageSize = Annotated[
 Method = Annotated[
     str,
     typer.Option(
-        help="kip (learned examples); label-solve; kmeans, archetypes (new examples); random, stratified, kmeans-nearest, "
-        "kmedoids, kcenter, herding, mmd, lightweight, leverage, facility-location, saturated-coverage, graph-cut, "
+        help="auto (best-of for tables, kip for the rest); kip (learned examples); best-of (several, judged by several "
+        "learners on held-out rows); label-solve; kmeans, kmeans-targets, archetypes (new examples); random, stratified, "
+        "kmeans-nearest, kmedoids, kcenter, herding, mmd, lightweight, leverage, facility-location, saturated-coverage, graph-cut, "
         "feature-based, log-determinant, margin, entropy, forgetting, el2n (chosen rows).",
         rich_help_panel="Method",
     ),
@@ -144,9 +145,7 @@ def load_data(
     return with_test(dataset, seed, task), task
 
 
-def load_moments(
-    path: str, target: str | None, test: str | None, image_size: int | None, method: str
-) -> tuple[Any, str, Any]:
+def load_moments(path: str, target: str | None, test: str | None, image_size: int | None) -> tuple[Any, str, Any]:
     """What a pass left: the rows that it kept as a dataset, the task, and all of it."""
     from datastill import runs
     from datastill.data.dataset import Dataset
@@ -154,8 +153,6 @@ def load_moments(
     from datastill.moments import load as load_collected
     from datastill.preprocess.labels import ClassLabels
 
-    if method != "kip":
-        raise InputError(f"Got --method {method} with moments, which hold no rows to choose from; expected kip.")
     collected = load_collected(path)
     recipe, held = collected.recipe, None
     if test is not None:

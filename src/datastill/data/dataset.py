@@ -3,6 +3,7 @@
 import hashlib
 import platform
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self, TypeAlias
@@ -62,8 +63,13 @@ def digest(rows: Rows) -> str:
 
 def versions() -> dict[str, str]:
     """Of Python and of the packages that decide a result."""
-    named = {name: version(name) for name in ("datastill", "jax", "numpy", "scikit-learn")}
-    return {"python": platform.python_version(), **named}
+    return {"python": platform.python_version(), **_packages()}
+
+
+@cache
+def _packages() -> dict[str, str]:
+    """Looked up once: a pass writes them into the file of every shard."""
+    return {name: version(name) for name in ("datastill", "jax", "numpy", "scikit-learn")}
 
 
 def row_kind(rows: Rows) -> str:

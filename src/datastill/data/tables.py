@@ -117,6 +117,8 @@ def _aligned(path: Path, x: pd.DataFrame, train: object) -> pd.DataFrame:
 
 def _is_numeric(column: pd.Series) -> bool | None:
     """None where the column could be either: no cells but missing ones, or yes and no."""
+    if column.dtype.kind in "iuf" and len(column) and not pd.isna(column.iloc[0]):  # most are, and a pass asks often
+        return True
     if column.isna().all() or pd.api.types.infer_dtype(column, skipna=True) == "boolean":
         return None
     return pd.api.types.is_numeric_dtype(column)

@@ -1,7 +1,17 @@
-"""The scikit-learn face of the library: `KIP`, `LabelSolve`, `Coreset` and their regressors."""
+"""The scikit-learn face of the library: `KIP`, `LabelSolve`, `Coreset`, `BestOf` and their regressors."""
 
+from datastill.estimators.best_of import BestOf, BestOfRegressor
 from datastill.estimators.coreset import Coreset, CoresetRegressor
 from datastill.estimators.kip import KIP, KIPRegressor
 from datastill.estimators.label_solve import LabelSolve, LabelSolveRegressor
 
-__all__ = ["KIP", "Coreset", "CoresetRegressor", "KIPRegressor", "LabelSolve", "LabelSolveRegressor"]
+__all__ = [
+    "KIP",
+    "BestOf",
+    "BestOfRegressor",
+    "Coreset",
+    "CoresetRegressor",
+    "KIPRegressor",
+    "LabelSolve",
+    "LabelSolveRegressor",
+]

@@ -132,17 +132,21 @@ class Distiller(BaseEstimator):
     def _learn(self, data: Data, start: Support) -> Support:
         """The learned support: rows, their label vectors, or both."""
 
-    def _prepare(self, X: Any, y: Any) -> Data:
+    def _check(self, X: Any, y: Any) -> tuple[Rows, np.ndarray, np.ndarray | None]:
+        """Checked rows, labels or targets, and the numbers of their classes."""
         rows, y = _validate.check_rows(self, X, y, fitting=True)
         self._check_settings()
-        if isinstance(self, ClassifierMixin):
-            y = _validate.check_classes(y)
-            self.labels_: label_maps.Labels = label_maps.ClassLabels.fit(y)
-            self.classes_ = self.labels_.classes
-            codes = self.labels_.codes(y)
-        else:
+        if not isinstance(self, ClassifierMixin):
             y = _validate.check_targets(y)
-            self.labels_, codes = label_maps.RealTargets.fit(y), None
+            self.labels_: label_maps.Labels = label_maps.RealTargets.fit(y)
+            return rows, y, None
+        y = _validate.check_classes(y)
+        self.labels_ = label_maps.ClassLabels.fit(y)
+        self.classes_ = self.labels_.classes
+        return rows, y, self.labels_.codes(y)
+
+    def _prepare(self, X: Any, y: Any) -> Data:
+        rows, y, codes = self._check(X, y)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         self.space_ = spaces.fit_space(rows, self.preprocess)
         _validate.check_memory(len(rows), self.space_.columns or int(np.prod(rows.shape[1:])))
@@ -163,14 +167,14 @@ class Distiller(BaseEstimator):
         for name in {"reg", "ridge"} & set(self.get_params(deep=False)):
             _validate.check_between(name, getattr(self, name), 0)
 
-    def _budget(self, data: Data) -> np.ndarray:
-        """(C,) support rows for each class; one entry for regression."""
-        if data.codes is None:
+    def _budget(self, codes: np.ndarray | None, n: int) -> np.ndarray:
+        """(C,) support rows for each class of n rows; one entry for regression."""
+        if codes is None:
             wanted = DEFAULT_POINTS if self.n_support is None else self.n_support
-            return np.array([sampling.as_count("n_support", wanted, len(data.y))])
+            return np.array([sampling.as_count("n_support", wanted, n)])
         ipc = DEFAULT_IPC if self.ipc is None and self.n_support is None else self.ipc
         proportional = getattr(self, "allocation", "balanced") == "proportional"
-        return sampling.budget_per_class(np.bincount(data.codes), ipc, self.n_support, self.classes_, proportional)
+        return sampling.budget_per_class(np.bincount(codes), ipc, self.n_support, self.classes_, proportional)
 
     def _initial_support(self, data: Data) -> Support:
         if isinstance(self.init, (SupportSet, tuple, list)):
@@ -183,7 +187,8 @@ class Distiller(BaseEstimator):
                 f"{', '.join(METHODS)}."
             )
         codes = np.zeros(len(data.y), int) if data.codes is None else data.codes
-        indices = sampling.rows_per_class(codes, self._budget(data), data.seed, replace=not self._selects_rows)
+        budget = self._budget(data.codes, len(data.y))
+        indices = sampling.rows_per_class(codes, budget, data.seed, replace=not self._selects_rows)
         z = self.space_.encode(take(data.rows, indices))
         if self.init == "noise":
             z = self._noise(z.shape, data.seed)
@@ -192,7 +197,7 @@ class Distiller(BaseEstimator):
 
     def _choose(self, method: str, data: Data, optimiser: str = "lazy") -> Support:
         """What a selector chooses."""
-        targets, budget = data.targets, self._budget(data)
+        targets, budget = data.targets, self._budget(data.codes, len(data.y))
         chosen = choose(
             method, Candidates(targets.x, targets.y, data.codes, self.kernels_[0]), budget, data.seed, optimiser
         )
@@ -232,6 +237,8 @@ class Distiller(BaseEstimator):
 
     def _finish(self, data: Data, support: Support) -> None:
         """Fix the support in the user's own space, and solve the regression on exactly what is handed out."""
+        chosen = support.chosen
+        self.weights_ = None if chosen is None or self._solves_labels() else chosen.weights
         if support.indices is not None:
             self.sample_indices_ = support.indices
             self.X_support_ = take(data.rows, support.indices)
@@ -281,6 +288,7 @@ class Distiller(BaseEstimator):
             y=self.y_support_,
             classes=classes,
             soft_labels=self.soft_labels_,
+            weights=self.weights_,
             indices=getattr(self, "sample_indices_", None),
             preprocessing={"space": spaces.state(self.space_), "labels": label_maps.state(self.labels_)},
             provenance=provenance,

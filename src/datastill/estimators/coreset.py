@@ -33,7 +33,7 @@ class _Coreset(Distiller):
         super()._finish(data, support)
         chosen = support.chosen
         assert chosen is not None
-        self.weights_, self.gains_ = chosen.weights, chosen.gains
+        self.gains_ = chosen.gains
         self.objective_, self.objective_bound_ = chosen.value, chosen.bound
         self.query_errors_ = None
         if chosen.indices is not None:
@@ -49,7 +49,7 @@ class _Coreset(Distiller):
         if self.query_errors_ is not None:
             selection["queries"] = [error.as_dict() for error in self.query_errors_]
         provenance = {**support.provenance, "selection": selection}
-        return replace(support, weights=self.weights_, provenance=provenance)
+        return replace(support, provenance=provenance)
 
     def problem(self) -> kip.Problem:
         """Its kernels and penalties; labels stay those of the rows."""

@@ -61,7 +61,7 @@ class _KIP(Distiller):
         how = Augmentation.parse(self.augment) if isinstance(self.augment, str) else self.augment
         return kip.Problem(
             kernels=self.kernels_,
-            features=self.space_.features,
+            features=lambda z: self.space_.features(self.space_.settle(z)),
             labels=str(labels),
             optimiser=kip.optimiser(float(self.learning_rate), int(self.max_iter)),
             project=self.space_.clip if self.keep_range else None,
@@ -196,7 +196,7 @@ class _KIP(Distiller):
         self.snapshots_ = [(step, self.space_.decode(rows(z), in_range)) for step, z in progress.snapshots]
         z, vectors = progress.best
         z = np.asarray(self.space_.clip(rows(z))) if in_range else rows(z)
-        return Support(z, vectors, start.codes, None)
+        return Support(z, vectors, start.codes, None, start.chosen)
 
     def _apart(self, z: np.ndarray, seed: int) -> np.ndarray:
         """The rows, with a little noise on those that equal an earlier one: equal examples would stay equal."""
@@ -261,7 +261,8 @@ class KIP(ClassifierMixin, _KIP):
         learning_rate: root mean square of the first step, in units of the standardised data; falls by a cosine.
         reg: added to the diagonal of k_ss, as a fraction of its mean.
         ridge: weight of the squared norm of the predictor when labels are solved, as a fraction of the mean diagonal.
-        init: where examples start: "random" rows of each class, "noise", a `SupportSet`, or a pair (X_s, y_s).
+        init: where examples start: "random" rows of each class, "noise", the name of a selector of `Coreset`, a
+            `SupportSet`, or a pair (X_s, y_s).
         preprocess: "standardise", "zca" (images), "zca-unit-norm" (images) or "none".
         components: learn within the span of this many principal components, where the kernel costs as much less; None
             for all coordinates; "auto" takes 400 for rows of 600 numbers or more. The result is judged, and its labels
@@ -283,6 +284,7 @@ class KIP(ClassifierMixin, _KIP):
         X_support_: the learned examples, in X's own space.
         y_support_: (s,) the class each was learned for.
         soft_labels_: (s, C) their label vectors; columns in the order of `classes_`.
+        weights_: (s,) with labels that stay fixed, how many rows each stood for where it started; else None.
         n_iter_: steps done.
         best_iter_: the step that was kept.
         converged_: whether patience ran out.

@@ -22,10 +22,12 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from datastill._errors import InputError
 from datastill.data.archive import make_folder, read_tensors, write_tensors
-from datastill.data.dataset import digest, versions
+from datastill.data.dataset import SupportSet, digest, versions
 from datastill.evaluate import metrics
 from datastill.learners.named import identity, is_random, named_learner
 from datastill.learners.training import as_seen, class_probabilities, train, train_regressor, use_of_labels
+from datastill.preprocess.labels import ClassLabels, Labels
+from datastill.preprocess.space import Space
 
 PROCESS = 2**30
 """Bytes a process takes before it has read anything: Python, JAX, scikit-learn. Measured: 0.4 to 0.9 GiB."""
@@ -47,6 +49,13 @@ class Examples(NamedTuple):
     vectors: np.ndarray
     weights: np.ndarray | None = None
     codes: np.ndarray | None = None
+
+
+def examples_of(support: SupportSet, space: Space, labels: Labels) -> Examples:
+    """A support set as numbers of this space, its classes numbered by these labels."""
+    codes = labels.codes(support.y) if isinstance(labels, ClassLabels) else None
+    vectors = labels.encode(support.y) if support.soft_labels is None else support.soft_labels
+    return Examples(space.encode_features(support.x), vectors, support.weights, codes)
 
 
 class HeldOut(NamedTuple):

@@ -87,10 +87,6 @@ class FeatureMap(ABC):
         """This map with every setting that is left to the data filled in from the rows `x`."""
         return self
 
-    def mirror(self) -> np.ndarray | None:
-        """(F,) which feature of an image each feature of its mirror image is; None where mirroring does more."""
-        return None
-
     def __add__(self, other: "FeatureMap") -> "Concatenated":
         return Concatenated((self, other))
 
@@ -121,15 +117,6 @@ class Concatenated(FeatureMap):
     def formula(self) -> "Concatenated":
         """See `FeatureMap.formula`."""
         return Concatenated(tuple(term.formula() for term in self.terms))
-
-    def mirror(self) -> np.ndarray | None:
-        """See `FeatureMap.mirror`."""
-        parts = [term.mirror() for term in self.terms]
-        known = [part for part in parts if part is not None]
-        if len(known) < len(parts):
-            return None
-        starts = np.cumsum([0, *map(len, known)])
-        return np.concatenate([start + part for start, part in zip(starts, known, strict=False)])
 
     def resolve(self, x: np.ndarray) -> "Concatenated":
         """See `FeatureMap.resolve`."""
@@ -163,10 +150,6 @@ class Scaled(FeatureMap):
         """See `FeatureMap.formula`."""
         return Scaled(self.map.formula(), self.factor)
 
-    def mirror(self) -> np.ndarray | None:
-        """See `FeatureMap.mirror`."""
-        return self.map.mirror()
-
     def resolve(self, x: np.ndarray) -> "Scaled":
         """See `FeatureMap.resolve`."""
         return Scaled(self.map.resolve(x), self.factor)
@@ -198,10 +181,6 @@ class Composed(FeatureMap):
     def formula(self) -> "Composed":
         """See `FeatureMap.formula`."""
         return Composed(self.inner.formula(), self.outer.formula())
-
-    def mirror(self) -> np.ndarray | None:
-        """See `FeatureMap.mirror`: mixing features, the outer map undoes what the inner one keeps."""
-        return None
 
     def resolve(self, x: np.ndarray) -> "Composed":
         """See `FeatureMap.resolve`."""

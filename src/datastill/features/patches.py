@@ -33,12 +33,12 @@ class PatchConv(FeatureMap):
     rounding on the linear algebra of the machine; the state of the map holds them.
 
     Args:
-        words: K; even with `mirrored`.
+        words: K.
         size: of a patch, in pixels.
         active: the fraction of responses above t, on each side.
         grid: g.
-        mirrored: whether the words are K/2 and their mirror images, so that mirroring an image only permutes its
-            features (`mirror`).
+        mirrored: whether the features are means over the image and its mirror image, so that both are the same. The
+            predictor that is best for rows and their mirror images is in the span of such features: half as many do.
         seed: of the patches.
         dictionary: what `resolve` found.
 
@@ -60,8 +60,6 @@ class PatchConv(FeatureMap):
                 f"Got words={self.words}, size={self.size}, active={self.active}, grid={self.grid}; expected words and "
                 "grid 1 or more, size 2 or more, active above 0 and below 0.5."
             )
-        if self.mirrored and self.words % 2:
-            raise InputError(f"Got words={self.words} with mirrored=True; expected an even number.")
 
     def columns(self, row: tuple[int, ...]) -> int:
         """See `FeatureMap.columns`."""
@@ -96,14 +94,6 @@ class PatchConv(FeatureMap):
         standard = (pooled - mean) / (scale * pooled.shape[1] ** 0.5)
         return jnp.concatenate([standard, jnp.ones((len(x), 1), x.dtype)], axis=1)
 
-    def mirror(self) -> np.ndarray | None:
-        """See `FeatureMap.mirror`; for words that are closed under mirroring."""
-        if not self.mirrored:
-            return None
-        half, columns = self.words // 2, 2 * self.words * self.grid**2
-        index = np.arange(columns).reshape(self.grid, self.grid, 2, 2, half)
-        return np.append(index[:, ::-1, :, ::-1].ravel(), columns)
-
     def resolve(self, x: np.ndarray) -> "PatchConv":
         """With a dictionary of patches of the images `x`; they should be standardised."""
         if self.dictionary is not None:
@@ -111,9 +101,7 @@ class PatchConv(FeatureMap):
         self.columns(x.shape[1:])
         images = x[..., None] if x.ndim == 3 else x
         patches = sample_patches(images, self.size, self.seed)
-        filters, offsets = words_of(patches, self.words // (2 if self.mirrored else 1), images.shape[3])
-        if self.mirrored:
-            filters, offsets = np.concatenate([filters, filters[:, ::-1]], axis=3), np.tile(offsets, 2)
+        filters, offsets = words_of(patches, self.words, images.shape[3])
         some = jnp.asarray(images[:: -(-len(images) // THRESHOLD_IMAGES)], jnp.float32)
         responses = np.asarray(by_image(lambda a: _responses(filters, offsets, a), some))
         both = np.concatenate([responses.ravel(), -responses.ravel()])
@@ -121,10 +109,6 @@ class PatchConv(FeatureMap):
         some = jnp.asarray(images[:: -(-len(images) // SCALE_IMAGES)], jnp.float32)
         ranges = Ranges.of(np.asarray(self._pooled(filters, offsets, threshold, some)))
         mean, spread = ranges.mean, ranges.std
-        swap = self.mirror()
-        if swap is not None:
-            swap = swap[:-1]
-            mean, spread = (mean + mean[swap]) / 2, (spread + spread[swap]) / 2
         scale = spread + LEAST_SPREAD * spread.mean() if spread.any() else np.ones_like(spread)
         found = Dictionary(filters, offsets, float(threshold), mean.astype(np.float32), scale.astype(np.float32))
         return replace(self, dictionary=found)
@@ -132,13 +116,16 @@ class PatchConv(FeatureMap):
     def _pooled(self, filters: ArrayLike, offsets: ArrayLike, threshold: ArrayLike, x: Array) -> Array:
         """(n, 2Kg²) means of the two-sided responses over the cells: row, column, side, word."""
 
-        # The backward pass computes the responses again: they are in cache, and kept they would not be.
-        @jax.checkpoint
-        def features(image: Array) -> Array:
+        def of(image: Array) -> Array:
             r = _responses(filters, offsets, image)
             means = jnp.asarray(_grid_means(*_places(image.shape, self.size), self.grid), r.dtype)
             sides = [means @ jnp.maximum(side * r - threshold, 0) for side in (1, -1)]
             return jnp.stack(sides, axis=1).ravel()
+
+        # The backward pass computes the responses again: they are in cache, and kept they would not be.
+        @jax.checkpoint
+        def features(image: Array) -> Array:
+            return (of(image) + of(image[:, ::-1])) / 2 if self.mirrored else of(image)
 
         return by_image(features, with_channels(x))
 

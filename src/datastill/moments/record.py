@@ -80,9 +80,6 @@ class Moments:
     def totals(self, class_weights: Float[np.ndarray, " k"] | None = None) -> Totals:
         """C, B, c and n with every row of class k counted class_weights[k] times (once, when left out).
 
-        Under a map that mirroring an image only permutes (`FeatureMap.mirror`, P), every row counts as half of itself
-        and half of its mirror image: C is (C + PCPᵀ)/2.
-
         Raises:
             InputError: for weights of another number, or unequal ones where Σ φφᵀ is not kept apart by class.
         """
@@ -111,11 +108,7 @@ class Moments:
             square = counts.sum() * (1 - 1 / len(weights))
         else:
             cross, square = weights[0] * self.cross, weights[0] * self.square
-        matrix, mirror = triangle.full(second), self.source.map.mirror()
-        if mirror is not None:
-            matrix = (matrix + matrix[np.ix_(mirror, mirror)]) / 2
-            cross = (cross + cross[mirror]) / 2
-        return Totals(matrix, cross, np.asarray(square), np.asarray(counts.sum()))
+        return Totals(triangle.full(second), cross, np.asarray(square), np.asarray(counts.sum()))
 
     def balanced(self) -> Float[np.ndarray, " k"]:
         """Class weights with which every class that occurs counts the same, and n stays."""

@@ -64,10 +64,10 @@ class Accumulator:
     def _add(self, group: int, x: np.ndarray, y: np.ndarray) -> None:
         map = self._source.map
         t = np.eye(self._source.outputs, dtype=np.float32)[y] if self._classes else y
-        ones = np.ones((len(t), 1), np.float32)
-        padded = _filled(x, self._size), _filled(np.concatenate([t, ones], axis=1), self._size)
-        found = _features(map.formula(), drawn(map, self._source.row), *padded)
-        phi, products = np.asarray(found[0])[: len(x)], np.asarray(found[1])
+        found = _features(map.formula(), drawn(map, self._source.row), _filled(x, self._size))
+        phi = np.asarray(found)[: len(x)]
+        # All products by BLAS, one after the other: every change to JAX's threads and back is waited for.
+        products = phi.T @ np.concatenate([t, np.ones((len(t), 1), np.float32)], axis=1)
         if not np.isfinite(products).all():
             raise InputError("Got rows whose features are not finite; expected smaller numbers; try standardising.")
         triangle.add_product(self._second[group], phi)
@@ -120,13 +120,13 @@ def moments_of(
 
 
 @partial(jax.jit, static_argnums=0)
-def _features(map: FeatureMap, weights: Weights, x: Array, t: Array) -> tuple[Array, Array]:
-    """φ and φᵀt. The second here too: every change between JAX's threads and those of BLAS is waited for."""
-    phi = map.block(weights, x)
-    return phi, jnp.matmul(phi.T, t, precision="highest")
+def _features(map: FeatureMap, weights: Weights, x: Array) -> Array:
+    return map.block(weights, x)
 
 
 def _filled(rows: np.ndarray, size: int) -> Array:
-    """The last block is filled up with zeros, so that all have one shape and are compiled once."""
+    """The last block is filled up with zeros to a half, quarter, … of the others: few shapes are compiled."""
+    while len(rows) <= -(-size // 2) < size:
+        size = -(-size // 2)
     short = size - len(rows)
     return jnp.asarray(np.concatenate([rows, np.zeros((short, *rows.shape[1:]), rows.dtype)]) if short else rows)

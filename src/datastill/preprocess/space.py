@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
@@ -67,6 +68,18 @@ class Space:
     def clip(self, z: ArrayLike) -> Array:
         """The nearest z within the data's range."""
         return jnp.clip(z, self.low, self.high)
+
+    def settle(self, z: ArrayLike) -> Array:
+        """z as it will be handed out: of a table, numbers are rounded as its columns are, and a category is one.
+
+        The gradient is that of z itself: "straight through" (Bengio, Léonard, Courville 2013, arXiv:1308.3432).
+        """
+        free = jnp.asarray(z)
+        if self.table is None:
+            return free
+        mean, scale = self.scaling.mean, self.scaling.scale
+        settled = (self.table.settle(free * scale + mean) - mean) / scale
+        return free + jax.lax.stop_gradient(settled.astype(free.dtype) - free)
 
     def features(self, z: ArrayLike) -> Array:
         """What the kernel sees of z; differentiable."""

@@ -1,13 +1,17 @@
 """Tables with numeric, categorical and missing values as rows of numbers, and back to readable rows."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from sklearn.preprocessing import OneHotEncoder
 
 from datastill._errors import InputError
+from datastill._typing import Array
 from datastill._validate import LARGEST
 
 MAX_CATEGORIES = 1000
@@ -70,6 +74,14 @@ class NumericColumn:
         series = pd.Series(values, name=self.name)
         return series if np.isnan(values).any() and self.dtype[0] in "iu" else series.astype(self.dtype)
 
+    def settle(self, numbers: Array) -> Array:
+        """`encode(decode(numbers))`, to be traced."""
+        values = numbers[:, :1] if self.decimals is None else jnp.round(numbers[:, :1], self.decimals)
+        if not self.has_missing:
+            return values
+        missing = numbers[:, 1:] > 0.5
+        return jnp.concatenate([jnp.where(missing, self.median, values), missing.astype(values.dtype)], axis=1)
+
 
 @dataclass(frozen=True, eq=False)
 class CategoricalColumn:
@@ -128,6 +140,10 @@ class CategoricalColumn:
             return values.astype(pd.CategoricalDtype([c for c in self.categories if c is not None]))
         return values if self.dtype == "bool" and values.isna().any() else values.astype(self.dtype)
 
+    def settle(self, numbers: Array) -> Array:
+        """`encode(decode(numbers))`, to be traced."""
+        return jax.nn.one_hot(numbers.argmax(axis=1), self.width, dtype=numbers.dtype)
+
 
 Column = NumericColumn | CategoricalColumn
 
@@ -175,9 +191,16 @@ class TableCoder:
 
     def decode(self, numbers: np.ndarray) -> pd.DataFrame:
         """(n, d) numbers -> a table with the training table's columns and dtypes, categories as themselves."""
+        return pd.concat([c.decode(part) for c, part in self._parts(numbers)], axis=1)
+
+    def settle(self, numbers: Array) -> Array:
+        """`encode(decode(numbers))`, to be traced: the rows that these numbers will be handed out as."""
+        return jnp.concatenate([c.settle(part) for c, part in self._parts(numbers)], axis=1)
+
+    def _parts(self, numbers: Any) -> Iterator[tuple[Column, Any]]:
+        """Each column with its numbers."""
         edges = np.cumsum([0, *(c.width for c in self.columns)])
-        parts = [c.decode(numbers[:, a:b]) for c, a, b in zip(self.columns, edges, edges[1:], strict=False)]
-        return pd.concat(parts, axis=1)
+        return ((c, numbers[:, a:b]) for c, a, b in zip(self.columns, edges[:-1], edges[1:], strict=True))
 
 
 def _fit_column(column: pd.Series) -> Column:

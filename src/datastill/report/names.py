@@ -8,7 +8,9 @@ SOLVED = "label-solve"
 TITLES = {
     "kip": "KIP",
     "label-solve": "Label Solve",
+    "best-of": "best of several",
     "kmeans": "k-means",
+    "kmeans-targets": "k-means with targets",
     "kmeans-nearest": "rows nearest to k-means",
     "kmedoids": "k-medoids",
     "kcenter": "k-center",

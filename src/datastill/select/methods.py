@@ -36,6 +36,8 @@ DENSE_ROWS = 10_000
 EXEMPLAR_ROWS = 100_000
 """Up to how many rows facility location looks for exemplars by Euclidean distance; above, likewise."""
 LEVERAGE_RIDGE, LEVERAGE_ROWS = 1e-3, 100_000
+TARGETS = 0.5
+"""Of a standardised target beside the square root of the number of standardised columns, in k-means on both."""
 
 
 class Candidates(NamedTuple):
@@ -210,13 +212,24 @@ def _features(part: Candidates) -> tuple[Objective, Sequence[int]]:
 
 def _kmeans(part: Candidates, k: int, seed: int) -> tuple[csr_array, np.ndarray]:
     """Means of the rows nearest to each k-means centre; a centre without rows is the row nearest to it."""
-    owner = owners(part.flat, kmeans(part.flat, k, seed))
+    return _means(part.flat, k, seed)
+
+
+def _kmeans_targets(part: Candidates, k: int, seed: int) -> tuple[csr_array, np.ndarray]:
+    """The same by rows and targets together, so that rows of a mean have similar targets; of a class, as `_kmeans`."""
+    x, y = part.flat, part.y
+    scale = TARGETS * np.sqrt(x.shape[1] / y.shape[1])
+    return _means(np.concatenate([x, scale * (y - y.mean(axis=0))], axis=1, dtype=np.float32), k, seed)
+
+
+def _means(rows: np.ndarray, k: int, seed: int) -> tuple[csr_array, np.ndarray]:
+    owner = owners(rows, kmeans(rows, k, seed))
     counts = np.bincount(owner, minlength=k)
     order = np.argsort(owner, kind="stable")
     pointers = np.concatenate([[0], counts.cumsum()])
     mixture = csr_array((1 / counts[owner[order]], order, pointers), shape=(k, len(owner)))
     if not counts.all():
-        lone = csr_array((np.ones(k), nearest_to_centres(part.flat, k, seed).indices, np.arange(k + 1)), mixture.shape)
+        lone = csr_array((np.ones(k), nearest_to_centres(rows, k, seed).indices, np.arange(k + 1)), mixture.shape)
         mixture = mixture + csr_array((counts == 0).astype(float)[:, None] * lone)
     return mixture, counts.astype(np.float64)
 
@@ -246,6 +259,7 @@ SUBMODULAR: dict[str, Callable[[Candidates], tuple[Objective, Sequence[int]]]] =
 }
 MIXERS: dict[str, Callable[[Candidates, int, int], tuple[csr_array, np.ndarray]]] = {
     "kmeans": _kmeans,
+    "kmeans-targets": _kmeans_targets,
     "archetypes": _archetypes,
 }
 METHODS = (*PICKERS, *SUBMODULAR, *MEASURES, *MIXERS)
