@@ -1,6 +1,6 @@
 """KIP from moments: test accuracy under the map's own kernel beside KIP ConvNet as published, and what it takes.
 
-    python benchmarks/moments.py --data FOLDER [--only mnist-10] [--seeds 3]
+    python benchmarks/moments.py --data FOLDER [--only mnist[-10]] [--seeds 3]
 
 FOLDER holds mnist.npz, fashion_mnist.npz and cifar10.npz. One pass over the training rows serves every budget that has
 the same map, and its time counts for each. A cell that has its file is not run again. Maps and settings were chosen on
@@ -37,14 +37,14 @@ MINUTES = {("cifar10", 1): 10, ("cifar10", 10): 20, ("cifar10", 50): 60, 1: 3, 1
 # (dataset, examples per class) -> feature map, steps
 SETTINGS = {
     ("mnist", 1): ("conv8:256>relu:4096", 600),
-    ("mnist", 10): ("conv8:512>relu:8192", 200),
-    ("mnist", 50): ("conv8:512>relu:8192", 200),
+    ("mnist", 10): ("conv8:256+conv8:256>relu:4096", 300),
+    ("mnist", 50): ("conv8:256+conv8:256>relu:4096", 300),
     ("fashion_mnist", 1): ("conv6g2:512", 600),
-    ("fashion_mnist", 10): ("conv6:512", 200),
-    ("fashion_mnist", 50): ("conv6:512", 200),
+    ("fashion_mnist", 10): ("conv-flip6:512", 300),
+    ("fashion_mnist", 50): ("conv-flip6:512", 200),
     ("cifar10", 1): ("conv-flip5:512", 600),
-    ("cifar10", 10): ("conv-flip5:1024", 300),
-    ("cifar10", 50): ("conv-flip5:1024", 200),
+    ("cifar10", 10): ("conv-flip5:512", 600),
+    ("cifar10", 50): ("conv-flip5:512", 300),
 }
 RATE = 0.2
 RANDOM_DRAWS = 5
@@ -111,7 +111,7 @@ def main() -> None:
     kept: tuple[tuple[str, str], Collected, float, float] | None = None
     for (name, ipc), (features, steps) in SETTINGS.items():
         wanted = [s for s in range(arguments.seeds) if not (RESULTS / f"{name}-{ipc}-{s}.json").exists()]
-        if arguments.only not in ("", f"{name}-{ipc}") or not wanted:
+        if arguments.only not in ("", name, f"{name}-{ipc}") or not wanted:
             continue
         with np.load(arguments.data / f"{name}.npz") as file:
             data = {part: file[part] for part in ("x_test", "y_test")}

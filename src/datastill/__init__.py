@@ -11,6 +11,7 @@ from datastill.estimators import (
     KIPRegressor,
     LabelSolve,
     LabelSolveRegressor,
+    NetworkKIP,
 )
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "KIPRegressor",
     "LabelSolve",
     "LabelSolveRegressor",
+    "NetworkKIP",
     "SupportSet",
     "load",
 ]

@@ -4,6 +4,7 @@ from datastill.estimators.best_of import BestOf, BestOfRegressor
 from datastill.estimators.coreset import Coreset, CoresetRegressor
 from datastill.estimators.kip import KIP, KIPRegressor
 from datastill.estimators.label_solve import LabelSolve, LabelSolveRegressor
+from datastill.estimators.network_kip import NetworkKIP
 
 __all__ = [
     "KIP",
@@ -14,4 +15,5 @@ __all__ = [
     "KIPRegressor",
     "LabelSolve",
     "LabelSolveRegressor",
+    "NetworkKIP",
 ]

@@ -4,6 +4,8 @@ Each is a classifier or regressor that predicts by kernel ridge regression on a 
 imbalanced-learn's sense (`fit_resample`). `fit` validates once; everything below assumes checked data.
 """
 
+import hashlib
+import json
 import resource
 import time
 from abc import abstractmethod
@@ -267,6 +269,11 @@ class Distiller(BaseEstimator):
         """The parameters that decide the result, as JSON values."""
         parameters = self.get_params(deep=False).items()
         return {k: _plain(v) for k, v in parameters if k not in ("checkpoint", "verbose")}
+
+    def _identity(self, data: Data) -> str:
+        """A digest of the settings and the data: two runs with the same one end in the same bits."""
+        parts = (self._settings(), repr(self.kernels_), data.seed, data.origin)
+        return hashlib.sha256(json.dumps(parts, default=repr).encode()).hexdigest()
 
     def _describe(self, data: Data, seconds: float) -> SupportSet:
         classes = self.classes_ if isinstance(self, ClassifierMixin) else None

@@ -1,7 +1,5 @@
 """Kernel Inducing Points as estimators: `KIP` for classes, `KIPRegressor` for real targets."""
 
-import hashlib
-import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -234,11 +232,6 @@ class _KIP(Distiller):
         """Coordinates after one projection of their rows on the data's range."""
         z = self.space_.clip(self.space_.from_features(subspace.rows(coordinates)))
         return self.space_.features(z).reshape(len(z), -1) @ subspace.basis
-
-    def _identity(self, data: Data) -> str:
-        """A digest of the settings and the data: two runs with the same one end in the same bits."""
-        parts = (self._settings(), repr(self.kernels_), data.seed, data.origin)
-        return hashlib.sha256(json.dumps(parts, default=repr).encode()).hexdigest()
 
 
 class KIP(ClassifierMixin, _KIP):

@@ -1,0 +1,190 @@
+"""Which optimiser on moments: the loss is exact and has no noise, so curvature may pay. No test row is read.
+
+    python benchmarks/optimisers_moments.py --data FOLDER
+
+FOLDER holds fashion_mnist.npz. Labels are eliminated, examples start at the same rows and stay in the data's range, and
+every optimiser gets the seconds that 200 steps of Adam take, compilation left out. Gauss-Newton takes the dual
+coefficients as constant in its Jacobian (Kaufman, 1975), ten steps of conjugate gradients for each of its own, and a
+damping that follows its success (Levenberg, Marquardt).
+"""
+
+import argparse
+import contextlib
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.optimize
+
+from datastill import KIP
+from datastill.data.archive import write_json
+from datastill.data.dataset import versions
+from datastill.data.sharding import shards_of
+from datastill.distill import fit_moments, kip
+from datastill.distill.from_moments import eliminated_loss, feature_loss, predictor
+from datastill.distill.objectives import Penalties
+from datastill.features.names import named_map
+from datastill.moments import Collected, collect_all, survey
+
+RESULT = Path(__file__).parent / "results" / "optimisers_moments.json"
+FEATURES = "conv6g2:256"
+STEPS, INNER = 200, 10
+PENALTIES = Penalties()
+Report = Callable[[np.ndarray], None]
+
+
+class Problem:
+    """The loss of examples, compiled, with what it needs."""
+
+    def __init__(self, collected: Collected, ipc: int, seed: int) -> None:
+        start = KIP(ipc, max_iter=0, random_state=seed).fit_moments(collected)
+        self.sums, self.space = start.sums_, start.space_
+        self.z = np.asarray(self.space.encode(start.X_support_))
+        formula, weights = self.sums.map.formula(), self.sums.weights
+        train, held = (fit_moments.on_device(t) for t in (self.sums.train, self.sums.held))
+
+        def loss(z: Any) -> Any:
+            return eliminated_loss(formula, weights, self.space.features(z), train, PENALTIES)
+
+        def product(z: Any, alpha: Any, v: Any) -> Any:
+            """JᵀCJv / n, with J the derivative of W = φ(z)ᵀα."""
+
+            def of(z: Any) -> Any:
+                return formula.block(weights, self.space.features(z)).T @ alpha.astype(z.dtype)
+
+            _, moved = jax.jvp(of, (z,), (v,))
+            return jax.vjp(of, z)[1](train.second @ moved / train.size.astype(jnp.float32))[0]
+
+        def judge(z: Any) -> Any:
+            found = predictor(formula, weights, self.space.features(z), None, train, PENALTIES)
+            return feature_loss(found, held), found
+
+        self.value_and_gradient = kip.compiled(jax.value_and_grad(lambda z: loss(z)[0]))
+        self.alpha = kip.compiled(lambda z: loss(z)[1])
+        self.product = kip.compiled(product)
+        self.judge = kip.compiled(judge)
+        self.score = fit_moments.scorer(self.sums)
+        self.low, self.high = (np.broadcast_to(b, self.z.shape) for b in (self.space.low, self.space.high))
+        for function in (self.value_and_gradient, self.alpha, self.judge):
+            jax.block_until_ready(function(self.z))
+        jax.block_until_ready(self.product(self.z, self.alpha(self.z), self.z))
+
+    def result(self, z: np.ndarray) -> dict[str, float]:
+        """Losses, and accuracy on the held-out rows."""
+        held, found = self.judge(z)
+        return {
+            "training_loss": float(self.value_and_gradient(z)[0]),
+            "validation_loss": float(held),
+            "validation_accuracy": self.score(np.asarray(found)),
+        }
+
+
+def first_order(rule: str, rate: float) -> Callable[[Problem, float], tuple[np.ndarray, int]]:
+    """Adam or Muon with a cosine over the steps that are wanted; the seconds do not matter."""
+
+    def run(problem: Problem, _: float) -> tuple[np.ndarray, int]:
+        optimiser = kip.optimiser(rate, STEPS, rule)
+        parameters = {"z": jnp.asarray(problem.z.reshape(len(problem.z), -1))}
+        memory = optimiser.init(parameters)
+        update = jax.jit(optimiser.update)
+        for _step in range(STEPS):
+            gradient = problem.value_and_gradient(parameters["z"].reshape(problem.z.shape))[1]
+            moves, memory = update({"z": gradient.reshape(len(problem.z), -1)}, memory, parameters)
+            z = (parameters["z"] + moves["z"]).reshape(problem.z.shape)
+            parameters = {"z": problem.space.clip(z).reshape(len(problem.z), -1)}
+        return np.asarray(parameters["z"]).reshape(problem.z.shape), STEPS
+
+    return run
+
+
+def quasi_newton(problem: Problem, seconds: float) -> tuple[np.ndarray, int]:
+    """L-BFGS-B: limited memory, within bounds."""
+    started, best, calls = time.perf_counter(), [np.inf, problem.z], 0
+
+    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        nonlocal calls
+        if time.perf_counter() - started > seconds:
+            raise TimeoutError
+        z = flat.reshape(problem.z.shape).astype(np.float32)
+        value, gradient = problem.value_and_gradient(z)
+        calls += 1
+        if float(value) < best[0]:
+            best[:] = float(value), z
+        return float(value), np.asarray(gradient, np.float64).ravel()
+
+    bounds = scipy.optimize.Bounds(problem.low.ravel(), problem.high.ravel())
+    settings = {"maxiter": 10**6, "maxfun": 10**6, "maxcor": 20}
+    with contextlib.suppress(TimeoutError):
+        scipy.optimize.minimize(
+            loss, problem.z.ravel().astype(np.float64), jac=True, method="L-BFGS-B", bounds=bounds, options=settings
+        )
+    return best[1], calls
+
+
+def gauss_newton(problem: Problem, seconds: float) -> tuple[np.ndarray, int]:
+    """Damped Gauss-Newton by conjugate gradients."""
+    started, z, steps, damping = time.perf_counter(), jnp.asarray(problem.z), 0, 1e-3
+    value, gradient = problem.value_and_gradient(z)
+    while time.perf_counter() - started < seconds:
+        alpha = problem.alpha(z)
+        move, rest = jnp.zeros_like(z), -gradient
+        direction, square = rest, jnp.vdot(rest, rest)
+        for _ in range(INNER):
+            image = problem.product(z, alpha, direction) + damping * direction
+            along = square / jnp.vdot(direction, image)
+            move, rest = move + along * direction, rest - along * image
+            square, before = jnp.vdot(rest, rest), square
+            direction = rest + square / before * direction
+        there = problem.space.clip(z + move)
+        new_value, new_gradient = problem.value_and_gradient(there)
+        if new_value < value:
+            z, value, gradient, damping = there, new_value, new_gradient, damping / 3
+        else:
+            damping *= 4
+        steps += 1
+    return np.asarray(z), steps
+
+
+RULES: dict[str, Callable[[Problem, float], tuple[np.ndarray, int]]] = {
+    "Adam, 0.1": first_order("adam", 0.1),
+    "Adam, 0.2": first_order("adam", 0.2),
+    "Muon, 0.1": first_order("muon", 0.1),
+    "Muon, 0.2": first_order("muon", 0.2),
+    "L-BFGS": quasi_newton,
+    "Gauss-Newton": gauss_newton,
+}
+
+
+def main() -> None:
+    """Every rule from the same rows."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=2)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        shards = shards_of([arguments.data / "fashion_mnist.npz"], rows=100_000)
+        collected = collect_all(survey(shards, named_map(FEATURES)), shards, Path(folder) / "parts")
+    rows: list[dict[str, Any]] = []
+    for ipc in (1, 10):
+        for seed in range(arguments.seeds):
+            problem = Problem(collected, ipc, seed)
+            seconds = 0.0
+            for name, rule in RULES.items():
+                started = time.perf_counter()
+                z, steps = rule(problem, seconds)
+                taken = time.perf_counter() - started
+                seconds = seconds or taken
+                row = {"ipc": ipc, "seed": seed, "optimiser": name, "steps": steps, "seconds": taken}
+                rows.append(row | problem.result(z))
+                print(rows[-1], flush=True)
+                settings = {"features": FEATURES, "steps": STEPS, "inner": INNER}
+                write_json(RESULT, {"settings": settings, "rows": rows, "versions": versions()})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""KIP under a pool of networks that are trained on the set while it is learned, so that it teaches networks.
+
+    init(problem, nets, z, y, targets, seed)         -> State
+    step(problem, nets, targets, seed)(state, number) -> (State, loss)
+
+A fixed kernel makes sets that suit that kernel alone. Here the kernel of a step is that of the last hidden layer of a
+few networks drawn from a pool, each with features of some target rows, kept until it is renewed: in turn, a network is
+trained some more on the current set, or drawn afresh when it is old, and meets other targets. With φ a network's
+features, its part of the loss is
+
+    ½ mean ‖φ(x_t) φ(x_s)ᵀ α − y_t‖²    with α = (φ(x_s) φ(x_s)ᵀ regularised)⁻¹ y_s
+
+Source: a pool of networks trained on the set, with the last layer in closed form: Zhou, Nezhadarya, Ba (2022),
+arXiv:2206.00719; random networks as kernels: Loo et al. (2022), arXiv:2210.12067. Here networks stay for several
+steps with their targets' features, so that a step costs little more than the support set's own features.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from datastill._errors import InputError
+from datastill._typing import Array, Float, Int, Key
+from datastill.data import sampling
+from datastill.distill import kip
+from datastill.distill.fit import Targets
+from datastill.features.base import Weights
+from datastill.features.conv import RandomConv
+from datastill.krr import cholesky_solve, regularise
+
+
+@dataclass(frozen=True)
+class Nets:
+    """What the pool is made of, and how it is renewed.
+
+    Attributes:
+        map: the architecture; its seed does not matter.
+        size: networks in the pool.
+        at_once: networks whose losses a step averages.
+        every: steps between two renewals, each of one network.
+        trained: training steps on the set at a renewal; 0 draws every network afresh.
+        oldest: training steps after which a network is drawn afresh.
+        rate: of Adam, which trains them; entries of the weights have standard deviation 1.
+        targets: rows whose features a network keeps.
+    """
+
+    map: RandomConv
+    size: int = 10
+    at_once: int = 2
+    every: int = 6
+    trained: int = 80
+    oldest: int = 800
+    rate: float = 0.01
+    targets: int = 2000
+
+    def __post_init__(self) -> None:
+        if not (1 <= self.at_once <= self.size and self.every >= 1 and self.targets >= 1 and self.trained >= 0):
+            raise InputError(
+                f"Got a pool of {self.size} networks, {self.at_once} at once, renewed every {self.every} steps by "
+                f"{self.trained} of training, with {self.targets} targets; expected 1 or more of each, no more at once "
+                "than there are, and 0 or more of training."
+            )
+
+
+class Pool(NamedTuple):
+    """The networks, stacked.
+
+    Attributes:
+        weights: of each.
+        ages: training steps that each has behind it.
+        phi: features of each one's targets.
+        y: label vectors of these.
+    """
+
+    weights: Weights
+    ages: Int[Array, " m"]
+    phi: Float[Array, "m t f"]
+    y: Float[Array, "m t c"]
+
+
+class State(NamedTuple):
+    """Examples with their labels and optimiser, and the pool."""
+
+    learned: kip.State
+    pool: Pool
+
+
+def init(problem: kip.Problem, nets: Nets, z: np.ndarray, y: np.ndarray, targets: Targets, seed: int) -> State:
+    """The state before the first step: fresh networks, whose ages are spread so that they are renewed in turn."""
+    x, labels = jnp.asarray(targets.x), jnp.asarray(targets.y)
+    formula = nets.map.formula()
+    members = []
+    for m in range(nets.size):
+        weights = _fresh(_key(seed, m, 0), _shapes(nets.map, targets.x.shape[1:]))
+        rows = jnp.asarray(_rows(nets, len(targets.x), seed, m, 0))
+        members.append((weights, _features(formula, weights, x[rows]), labels[rows]))
+    weights, phi, chosen = jax.tree.map(lambda *parts: jnp.stack(parts), *members)
+    ages = jnp.arange(nets.size, dtype=jnp.int32) * (nets.oldest // nets.size)
+    return State(kip.init(problem, z, y), Pool(weights, ages, phi, chosen))
+
+
+def step(
+    problem: kip.Problem, nets: Nets, targets: Targets, seed: int
+) -> Callable[[State, int], tuple[State, Float[Array, ""]]]:
+    """The step (state, its number) -> (state, loss before the step), a function of the seed and the number.
+
+    Args:
+        problem: `labels` must be "gradient" or "fixed"; its kernels, augmentation and memory are not used.
+        nets: the pool.
+        targets: what the examples must predict.
+        seed: of networks and targets.
+    """
+    if problem.labels not in ("gradient", "fixed"):
+        raise InputError(f"Got labels={problem.labels!r} with a pool of networks; expected gradient or fixed.")
+    formula = nets.map.formula()
+    x_all, y_all = jnp.asarray(targets.x), jnp.asarray(targets.y)
+    shapes = _shapes(nets.map, targets.x.shape[1:])
+
+    def loss(z: Array, y: Array, weights: Weights, phi: Array, y_t: Array) -> Array:
+        x_s = problem.features(z)
+        each = [
+            member_loss(
+                formula, jax.tree.map(lambda w, m=m: w[m], weights), x_s, y, phi[m], y_t[m], problem.penalties.reg
+            )
+            for m in range(nets.at_once)
+        ]
+        return jnp.mean(jnp.stack(each))
+
+    advance = kip.compiled(kip.descent(problem, loss))
+    train = jax.jit(partial(_train, formula, nets))
+
+    def renewed(pool: Pool, m: int, learned: kip.State, number: int) -> Pool:
+        turn = number // nets.every + 1
+        age, key = int(pool.ages[m]) + nets.trained, _key(seed, m, turn)
+        if nets.trained and age <= nets.oldest:
+            own = jax.tree.map(lambda w: w[m], pool.weights)
+            weights = train(own, key, problem.features(learned.z), learned.y)
+        else:
+            age, weights = 0, _fresh(key, shapes)
+        rows = jnp.asarray(_rows(nets, len(x_all), seed, m, turn))
+        return Pool(
+            jax.tree.map(lambda all, own: all.at[m].set(own), pool.weights, weights),
+            pool.ages.at[m].set(age),
+            pool.phi.at[m].set(_features(formula, weights, x_all[rows])),
+            pool.y.at[m].set(y_all[rows]),
+        )
+
+    def run(state: State, number: int) -> tuple[State, Array]:
+        pool = state.pool
+        if number % nets.every == 0 and number:
+            pool = renewed(pool, number // nets.every % nets.size, state.learned, number)
+        some = np.sort(sampling.rng(seed, 21, number).permutation(nets.size)[: nets.at_once])
+        weights = jax.tree.map(lambda w: w[some], pool.weights)
+        learned, value = advance(state.learned, weights, pool.phi[some], pool.y[some])
+        return State(learned, pool), value
+
+    return run
+
+
+def member_loss(
+    formula: RandomConv,
+    weights: Weights,
+    x_s: Float[Array, "s *d"],
+    y_s: Float[Array, "s c"],
+    phi_t: Float[Array, "t f"],
+    y_t: Float[Array, "t c"],
+    reg: float,
+) -> Float[Array, ""]:
+    """½ mean ‖φ_t φ_sᵀ (φ_s φ_sᵀ + reg)⁻¹ y_s − y_t‖² of one network; call under `krr.float64(True)`."""
+    phi_s = formula.block(weights, x_s)
+    wide = phi_s.astype(jnp.float64)
+    alpha = cholesky_solve(regularise(wide @ wide.T, reg), y_s).astype(phi_s.dtype)
+    residual = phi_t @ (phi_s.T @ alpha) - y_t
+    return 0.5 * jnp.mean(jnp.sum(residual**2, axis=1))
+
+
+@partial(jax.jit, static_argnums=0)
+def _features(formula: RandomConv, weights: Weights, x: Array) -> Array:
+    return formula.block(weights, x)
+
+
+def _train(formula: RandomConv, nets: Nets, weights: Weights, key: Key, x_s: Array, y_s: Array) -> Weights:
+    """The weights after some steps of Adam on ½ mean ‖φ(x_s)V − y_s‖², with a fresh last layer V."""
+    optimiser = optax.adam(nets.rate)
+    columns = nets.map.columns(x_s.shape[1:])
+    parameters = weights, jax.random.normal(key, (columns, y_s.shape[1]), x_s.dtype)
+
+    def loss(parameters: Any) -> Array:
+        own, last = parameters
+        return 0.5 * jnp.mean(jnp.sum((formula.block(own, x_s) @ last - y_s) ** 2, axis=1))
+
+    def one(_: Any, carried: Any) -> Any:
+        parameters, memory = carried
+        moves, memory = optimiser.update(jax.grad(loss)(parameters), memory)
+        return optax.apply_updates(parameters, moves), memory
+
+    trained, _ = jax.lax.fori_loop(0, nets.trained, one, (parameters, optimiser.init(parameters)))
+    return trained[0]
+
+
+def _shapes(map: RandomConv, row: tuple[int, ...]) -> Any:
+    """Of a network's weights."""
+    return jax.eval_shape(lambda: jax.tree.map(jnp.asarray, map.draw(row)))
+
+
+def _fresh(key: Key, shapes: Any) -> Weights:
+    """Standard normal weights."""
+    leaves, tree = jax.tree.flatten(shapes)
+    keys = jax.random.split(key, len(leaves))
+    return jax.tree.unflatten(tree, [jax.random.normal(k, s.shape, s.dtype) for k, s in zip(keys, leaves, strict=True)])
+
+
+def _key(seed: int, member: int, turn: int) -> Key:
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), member), turn)
+
+
+def _rows(nets: Nets, n: int, seed: int, member: int, turn: int) -> np.ndarray:
+    """The targets that a network meets."""
+    return sampling.batch(n, nets.targets, seed, 1_000_000 + turn * nets.size + member)
