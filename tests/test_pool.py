@@ -1,5 +1,6 @@
 """KIP under a pool of networks: the loss, how networks come and go, resuming, and what the sets teach."""
 
+import json
 import re
 
 import jax
@@ -12,6 +13,7 @@ from sklearn.datasets import load_digits
 import oracles
 from datastill import NetworkKIP
 from datastill._errors import InputError
+from datastill.cli.app import run
 from datastill.distill import kip, loop, pool
 from datastill.distill.fit import Targets
 from datastill.distill.objectives import Penalties
@@ -208,3 +210,20 @@ def test_what_cannot_be_learned_is_refused(rows, settings, message):
     x = np.random.default_rng(0).normal(size=rows)
     with pytest.raises(InputError, match=re.escape(message)):
         NetworkKIP(**{"ipc": 1, "max_iter": 1, **settings}).fit(x, np.arange(20) % 2)
+
+
+@pytest.mark.slow
+def test_the_command_line_makes_such_a_set(tmp_path, capsys):
+    words = ["distill", "digits", "--method", "network-kip", "--ipc", "1", "--steps", "20", "--seed", "1"]
+    assert run([*words, "--out", str(tmp_path / "run"), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["method"] == "network KIP"
+    assert [score["role"] for score in printed["scores"]].count("random") == 1
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["provenance"]["settings"]["learning_rate"] == 0.03
+    assert manifest["provenance"]["settings"]["reg"] == 5e-3
+
+
+def test_targets_are_not_classes(capsys):
+    assert run(["distill", "diabetes", "--method", "network-kip", "--n-support", "5"]) == 2
+    assert "it needs classes" in capsys.readouterr().err

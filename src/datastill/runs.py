@@ -29,6 +29,7 @@ from datastill.estimators import (
     KIPRegressor,
     LabelSolve,
     LabelSolveRegressor,
+    NetworkKIP,
 )
 from datastill.evaluate.comparison import Judge, class_means, compare, nearest_rows
 from datastill.evaluate.scores import Score
@@ -39,10 +40,12 @@ from datastill.select import methods as selectors
 
 METHODS: dict[str, tuple[Any, Any]] = {
     "kip": (KIP, KIPRegressor),
+    "network-kip": (NetworkKIP, None),
     "best-of": (BestOf, BestOfRegressor),
     "label-solve": (LabelSolve, LabelSolveRegressor),
     **dict.fromkeys(selectors.METHODS, (Coreset, CoresetRegressor)),
 }
+"""Name -> the estimators of classes and of real targets; None where there is none."""
 LARGE_TARGET = 4.0
 """Standard deviations from the mean."""
 HIDDEN_SETTINGS = ("kernel", "random_state", "checkpoint", "verbose")
@@ -195,9 +198,20 @@ def _difference(old: Any, new: Any, name: str) -> str:
     return ", ".join(f"{k}: {old.get(k)!r}, not {new.get(k)!r}" for k in keys)
 
 
+def estimator_of(method: str, regression: bool) -> Any:
+    """The estimator class of a method in METHODS.
+
+    Raises:
+        InputError: for a method that needs classes, in regression.
+    """
+    kind = METHODS[method][regression]
+    if kind is None:
+        raise InputError(f"Got the method {method} in regression; it needs classes; try kip.")
+    return kind
+
+
 def _estimator(request: Request, folder: Path, verbose: bool) -> Any:
-    kinds = METHODS[request.method]
-    kind = kinds[request.task == "regression"]
+    kind = estimator_of(request.method, request.task == "regression")
     known = kind._get_param_names()
     settings = {k: v for k, v in request.settings.items() if k in known and v is not None}
     if "method" in known:

@@ -31,7 +31,7 @@ from datastill.report.names import RANDOM, SOLVED, method_title
 
 MAX_COLUMNS = 8
 """Of the gallery."""
-MADE = {"kip": "learned", "kmeans": "mean", "archetypes": "mixture"}
+MADE = {"kip": "learned", "network-kip": "learned", "kmeans": "mean", "kmeans-targets": "mean", "archetypes": "mixture"}
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,9 +30,12 @@ from datastill.learners.training import as_seen, label_vectors, train, train_reg
 from datastill.preprocess.labels import ClassLabels, Labels, RealTargets
 from datastill.preprocess.space import Space, fit_space
 from datastill.report.names import RANDOM, SOLVED, TAUGHT
-from datastill.runs import METHODS
+from datastill.runs import METHODS, estimator_of
 from datastill.select.methods import SEEDLESS
 from datastill.showcase import Found, set_folder, write_report
+
+STEPPING = ("kip", "network-kip")
+"""Methods that take steps."""
 
 
 @dataclass(frozen=True)
@@ -198,12 +201,12 @@ def made(data: Encoded, entrants: Entrants, name: str, folder: Path, seed: int) 
     seed = 0 if base in SEEDLESS else seed
     where = set_folder(folder, name, seed)
     own_kernel = kernel or entrants.kernel
-    wanted = {"data": data.identity, "kernel": own_kernel, "steps": entrants.steps if base == "kip" else None}
+    wanted = {"data": data.identity, "kernel": own_kernel, "steps": entrants.steps if base in STEPPING else None}
     support = None
     with suppress(InputError):  # a damaged set is made anew
         support = SupportSet.load(where) if (where / "manifest.json").exists() else None
     if support is None or support.provenance.get("wanted") != wanted:
-        kind = METHODS[base][data.held.regression]
+        kind = estimator_of(base, data.held.regression)
         offered = {"kernel": own_kernel, "method": base, "max_iter": entrants.steps}
         settings = {name: value for name, value in offered.items() if name in kind._get_param_names()}
         settings |= {"random_state": seed, "n_support" if data.held.regression else "ipc": int(budget)}

@@ -99,8 +99,12 @@ def distill(
         ),
     ] = None,
     learning_rate: Annotated[
-        float, typer.Option(help="In units of the standardised data.", rich_help_panel="Optimisation")
-    ] = 0.1,
+        float | None,
+        typer.Option(
+            help="In units of the standardised data; by default 0.1 for kip, 0.03 for network-kip.",
+            rich_help_panel="Optimisation",
+        ),
+    ] = None,
     patience: Annotated[
         int,
         typer.Option(
@@ -108,12 +112,13 @@ def distill(
         ),
     ] = 10,
     reg: Annotated[
-        float,
+        float | None,
         typer.Option(
-            help="Ridge on the support's kernel matrix, as a fraction of its mean diagonal.",
+            help="Ridge on the support's kernel matrix, as a fraction of its mean diagonal; by default 1e-6, and 5e-3 "
+            "for network-kip.",
             rich_help_panel="Optimisation",
         ),
-    ] = 1e-6,
+    ] = None,
     ridge: Annotated[
         float | None,
         typer.Option(

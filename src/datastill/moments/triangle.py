@@ -1,6 +1,7 @@
 """Symmetric matrices by their upper triangle, row after row: half the memory, and no chance to be asymmetric."""
 
 import numpy as np
+import scipy.linalg.blas
 
 from datastill._typing import Float
 
@@ -23,10 +24,10 @@ def offsets(columns: int) -> np.ndarray:
 
 def add_product(triangle: Float[np.ndarray, " e"], phi: Float[np.ndarray, "n f"]) -> None:
     """Add φᵀφ, a product in φ's float32, to the triangle's float64, in place."""
-    # Of a matrix with its own transpose, NumPy has BLAS compute one triangle: half the work of a full product.
-    product = phi.T @ phi
+    # Rank-k update of one triangle: half the work of a full product. Fortran's lower triangle is our upper one.
+    upper = scipy.linalg.blas.ssyrk(1.0, phi.T, lower=1).T
     for row, start in enumerate(offsets(phi.shape[1])):
-        part = product[row, row:]
+        part = upper[row, row:]
         triangle[start : start + len(part)] += part
 
 

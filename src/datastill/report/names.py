@@ -8,6 +8,7 @@ SOLVED = "label-solve"
 TITLES = {
     "kip": "KIP",
     "label-solve": "Label Solve",
+    "network-kip": "network KIP",
     "best-of": "best of several",
     "kmeans": "k-means",
     "kmeans-targets": "k-means with targets",
