@@ -204,6 +204,7 @@ def page() -> str:
     sections = [part for make in (tables, notebook, scaling, forecasts, optimisers) for part in make()]
     sections += render_best_of.tables(RESULTS / "best_of")
     sections += render_moments.accuracies(RESULTS / "moments") + render_moments.costs(read("moments_scale.json"))
+    sections += render_moments.optimisers(read("optimisers_moments.json"))
     sections += [part for make in (render_judge.judge, render_judge.networks) for part in (*make(), "")]
     sections += render_selection.peers(read("selection.json")) + render_selection.costs(read("selection_cost.json"))
     intro = [
