@@ -82,7 +82,8 @@ def optimisers(found: dict[str, Any] | None) -> list[str]:
         "",
         f"Fashion-MNIST, map `{settings['features']}`, labels eliminated, examples within the data's range; each "
         f"optimiser from the same rows for as long as {settings['steps']} steps of Adam take, mean over seeds (n). No "
-        "test row is read. `python benchmarks/optimisers_moments.py`; see [decision 14](decisions/0014-adam-from-moments.md).",
+        "test row is read. `python benchmarks/optimisers_moments.py`; see "
+        "[decision 14](decisions/0014-adam-from-moments.md).",
         "",
         "| per class | optimiser | steps | training loss | validation loss | validation accuracy, % | n |",
         "|---|---|---|---|---|---|---|",
