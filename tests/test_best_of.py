@@ -134,6 +134,7 @@ def test_a_class_of_few_rows_gets_as_many_examples_as_it_has(table):
     counts = dict(zip(*np.unique(model.y_support_, return_counts=True), strict=True))
     assert counts["a"] == counts["b"] == 6
     assert 1 <= counts["c"] <= 4
+    assert model.support_set_.provenance["choice"]["short"] == {"c": counts["c"]}
 
 
 def test_equal_seeds_give_equal_sets(table):
@@ -167,8 +168,9 @@ def test_fixed_labels_keep_the_weights_of_their_start_and_solved_ones_do_not(tab
         (BestOf(candidates={"much": Coreset(1000, method="kmeans")}), N, "budget of 1000"),
         (BestOf(2, learners=("oracle",)), N, "oracle"),
         (BestOf(0), N, "ipc"),
+        (BestOf(500), N, "budget of 1500 examples"),
     ],
-    ids=["few", "fraction", "none", "failed", "learner", "budget"],
+    ids=["few", "fraction", "none", "failed", "learner", "budget", "large"],
 )
 def test_what_cannot_be_judged_is_refused(model, rows, message, table):
     with pytest.raises(InputError, match=re.escape(message)):

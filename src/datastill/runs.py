@@ -334,6 +334,10 @@ def _warnings(estimator: Any, support: SupportSet) -> list[str]:
             f"{1 - agreement:.0%} of the examples have a label vector that points to another class than the one they "
             "were made for: use soft_labels, not y, with learners that can take them."
         )
+    short = support.provenance.get("choice", {}).get("short")
+    if short:
+        classes = ", ".join(f"{label} ({k})" for label, k in short.items())
+        found.append(f"Some classes have fewer rows than examples were asked for, and got fewer examples: {classes}.")
     if not isinstance(estimator.labels_, ClassLabels) and np.abs(estimator.soft_labels_).max() > LARGE_TARGET:
         found.append(
             "Some learned target values lie far outside the data's: they are what the kernel predictor needs at those "

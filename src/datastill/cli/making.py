@@ -37,6 +37,8 @@ OF_KIP = (
     *("batch", "learning_rate", "patience", "reg", "ridge", "memory_gb"),
 )
 """Options that say how KIP is to learn."""
+LEAST_ROWS = 50
+"""Of a table, of which some are held out to choose by."""
 
 
 @app.command()
@@ -187,10 +189,12 @@ def _method(context: typer.Context, dataset: Any, quiet: bool) -> str:
     """Of tables the best of several, unless something is asked of KIP; of everything else KIP."""
     table = row_kind(dataset.x) == "table"
     asked = [name for name in OF_KIP if getattr(context.get_parameter_source(name), "name", "DEFAULT") != "DEFAULT"]
+    few = len(dataset.x) < LEAST_ROWS
     if table and not quiet:
-        why = f"since --{asked[0].replace('_', '-')} is given" if asked else "the default for tables"
-        print(f"Method: {'kip' if asked else 'best-of'}, {why}.", file=sys.stderr)
-    return "best-of" if table and not asked else "kip"
+        given = f"since --{asked[0].replace('_', '-')} is given" if asked else f"since there are {len(dataset.x)} rows"
+        chosen = f"kip, {given}" if asked or few else "best-of, the default for tables"
+        print(f"Method: {chosen}.", file=sys.stderr)
+    return "best-of" if table and not asked and not few else "kip"
 
 
 @app.command()

@@ -90,6 +90,7 @@ class _BestOf(Distiller):
             "held_rows": len(held),
             "means": {str(k): float(v) for k, v in self.results_["mean"].items()},
             "failed": failed,
+            "short": self._short(codes, len(y)),
         }
         origin = {"n_train": len(y), "digest": {"x": digest(rows), "y": digest(y)}}
         seconds = {"seconds": round(time.monotonic() - started, 3)}
@@ -114,10 +115,24 @@ class _BestOf(Distiller):
     def _affordable(self, codes: np.ndarray | None, rest: np.ndarray, n: int) -> dict[str, Any]:
         """The budget, with no more examples of a class than it has rows left."""
         budget = self._budget(codes, n)
+        rows = np.array([len(rest)]) if codes is None else np.bincount(codes[rest])
+        if (budget >= rows).all():
+            raise InputError(
+                f"Got a budget of {budget.sum()} examples for {len(rest)} rows to learn from; expected fewer; try "
+                f"{'n_support' if codes is None else 'ipc'}={max(int(rows.min()) // 2, 1)}."
+            )
         if codes is None:
-            return {"n_support": int(min(budget[0], len(rest)))}
-        budget = np.minimum(budget, np.bincount(codes[rest]))
+            return {"n_support": int(budget[0])}
+        budget = np.minimum(budget, rows)
         return {"ipc": {str(label): int(k) for label, k in zip(self.classes_, budget, strict=True)}}
+
+    def _short(self, codes: np.ndarray | None, n: int) -> dict[str, int]:
+        """The classes that got fewer examples than were asked for, and how many."""
+        if codes is None or self.candidates is not None or not isinstance(self.labels_, ClassLabels):
+            return {}
+        got = np.bincount(self.labels_.codes(self.y_support_), minlength=len(self.classes_))
+        wanted = self._budget(codes, n)
+        return {str(c): int(k) for c, k, w in zip(self.classes_, got, wanted, strict=True) if k < w}
 
     def _candidates(self, budget: dict[str, Any], seed: int) -> dict[str, Distiller]:
         regression = "n_support" in budget
