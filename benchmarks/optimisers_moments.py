@@ -10,7 +10,6 @@ damping that follows its success (Levenberg, Marquardt).
 
 import argparse
 import contextlib
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,16 +19,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
+from moments import one_pass
 
 from datastill import KIP
 from datastill.data.archive import write_json
 from datastill.data.dataset import versions
-from datastill.data.sharding import shards_of
 from datastill.distill import fit_moments, kip
 from datastill.distill.from_moments import eliminated_loss, feature_loss, predictor
 from datastill.distill.objectives import Penalties
-from datastill.features.names import named_map
-from datastill.moments import Collected, collect_all, survey
+from datastill.moments import Collected
 
 RESULT = Path(__file__).parent / "results" / "optimisers_moments.json"
 FEATURES = "conv6g2:256"
@@ -166,9 +164,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=2)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        shards = shards_of([arguments.data / "fashion_mnist.npz"], rows=100_000)
-        collected = collect_all(survey(shards, named_map(FEATURES)), shards, Path(folder) / "parts")
+    collected, _ = one_pass(arguments.data, "fashion_mnist", FEATURES)
     rows: list[dict[str, Any]] = []
     for ipc in (1, 10):
         for seed in range(arguments.seeds):

@@ -34,9 +34,6 @@ from datastill.runs import METHODS, estimator_of
 from datastill.select.methods import SEEDLESS
 from datastill.showcase import Found, set_folder, write_report
 
-STEPPING = ("kip", "network-kip")
-"""Methods that take steps."""
-
 
 @dataclass(frozen=True)
 class Entrants:
@@ -200,15 +197,14 @@ def made(data: Encoded, entrants: Entrants, name: str, folder: Path, seed: int) 
     base, _, kernel = method.partition(":")
     seed = 0 if base in SEEDLESS else seed
     where = set_folder(folder, name, seed)
-    own_kernel = kernel or entrants.kernel
-    wanted = {"data": data.identity, "kernel": own_kernel, "steps": entrants.steps if base in STEPPING else None}
+    kind = estimator_of(base, data.held.regression)
+    offered = {"kernel": kernel or entrants.kernel, "method": base, "max_iter": entrants.steps}
+    settings = {name: value for name, value in offered.items() if name in kind._get_param_names()}
+    wanted = {"data": data.identity, "kernel": offered["kernel"], "steps": settings.get("max_iter")}
     support = None
     with suppress(InputError):  # a damaged set is made anew
         support = SupportSet.load(where) if (where / "manifest.json").exists() else None
     if support is None or support.provenance.get("wanted") != wanted:
-        kind = estimator_of(base, data.held.regression)
-        offered = {"kernel": own_kernel, "method": base, "max_iter": entrants.steps}
-        settings = {name: value for name, value in offered.items() if name in kind._get_param_names()}
         settings |= {"random_state": seed, "n_support" if data.held.regression else "ipc": int(budget)}
         support = kind(**settings).fit(data.rows.x, data.rows.y).support_set_
         support.provenance["wanted"] = wanted

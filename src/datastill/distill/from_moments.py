@@ -58,7 +58,7 @@ def label_loss(
         totals: of the moments.
         penalties: only `reg` is used.
     """
-    phi, k_ss = _support(map, weights, x_s, penalties.reg)
+    phi, k_ss = support_features(map, weights, x_s, penalties.reg)
     return feature_loss(phi.T @ cholesky_solve(k_ss, y_s), totals)
 
 
@@ -70,7 +70,7 @@ def eliminated_loss(
     `objectives.eliminated_loss` under the map's kernel, over all rows. The gradient in x_s is exact although α is held
     constant; the labels are k_ss α.
     """
-    phi, k_ss = _support(map, weights, x_s, penalties.reg)
+    phi, k_ss = support_features(map, weights, x_s, penalties.reg)
     fixed = jax.lax.stop_gradient(phi)
     product = totals.second @ fixed.T.astype(totals.second.dtype)  # CΦᵀ: the step's only product with C
     gram = fixed @ product.astype(jnp.float64)
@@ -89,7 +89,7 @@ def predictor(
     penalties: Penalties,
 ) -> Float[Array, "f c"]:
     """W = Φᵀα of KRR on these rows, with the labels given or, where they are None, those that are best for `totals`."""
-    phi, k_ss = _support(map, weights, x_s, penalties.reg)
+    phi, k_ss = support_features(map, weights, x_s, penalties.reg)
     alpha = eliminated_loss(map, weights, x_s, totals, penalties)[1] if y_s is None else cholesky_solve(k_ss, y_s)
     return phi.T @ alpha
 
@@ -109,7 +109,7 @@ def _inner(a: Array, b: ArrayLike) -> Float[Array, ""]:
     return jnp.sum((a * jnp.asarray(b, a.dtype)).astype(jnp.float64))
 
 
-def _support(
+def support_features(
     map: FeatureMap, weights: Weights, x_s: Array, reg: float
 ) -> tuple[Float[Array, "s f"], Float[Array, "s s"]]:
     """Φ and the regularised ΦΦᵀ, float64. However Φ was rounded, the product of itself with itself is semidefinite."""

@@ -30,9 +30,10 @@ from datastill._typing import Array, Float, Int, Key
 from datastill.data import sampling
 from datastill.distill import kip
 from datastill.distill.fit import Targets
+from datastill.distill.from_moments import support_features
 from datastill.features.base import Weights
 from datastill.features.conv import RandomConv
-from datastill.krr import cholesky_solve, regularise
+from datastill.krr import cholesky_solve
 
 
 @dataclass(frozen=True)
@@ -93,13 +94,11 @@ class State(NamedTuple):
 
 def init(problem: kip.Problem, nets: Nets, z: np.ndarray, y: np.ndarray, targets: Targets, seed: int) -> State:
     """The state before the first step: fresh networks, whose ages are spread so that they are renewed in turn."""
-    x, labels = jnp.asarray(targets.x), jnp.asarray(targets.y)
-    formula = nets.map.formula()
+    met, shapes = _meeting(nets, targets, seed), _shapes(nets.map, targets.x.shape[1:])
     members = []
     for m in range(nets.size):
-        weights = _fresh(_key(seed, m, 0), _shapes(nets.map, targets.x.shape[1:]))
-        rows = jnp.asarray(_rows(nets, len(targets.x), seed, m, 0))
-        members.append((weights, _features(formula, weights, x[rows]), labels[rows]))
+        weights = _fresh(_key(seed, m, 0), shapes)
+        members.append((weights, *met(weights, m, 0)))
     weights, phi, chosen = jax.tree.map(lambda *parts: jnp.stack(parts), *members)
     ages = jnp.arange(nets.size, dtype=jnp.int32) * (nets.oldest // nets.size)
     return State(kip.init(problem, z, y), Pool(weights, ages, phi, chosen))
@@ -119,8 +118,7 @@ def step(
     if problem.labels not in ("gradient", "fixed"):
         raise InputError(f"Got labels={problem.labels!r} with a pool of networks; expected gradient or fixed.")
     formula = nets.map.formula()
-    x_all, y_all = jnp.asarray(targets.x), jnp.asarray(targets.y)
-    shapes = _shapes(nets.map, targets.x.shape[1:])
+    met, shapes = _meeting(nets, targets, seed), _shapes(nets.map, targets.x.shape[1:])
 
     def loss(z: Array, y: Array, weights: Weights, phi: Array, y_t: Array) -> Array:
         x_s = problem.features(z)
@@ -143,12 +141,12 @@ def step(
             weights = train(own, key, problem.features(learned.z), learned.y)
         else:
             age, weights = 0, _fresh(key, shapes)
-        rows = jnp.asarray(_rows(nets, len(x_all), seed, m, turn))
+        phi, y = met(weights, m, turn)
         return Pool(
             jax.tree.map(lambda all, own: all.at[m].set(own), pool.weights, weights),
             pool.ages.at[m].set(age),
-            pool.phi.at[m].set(_features(formula, weights, x_all[rows])),
-            pool.y.at[m].set(y_all[rows]),
+            pool.phi.at[m].set(phi),
+            pool.y.at[m].set(y),
         )
 
     def run(state: State, number: int) -> tuple[State, Array]:
@@ -173,11 +171,22 @@ def member_loss(
     reg: float,
 ) -> Float[Array, ""]:
     """½ mean ‖φ_t φ_sᵀ (φ_s φ_sᵀ + reg)⁻¹ y_s − y_t‖² of one network; call under `krr.float64(True)`."""
-    phi_s = formula.block(weights, x_s)
-    wide = phi_s.astype(jnp.float64)
-    alpha = cholesky_solve(regularise(wide @ wide.T, reg), y_s).astype(phi_s.dtype)
-    residual = phi_t @ (phi_s.T @ alpha) - y_t
+    phi_s, k_ss = support_features(formula, weights, x_s, reg)
+    last = phi_s.T @ cholesky_solve(k_ss, y_s)
+    residual = phi_t @ last.astype(phi_t.dtype) - y_t
     return 0.5 * jnp.mean(jnp.sum(residual**2, axis=1))
+
+
+def _meeting(nets: Nets, targets: Targets, seed: int) -> Callable[[Weights, int, int], tuple[Array, Array]]:
+    """(weights, member, turn) -> features and label vectors of the targets that this network meets at this turn."""
+    x, y, formula = jnp.asarray(targets.x), jnp.asarray(targets.y), nets.map.formula()
+
+    def met(weights: Weights, member: int, turn: int) -> tuple[Array, Array]:
+        number = 1_000_000 + turn * nets.size + member
+        rows = jnp.asarray(sampling.batch(len(x), nets.targets, seed, number))
+        return _features(formula, weights, x[rows]), y[rows]
+
+    return met
 
 
 @partial(jax.jit, static_argnums=0)
@@ -218,8 +227,3 @@ def _fresh(key: Key, shapes: Any) -> Weights:
 
 def _key(seed: int, member: int, turn: int) -> Key:
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), member), turn)
-
-
-def _rows(nets: Nets, n: int, seed: int, member: int, turn: int) -> np.ndarray:
-    """The targets that a network meets."""
-    return sampling.batch(n, nets.targets, seed, 1_000_000 + turn * nets.size + member)

@@ -23,7 +23,7 @@ from datastill._errors import InputError
 from datastill.data import sampling
 from datastill.data.dataset import Rows, SupportSet, digest, take, versions
 from datastill.distill import fit as distil
-from datastill.distill import fit_moments, kip
+from datastill.distill import fit_moments, kip, loop
 from datastill.distill.fit_moments import Sums
 from datastill.distill.label_solve import LabelSolution
 from datastill.distill.objectives import Penalties
@@ -274,6 +274,11 @@ class Distiller(BaseEstimator):
         """A digest of the settings and the data: two runs with the same one end in the same bits."""
         parts = (self._settings(), repr(self.kernels_), data.seed, data.origin)
         return hashlib.sha256(json.dumps(parts, default=repr).encode()).hexdigest()
+
+    def _record(self, progress: loop.Progress) -> None:
+        """What the loop says of itself, as attributes."""
+        self.n_iter_, self.history_, self.converged_ = progress.step, progress.history, progress.converged
+        self.best_iter_ = progress.best_step
 
     def _describe(self, data: Data, seconds: float) -> SupportSet:
         classes = self.classes_ if isinstance(self, ClassifierMixin) else None

@@ -64,8 +64,10 @@ class _BestOf(Distiller):
             )
         x_rest, y_rest = take(rows, rest), y[rest]
         candidates = self.candidates
+        short: dict[str, int] = {}
         if candidates is None:
-            candidates = self._candidates(self._affordable(codes, rest, len(y)), seed)
+            budget, short = self._affordable(codes, rest, len(y))
+            candidates = self._candidates(budget, seed)
         made, failed = _made(candidates, x_rest, y_rest)
         space = fit_space(x_rest)
         labels = next(iter(made.values())).labels_
@@ -90,7 +92,7 @@ class _BestOf(Distiller):
             "held_rows": len(held),
             "means": {str(k): float(v) for k, v in self.results_["mean"].items()},
             "failed": failed,
-            "short": self._short(codes, len(y)),
+            "short": short,
         }
         origin = {"n_train": len(y), "digest": {"x": digest(rows), "y": digest(y)}}
         seconds = {"seconds": round(time.monotonic() - started, 3)}
@@ -112,8 +114,8 @@ class _BestOf(Distiller):
             self.sample_indices_ = rest[best.support_set_.indices]
             self.support_set_ = replace(best.support_set_, indices=self.sample_indices_)
 
-    def _affordable(self, codes: np.ndarray | None, rest: np.ndarray, n: int) -> dict[str, Any]:
-        """The budget, with no more examples of a class than it has rows left."""
+    def _affordable(self, codes: np.ndarray | None, rest: np.ndarray, n: int) -> tuple[dict[str, Any], dict[str, int]]:
+        """The budget, with no more examples of a class than it has rows left, and the classes that this cuts."""
         budget = self._budget(codes, n)
         rows = np.array([len(rest)]) if codes is None else np.bincount(codes[rest])
         if (budget >= rows).all():
@@ -122,17 +124,9 @@ class _BestOf(Distiller):
                 f"{'n_support' if codes is None else 'ipc'}={max(int(rows.min()) // 2, 1)}."
             )
         if codes is None:
-            return {"n_support": int(budget[0])}
-        budget = np.minimum(budget, rows)
-        return {"ipc": {str(label): int(k) for label, k in zip(self.classes_, budget, strict=True)}}
-
-    def _short(self, codes: np.ndarray | None, n: int) -> dict[str, int]:
-        """The classes that got fewer examples than were asked for, and how many."""
-        if codes is None or self.candidates is not None or not isinstance(self.labels_, ClassLabels):
-            return {}
-        got = np.bincount(self.labels_.codes(self.y_support_), minlength=len(self.classes_))
-        wanted = self._budget(codes, n)
-        return {str(c): int(k) for c, k, w in zip(self.classes_, got, wanted, strict=True) if k < w}
+            return {"n_support": int(budget[0])}, {}
+        given = {str(c): int(min(k, r)) for c, k, r in zip(self.classes_, budget, rows, strict=True)}
+        return {"ipc": given}, {c: k for (c, k), wanted in zip(given.items(), budget, strict=True) if k < wanted}
 
     def _candidates(self, budget: dict[str, Any], seed: int) -> dict[str, Distiller]:
         regression = "n_support" in budget
@@ -183,8 +177,8 @@ class BestOf(ClassifierMixin, _BestOf):
     candidate was: it predicts under that one's kernel.
 
     By default the candidates are random rows, k-means, and `KIP` from the k-means centres, with the classes of examples
-    fixed, under Fourier and ReLU features, for 10, 30 and 100 steps. Examples start with the weight of
-    their cluster and keep it. A class never gets more examples than it has rows to learn from.
+    fixed, under Fourier and ReLU features, for 10, 30 and 100 steps. Examples start with the weight of their cluster
+    and keep it. A class never gets more examples than it has rows to learn from.
 
     Args:
         ipc: examples per class: a number, a fraction of the class, or a dict from labels to either; 10 when neither

@@ -184,8 +184,7 @@ class _KIP(Distiller):
                 identity=self._identity(data),
                 watch=watch,
             )
-        self.n_iter_, self.history_, self.converged_ = progress.step, progress.history, progress.converged
-        self.best_iter_ = progress.best_step
+        self._record(progress)
 
         def rows(z: np.ndarray) -> np.ndarray:
             return z if subspace is None else np.asarray(self.space_.from_features(subspace.rows(z)))

@@ -164,8 +164,7 @@ class NetworkKIP(ClassifierMixin, Distiller):
                 self._identity(data),
                 watch,
             )
-        self.n_iter_, self.history_, self.converged_ = progress.step, progress.history, progress.converged
-        self.best_iter_ = progress.best_step
+        self._record(progress)
         in_range = bool(self.keep_range)
         self.snapshots_ = [(step, self.space_.decode(z, in_range)) for step, z in progress.snapshots]
         z, vectors = progress.best
