@@ -1,17 +1,22 @@
 """Dual activations: expectations of φ(u)φ(v) and φ'(u)φ'(v) over two jointly Gaussian pre-activations.
 
-Each function takes the covariance of (u, v) as three arrays that broadcast, k11 = Var u, k22 = Var v,
-k12 = Cov(u, v), and returns the pair (E[φ(u)φ(v)], E[φ'(u)φ'(v)]).
+With k11 = Var u, k22 = Var v and k12 = Cov(u, v), both activations here have the form
+
+    E[φ(u)φ(v)] = size(k11) size(k22) f(z)      E[φ'(u)φ'(v)] = slope(k11) slope(k22) g(z)
+
+    z = k12 / (norm(k11) norm(k22))
+
+so that what is taken of every pair of numbers is f and g alone.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from datastill._typing import Array
-
-Dual = Callable[[Array, Array, Array], tuple[Array, Array]]
 
 # Rounding leaves an error of a few ulp in a cosine, so angles below sqrt(2 * SNAP_ULPS * eps) cannot be told from 0:
 # 1.4e-3 rad in float32, 6e-8 rad in float64. Within that, an angle *is* 0 (or π), which makes repeated rows exact.
@@ -24,67 +29,79 @@ ARCCOS = (
 )  # fmt: skip
 
 
-def relu(k11: Array, k22: Array, k12: Array) -> tuple[Array, Array]:
-    """ReLU: sqrt(k11 k22)·κ₁(cos θ)/2 and κ₀(cos θ)/2, cos θ = k12 / sqrt(k11 k22).
+class Scales(NamedTuple):
+    """What depends on one side's variance alone: norm, size and slope."""
 
-    Source: Cho and Saul (2009), arc-cosine kernels of degree 1 and 0, eqs. (3)–(6).
-    """
-    norms = _safe_sqrt(k11 * k22)
-    cosine = jnp.where(norms > 0, k12 / jnp.where(norms > 0, norms, 1), 0)
-    return 0.5 * norms * kappa1(cosine), 0.5 * kappa0(cosine)
+    norm: Array
+    size: Array
+    slope: Array
+
+    @property
+    def unit(self) -> Array:
+        """1/norm, 0 where norm is 0."""
+        return jnp.where(self.norm > 0, 1 / jnp.where(self.norm > 0, self.norm, 1), 0)
 
 
-def erf(k11: Array, k22: Array, k12: Array) -> tuple[Array, Array]:
-    """erf: (2/π) asin(2 k12 / sqrt(m)) and (4/π) / sqrt(m − 4 k12²), m = (1 + 2 k11)(1 + 2 k22).
+@dataclass(frozen=True)
+class Dual:
+    """A dual activation: `scales` of a variance, and `pair`, z -> (f, g)."""
 
-    Source: Williams (1997), eq. (11); Lee et al. (2019), arXiv:1902.06720, appendix C.
-    """
-    m = (1 + 2 * k11) * (1 + 2 * k22)
-    return (
-        2 / jnp.pi * jnp.arcsin(2 * k12 / jnp.sqrt(m)),
-        4 / jnp.pi / jnp.sqrt(m - 4 * k12**2),
-    )
+    scales: Callable[[Array], Scales]
+    pair: Callable[[Array], tuple[Array, Array]]
+
+    def __call__(self, k11: Array, k22: Array, k12: Array) -> tuple[Array, Array]:
+        """(E[φ(u)φ(v)], E[φ'(u)φ'(v)]) of arrays that broadcast."""
+        s1, s2 = self.scales(k11), self.scales(k22)
+        f, g = self.pair(k12 * s1.unit * s2.unit)
+        return f * s1.size * s2.size, g * s1.slope * s2.slope
+
+
+def _relu_scales(k: Array) -> Scales:
+    norm = _safe_sqrt(k)
+    return Scales(norm, 0.5**0.5 * norm, jnp.full_like(k, 0.5**0.5))
+
+
+def _erf_scales(k: Array) -> Scales:
+    norm = jnp.sqrt(0.5 + k)
+    return Scales(norm, jnp.ones_like(k), 1 / norm)
+
+
+def _erf_pair(z: Array) -> tuple[Array, Array]:
+    room = jnp.maximum((1 - z) * (1 + z), jnp.finfo(z.dtype).eps)
+    return 2 / jnp.pi * jnp.arcsin(z), 2 / jnp.pi / jnp.sqrt(room)
 
 
 @jax.custom_jvp
-def kappa0(cosine: Array) -> Array:
-    """κ₀ = (π − θ)/π, the arc-cosine kernel of degree 0; its derivative is taken as 0 at θ = 0 and θ = π."""
-    _sine, rest = _sine_and_rest(cosine)
-    return rest / jnp.pi
+def arc_cosines(cosine: Array) -> tuple[Array, Array]:
+    """κ₁ = (sin θ + (π − θ) cos θ)/π and κ₀ = (π − θ)/π, the arc-cosine kernels of degree 1 and 0.
+
+    Derivatives in cos θ: κ₀, and 1/(π sin θ), which is taken as 0 at θ = 0 and θ = π.
+    """
+    sine, rest = _sine_and_rest(cosine)
+    return (sine + rest * jnp.clip(cosine, -1, 1)) / jnp.pi, rest / jnp.pi
 
 
-@kappa0.defjvp
-def _kappa0_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+@arc_cosines.defjvp
+def _arc_cosines_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     (cosine,), (tangent,) = primals, tangents
     sine, rest = _sine_and_rest(cosine)
+    kappa1, kappa0 = (sine + rest * jnp.clip(cosine, -1, 1)) / jnp.pi, rest / jnp.pi
     slope = jnp.where(sine > 0, 1 / (jnp.pi * jnp.where(sine > 0, sine, 1)), 0)
-    return rest / jnp.pi, slope * tangent
-
-
-@jax.custom_jvp
-def kappa1(cosine: Array) -> Array:
-    """κ₁ = (sin θ + (π − θ) cos θ)/π, the arc-cosine kernel of degree 1; dκ₁/dcos θ = κ₀."""
-    sine, rest = _sine_and_rest(cosine)
-    return (sine + rest * jnp.clip(cosine, -1, 1)) / jnp.pi
-
-
-@kappa1.defjvp
-def _kappa1_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
-    (cosine,), (tangent,) = primals, tangents
-    return kappa1(cosine), kappa0(cosine) * tangent
+    return (kappa1, kappa0), (kappa0 * tangent, slope * tangent)
 
 
 def _sine_and_rest(cosine: Array) -> tuple[Array, Array]:
     """sin θ and π − θ, exact where |cos θ| is 1 to within rounding."""
-    snapped = 1 - jnp.abs(cosine) < SNAP_ULPS * jnp.finfo(cosine.dtype).eps
-    c = jnp.where(snapped, jnp.sign(cosine), cosine)
-    if c.dtype != jnp.float32:
-        sine = jnp.sqrt((1 - c) * (1 + c))
-        return sine, jnp.arctan2(sine, -c)
-    size = jnp.abs(c)
-    root = jnp.sqrt(1 - size)
-    angle = root * jnp.polyval(jnp.array(ARCCOS, c.dtype), size)
-    return root * jnp.sqrt(1 + size), jnp.where(c < 0, angle, jnp.pi - angle)
+    gap = 1 - jnp.abs(cosine)
+    gap = jnp.where(gap < SNAP_ULPS * jnp.finfo(cosine.dtype).eps, 0, gap)
+    sine = jnp.sqrt(gap * (2 - gap))
+    if cosine.dtype != jnp.float32:
+        return sine, jnp.arctan2(sine, jnp.where(cosine < 0, 1 - gap, gap - 1))
+    size, angle = 1 - gap, jnp.full_like(gap, ARCCOS[0])
+    for coefficient in ARCCOS[1:]:
+        angle = angle * size + coefficient
+    angle = jnp.sqrt(gap) * angle
+    return sine, jnp.where(cosine < 0, angle, jnp.pi - angle)
 
 
 def _safe_sqrt(x: Array) -> Array:
@@ -92,4 +109,9 @@ def _safe_sqrt(x: Array) -> Array:
     return jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0, x, 1)), 0)
 
 
-ACTIVATIONS: dict[str, Dual] = {"relu": relu, "erf": erf}
+ACTIVATIONS: dict[str, Dual] = {
+    # Cho and Saul (2009), arc-cosine kernels of degree 1 and 0, eqs. (3)–(6).
+    "relu": Dual(_relu_scales, arc_cosines),
+    # Williams (1997), eq. (11); Lee et al. (2019), arXiv:1902.06720, appendix C.
+    "erf": Dual(_erf_scales, _erf_pair),
+}
