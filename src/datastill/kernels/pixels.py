@@ -103,7 +103,10 @@ def _first(network: Network, x: Array) -> Side:
     patches = jnp.concatenate([weighted, jnp.full((n, h, w, 1), network.b2**0.5, x.dtype)], axis=3)
     patches = jnp.stack(_windows(patches, (1, 2)) if network.stages[0] == 1 else [patches], axis=1)
     scales = ACTIVATIONS[network.activation].scales(jnp.sum(patches**2, axis=4))
-    return Side(patches * scales.unit[..., None], (scales,))
+    first = Side(patches * scales.unit[..., None], (scales,))
+    if network.stages[0] == 1:
+        return first
+    return jax.tree.map(lambda a: jnp.pad(a, [(0, 0), (0, 0), (1, 1), (1, 1)] + [(0, 0)] * (a.ndim - 4)), first)
 
 
 def _pairs(network: Network, image: Side, tile: Side) -> Float[Array, " b"]:
@@ -116,7 +119,7 @@ def _alone(network: Network, image: Side) -> tuple[Float[Array, ""], Side]:
     found = list(image.scales)
 
     def scales(layer: int, sigma: Array) -> tuple[Scales, Scales]:
-        found.append(ACTIVATIONS[network.activation].scales(jnp.einsum("hwbhw->hw", sigma)))
+        found.append(ACTIVATIONS[network.activation].scales(_same_pixel(sigma)[0]))
         return found[layer], _as_tile(found[layer])
 
     value = _walk(network, image, _as_tile(image), scales)[0]
@@ -130,37 +133,47 @@ def _walk(
     maps, layer = _start(network, image, tile), 1
     for stage, layers in enumerate(network.stages):
         for _ in range(layers - (stage == 0)):
-            maps = _convolution(network, maps)
+            maps = _convolution(network, maps if layer == 1 and stage == 0 else tuple(_framed(a) for a in maps))
             maps = _activation(network, maps, *scales(layer, maps[0]))
             layer += 1
         if stage > 0 or layers > 1:
             maps = tuple(sum(_windows(a, (0, 1, 3, 4))) / 16 for a in maps)
-    h, w, *_ = maps[0].shape
-    kept, count = ("hwbhw->b", h * w) if network.head == "flatten" else ("hwbij->b", (h * w) ** 2)
-    means = [network.w2 / count * jnp.einsum(kept, a) for a in maps]
-    return sum(means[1:], means[0]) + network.b2
+    if network.head == "flatten":
+        means = [jnp.mean(_same_pixel(a), axis=(1, 2)) for a in maps]
+    else:
+        means = [jnp.mean(a, axis=(0, 1, 3, 4)) for a in maps]
+    return network.w2 * sum(means[1:], means[0]) + network.b2
 
 
 def _start(network: Network, image: Side, tile: Side) -> Covariances:
     """The first convolution and activation, and the pooling if it follows at once. Before the activation Θ is Σ."""
     b, places, h, w, d = tile.patches.shape
     pair = ACTIVATIONS[network.activation].pair
-    rows = image.patches.reshape(places, h * w, d), *(a.reshape(places, h * w, 1) for a in _lifts(image.scales[0]))
     columns = [jnp.moveaxis(tile.patches, 1, 0).reshape(places, b * h * w, d)]
     columns += [jnp.moveaxis(a, 1, 0).reshape(places, b * h * w) for a in _lifts(tile.scales[0])]
+    rows = image.patches, *(a[..., None] for a in _lifts(image.scales[0]))
+
+    def against(row: tuple[Array, ...], column: tuple[Array, ...]) -> Covariances:
+        (p, *lifts1), (q, *lifts2) = row, column
+        z = p @ q.T
+        f, g = pair(z)
+        return tuple(a * (l1 * l2) for a, l1, l2 in zip((f, g * z)[: 1 + network.ntk], lifts1, lifts2, strict=False))
+
+    if places == 1:
+        # In blocks of rows, by a loop: XLA would take the activation anew for each pixel that it is added to.
+        blocks = next(k for k in range(2, h + 1) if h % k == 0)
+        whole, column = [a.reshape(blocks, h // blocks * w, -1) for a in rows], [a[0] for a in columns]
+        maps = jax.lax.map(jax.checkpoint(lambda row: against(row, column)), whole)
+        return tuple(a.reshape(h, w, b, h, w) for a in maps)
 
     @jax.checkpoint
     def add(totals: Covariances, row: tuple[Array, ...]) -> tuple[Covariances, None]:
-        p, size1, lift1 = row
-        for q, size2, lift2 in zip(*columns, strict=True):
-            z = p @ q.T
-            f, g = pair(z)
-            parts = f * (size1 * size2), g * z * (lift1 * lift2)
-            totals = tuple(a + part for a, part in zip(totals, parts, strict=False))
+        for column in zip(*columns, strict=True):
+            totals = tuple(a + part for a, part in zip(totals, against(row, column), strict=True))
         return totals, None
 
-    zero = (jnp.zeros((h * w, b * h * w), tile.patches.dtype),) * (2 if network.ntk else 1)
-    totals, _ = jax.lax.scan(add, zero, rows)
+    zero = (jnp.zeros((h * w, b * h * w), tile.patches.dtype),) * (1 + network.ntk)
+    totals, _ = jax.lax.scan(add, zero, [a.reshape(places, h * w, -1) for a in rows])
     return tuple(a.reshape(h, w, b, h, w) / places**2 for a in totals)
 
 
@@ -182,13 +195,14 @@ def _convolution(network: Network, maps: Covariances) -> Covariances:
     return (sigma, sigma + sums[1]) if network.ntk else (sigma,)
 
 
+def _framed(a: Array) -> Array:
+    return jnp.pad(a, [(1, 1), (1, 1), (0, 0), (1, 1), (1, 1)])
+
+
 def _shifts(a: Array) -> Array:
-    """Σ_δ a[p + δ, q + δ] over 3×3, zeros outside: along the columns of both images, then along their rows."""
-    for axes in ((1, 4), (0, 3)):
-        padded = jnp.pad(a, [(1, 1) if axis in axes else (0, 0) for axis in range(5)])
-        places = [[slice(i, i + n) if axis in axes else slice(None) for axis, n in enumerate(a.shape)] for i in range(3)]
-        a = sum(padded[tuple(place)] for place in places)
-    return a
+    """Σ_δ a[p + δ, q + δ] over 3×3, at the pixels that are not in the frame of zeros around them."""
+    h, w = a.shape[0] - 2, a.shape[1] - 2
+    return sum(a[i : i + h, j : j + w, :, i : i + h, j : j + w] for i in range(3) for j in range(3))
 
 
 def _windows(a: Array, axes: tuple[int, ...]) -> list[Array]:
@@ -198,6 +212,13 @@ def _windows(a: Array, axes: tuple[int, ...]) -> list[Array]:
         halves = [slice(start, a.shape[axis] // 2 * 2, 2) for start in (0, 1)]
         found = [part[(*(slice(None),) * axis, half)] for part in found for half in halves]
     return found
+
+
+def _same_pixel(a: Array) -> Float[Array, "b h w"]:
+    """The entries with p = q."""
+    h, w, b, *_ = a.shape
+    pixel = jnp.arange(h * w)
+    return a.reshape(h * w, b, h * w)[pixel, :, pixel].T.reshape(b, h, w)
 
 
 def _as_tile(image: Any) -> Any:
