@@ -43,7 +43,7 @@ SETTINGS = {
     ("fashion_mnist", 10): ("conv-flip6:512", 300),
     ("fashion_mnist", 50): ("conv-flip6:512", 200),
     ("cifar10", 1): ("conv-flip5:512", 600),
-    ("cifar10", 10): ("conv-flip5:1024", 600),
+    ("cifar10", 10): ("conv-flip5:512", 600),
     ("cifar10", 50): ("conv-flip5:1024", 300),
 }
 RATE = 0.2

@@ -70,6 +70,53 @@ def dense(x1, x2, depth=1, activation="relu", w_std=2**0.5, b_std=0.1):
     return both[..., 0], both[..., 1]
 
 
+def convolutional(x1, x2, stages, pooling=True, head="flatten", activation="relu", w_std=2**0.5, b_std=0.1):
+    """(NNGP, NTK) of a convolutional network: every pair of pixels of a pair of images, layer by layer.
+
+    `stages` has the 3×3 convolutions before each pooling over 2×2; the mean over all pixels ("mean") takes the place
+    of the last pooling.
+    """
+    dual = DUALS[activation]
+
+    def convolve(k):
+        h, w, *_ = k.shape
+        k = np.pad(k, 1)
+        return w_std**2 / 9 * sum(k[y : y + h, x : x + w, y : y + h, x : x + w] for y in range(3) for x in range(3))
+
+    def pool(k):
+        h, w = k.shape[0] // 2, k.shape[1] // 2
+        return k[: 2 * h, : 2 * w, : 2 * h, : 2 * w].reshape(h, 2, w, 2, h, 2, w, 2).mean(axis=(1, 3, 5, 7))
+
+    def activate(k11, k22, k12):
+        one, slope = np.zeros(k12.shape), np.zeros(k12.shape)
+        for p in np.ndindex(k12.shape):
+            one[p], slope[p] = dual(k11[p[:2] * 2], k22[p[2:] * 2], k12[p])
+        return one, slope
+
+    def pair(a, b):
+        k11, k22, k12 = (np.einsum("hwc,ijc->hwij", p, q) / a.shape[2] for p, q in ((a, a), (b, b), (a, b)))
+        ntk = np.zeros(k12.shape)
+        for stage, layers in enumerate(stages):
+            for _ in range(layers):
+                k11, k22, k12 = (convolve(k) + b_std**2 for k in (k11, k22, k12))
+                ntk = k12 + convolve(ntk)
+                (k11, _), (k22, _), (k12, slope) = (
+                    activate(k11, k11, k11),
+                    activate(k22, k22, k22),
+                    activate(k11, k22, k12),
+                )
+                ntk = slope * ntk
+            if pooling and not (head == "mean" and stage == len(stages) - 1):
+                k11, k22, k12, ntk = (pool(k) for k in (k11, k22, k12, ntk))
+        mean = (lambda k: np.mean(np.einsum("hwhw->hw", k))) if head == "flatten" else np.mean
+        nngp = w_std**2 * mean(k12) + b_std**2
+        return nngp, nngp + w_std**2 * mean(ntk)
+
+    x1, x2 = np.asarray(x1, np.float64), np.asarray(x2, np.float64)
+    both = np.array([[pair(a, b) for b in x2] for a in x1])
+    return both[..., 0], both[..., 1]
+
+
 def wide_network(x, width, draws, rng, activation="relu", w_std=2**0.5, b_std=0.1):
     """Monte-Carlo (NNGP, NTK) of one hidden layer of `width` units: means over `draws` random networks.
 

@@ -113,11 +113,11 @@ def learn(
     formula, weights = sums.map.formula(), sums.weights
     train, held = on_device(sums.train), None if sums.held is None else on_device(sums.held)
 
-    def loss(z: Array, y: Array, weights: Weights, totals: Totals) -> Array:
-        x_s = problem.features(z)
+    def loss(learned: dict[str, Array], weights: Weights, totals: Totals) -> Array:
+        x_s = problem.features(learned["z"])
         if problem.labels == "solve":
             return eliminated_loss(formula, weights, x_s, totals, problem.penalties)[0]
-        return label_loss(formula, weights, x_s, y, totals, problem.penalties)
+        return label_loss(formula, weights, x_s, learned["y"], totals, problem.penalties)
 
     advance = kip.compiled(kip.descent(problem, loss))
 

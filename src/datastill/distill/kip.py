@@ -69,19 +69,20 @@ def optimiser(learning_rate: float, steps: int, rule: str = "muon") -> optax.Gra
 
 
 class State(NamedTuple):
-    """What the next step needs: the examples, their label vectors, and the optimiser's memory."""
+    """What the next step needs: the examples, their label vectors, the optimiser's memory, and what else is learned."""
 
     z: Float[Array, "s *d"]
     y: Float[Array, "s c"]
     optimiser: Any
+    others: dict[str, Array] = {}  # noqa: RUF012
 
 
-def init(problem: Problem, z: np.ndarray, y: np.ndarray) -> State:
+def init(problem: Problem, z: np.ndarray, y: np.ndarray, others: dict[str, Array] | None = None) -> State:
     """The state before the first step, from initial examples (s, …) and label vectors (s, c)."""
     if problem.labels not in LABELS:
         raise InputError(f"Got labels={problem.labels!r}; expected one of {', '.join(LABELS)}.")
-    examples, vectors = jnp.asarray(z, jnp.float32), jnp.asarray(y, jnp.float32)
-    return State(examples, vectors, problem.optimiser.init(_parameters(problem, examples, vectors)))
+    state = State(jnp.asarray(z, jnp.float32), jnp.asarray(y, jnp.float32), None, others or {})
+    return state._replace(optimiser=problem.optimiser.init(_parameters(problem, state)))
 
 
 def step(problem: Problem) -> Callable[..., tuple[State, Float[Array, ""]]]:
@@ -107,11 +108,11 @@ def update(problem: Problem) -> Callable[..., tuple[State, Float[Array, ""]]]:
     step moves no data from the host.
     """
 
-    def loss(z: Array, y: Array, x_t: Array, y_t: Array, kernel: Kernel) -> Array:
-        x_s = problem.features(z)
+    def loss(learned: dict[str, Array], x_t: Array, y_t: Array, kernel: Kernel) -> Array:
+        x_s = problem.features(learned["z"])
         if problem.labels == "solve":
             return eliminated_loss(kernel, x_s, x_t, y_t, problem.penalties, problem.memory)[0]
-        return label_loss(kernel, x_s, y, x_t, y_t, problem.penalties, problem.memory)
+        return label_loss(kernel, x_s, learned["y"], x_t, y_t, problem.penalties, problem.memory)
 
     advance = descent(problem, loss)
 
@@ -127,13 +128,16 @@ def update(problem: Problem) -> Callable[..., tuple[State, Float[Array, ""]]]:
 
 
 def descent(problem: Problem, loss: Callable[..., Array]) -> Callable[..., tuple[State, Float[Array, ""]]]:
-    """The step (state, *data) -> (state, loss before the step) down any loss(z, y, *data), to be traced."""
+    """The step (state, *data) -> (state, loss before the step) down any loss(learned, *data), to be traced.
+
+    `learned` has the examples z, the label vectors y, and the state's others, by name.
+    """
 
     def advance(state: State, *data: Any) -> tuple[State, Array]:
-        parameters, shape = _parameters(problem, state.z, state.y), state.z.shape
+        parameters, shape = _parameters(problem, state), state.z.shape
 
         def of(parameters: dict[str, Array]) -> Array:
-            return loss(parameters["z"].reshape(shape), parameters.get("y", state.y), *data)
+            return loss({"y": state.y, **parameters, "z": parameters["z"].reshape(shape)}, *data)
 
         value, gradient = jax.value_and_grad(of)(parameters)
         if problem.learned is not None:
@@ -144,7 +148,7 @@ def descent(problem: Problem, loss: Callable[..., Array]) -> Callable[..., tuple
         z = z if problem.project is None else problem.project(z)
         if problem.learned is not None:
             z = jnp.where(problem.learned == 1, z, state.z)
-        return State(z, moved.get("y", state.y), memory), value
+        return State(z, moved.get("y", state.y), memory, {name: moved[name] for name in state.others}), value
 
     return advance
 
@@ -158,6 +162,7 @@ def corruption_mask(shape: tuple[int, ...], rho: float, generator: np.random.Gen
     return (order >= round(rho * d)).astype(np.float32).reshape(shape)
 
 
-def _parameters(problem: Problem, z: Array, y: Array) -> dict[str, Array]:
-    matrix = z.reshape(len(z), -1)
-    return {"z": matrix, "y": y} if problem.labels == "gradient" else {"z": matrix}
+def _parameters(problem: Problem, state: State) -> dict[str, Array]:
+    """What the optimiser sees: the examples as a matrix, the labels if they are learned by gradient, the others."""
+    labels = {"y": state.y} if problem.labels == "gradient" else {}
+    return {"z": state.z.reshape(len(state.z), -1), **labels, **state.others}

@@ -31,6 +31,7 @@ from datastill.data import sampling
 from datastill.distill import kip
 from datastill.distill.fit import Targets
 from datastill.distill.from_moments import support_features
+from datastill.distill.networks import features_of, fresh, key_of, weight_shapes
 from datastill.features.base import Weights
 from datastill.features.conv import RandomConv
 from datastill.krr import cholesky_solve
@@ -94,10 +95,10 @@ class State(NamedTuple):
 
 def init(problem: kip.Problem, nets: Nets, z: np.ndarray, y: np.ndarray, targets: Targets, seed: int) -> State:
     """The state before the first step: fresh networks, whose ages are spread so that they are renewed in turn."""
-    met, shapes = _meeting(nets, targets, seed), _shapes(nets.map, targets.x.shape[1:])
+    met, shapes = _meeting(nets, targets, seed), weight_shapes(nets.map, targets.x.shape[1:])
     members = []
     for m in range(nets.size):
-        weights = _fresh(_key(seed, m, 0), shapes)
+        weights = fresh(key_of(seed, m, 0), shapes)
         members.append((weights, *met(weights, m, 0)))
     weights, phi, chosen = jax.tree.map(lambda *parts: jnp.stack(parts), *members)
     ages = jnp.arange(nets.size, dtype=jnp.int32) * (nets.oldest // nets.size)
@@ -118,10 +119,10 @@ def step(
     if problem.labels not in ("gradient", "fixed"):
         raise InputError(f"Got labels={problem.labels!r} with a pool of networks; expected gradient or fixed.")
     formula = nets.map.formula()
-    met, shapes = _meeting(nets, targets, seed), _shapes(nets.map, targets.x.shape[1:])
+    met, shapes = _meeting(nets, targets, seed), weight_shapes(nets.map, targets.x.shape[1:])
 
-    def loss(z: Array, y: Array, weights: Weights, phi: Array, y_t: Array) -> Array:
-        x_s = problem.features(z)
+    def loss(learned: dict[str, Array], weights: Weights, phi: Array, y_t: Array) -> Array:
+        x_s, y = problem.features(learned["z"]), learned["y"]
         each = [
             member_loss(
                 formula, jax.tree.map(lambda w, m=m: w[m], weights), x_s, y, phi[m], y_t[m], problem.penalties.reg
@@ -135,12 +136,12 @@ def step(
 
     def renewed(pool: Pool, m: int, learned: kip.State, number: int) -> Pool:
         turn = number // nets.every + 1
-        age, key = int(pool.ages[m]) + nets.trained, _key(seed, m, turn)
+        age, key = int(pool.ages[m]) + nets.trained, key_of(seed, m, turn)
         if nets.trained and age <= nets.oldest:
             own = jax.tree.map(lambda w: w[m], pool.weights)
             weights = train(own, key, problem.features(learned.z), learned.y)
         else:
-            age, weights = 0, _fresh(key, shapes)
+            age, weights = 0, fresh(key, shapes)
         phi, y = met(weights, m, turn)
         return Pool(
             jax.tree.map(lambda all, own: all.at[m].set(own), pool.weights, weights),
@@ -184,14 +185,9 @@ def _meeting(nets: Nets, targets: Targets, seed: int) -> Callable[[Weights, int,
     def met(weights: Weights, member: int, turn: int) -> tuple[Array, Array]:
         number = 1_000_000 + turn * nets.size + member
         rows = jnp.asarray(sampling.batch(len(x), nets.targets, seed, number))
-        return _features(formula, weights, x[rows]), y[rows]
+        return features_of(formula, weights, x[rows]), y[rows]
 
     return met
-
-
-@partial(jax.jit, static_argnums=0)
-def _features(formula: RandomConv, weights: Weights, x: Array) -> Array:
-    return formula.block(weights, x)
 
 
 def _train(formula: RandomConv, nets: Nets, weights: Weights, key: Key, x_s: Array, y_s: Array) -> Weights:
@@ -211,19 +207,3 @@ def _train(formula: RandomConv, nets: Nets, weights: Weights, key: Key, x_s: Arr
 
     trained, _ = jax.lax.fori_loop(0, nets.trained, one, (parameters, optimiser.init(parameters)))
     return trained[0]
-
-
-def _shapes(map: RandomConv, row: tuple[int, ...]) -> Any:
-    """Of a network's weights."""
-    return jax.eval_shape(lambda: jax.tree.map(jnp.asarray, map.draw(row)))
-
-
-def _fresh(key: Key, shapes: Any) -> Weights:
-    """Standard normal weights."""
-    leaves, tree = jax.tree.flatten(shapes)
-    keys = jax.random.split(key, len(leaves))
-    return jax.tree.unflatten(tree, [jax.random.normal(k, s.shape, s.dtype) for k, s in zip(keys, leaves, strict=True)])
-
-
-def _key(seed: int, member: int, turn: int) -> Key:
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), member), turn)

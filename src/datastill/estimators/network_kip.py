@@ -6,25 +6,20 @@ from typing import Any
 
 import numpy as np
 import optax
-from sklearn.base import ClassifierMixin
 
-from datastill import _validate
-from datastill._errors import InputError
-from datastill.distill import kip, loop, pool
-from datastill.estimators.base import Data, Distiller, Support
-from datastill.estimators.kip import validation_interval
+from datastill.distill import kip, pool
+from datastill.estimators.base import Data, Support
+from datastill.estimators.on_networks import OnNetworks
 from datastill.features.conv import RandomConv
 from datastill.gram.features import FeatureKernel
-from datastill.progress import bar
 
-DEEPEST = 3
 JUDGING_WIDTH = 128
 """Channels of the random network under whose kernel `predict` works."""
 SEED = 1
 """Of that network."""
 
 
-class NetworkKIP(ClassifierMixin, Distiller):
+class NetworkKIP(OnNetworks):
     """Images learned under a pool of small convolutional networks that are trained on them: sets that teach networks.
 
     Minimises ½ mean ‖φ(x_t) φ(x_s)ᵀ α − y_t‖², α = (φ(x_s) φ(x_s)ᵀ + reg)⁻¹ y_s, over images x_s and label vectors
@@ -63,9 +58,6 @@ class NetworkKIP(ClassifierMixin, Distiller):
     Source: Zhou, Nezhadarya, Ba (2022), arXiv:2206.00719; Loo et al. (2022), arXiv:2210.12067; what differs is said in
     `distill.pool`.
     """
-
-    kernel = None
-    preprocess = "standardise"
 
     def __init__(
         self,
@@ -120,23 +112,9 @@ class NetworkKIP(ClassifierMixin, Distiller):
             project=self.space_.clip if self.keep_range else None,
         )
 
-    def _check_settings(self) -> None:
-        super()._check_settings()
-        for name, least in (("max_iter", 0), ("learning_rate", 0), ("width", 1)):
-            _validate.check_between(name, getattr(self, name), least)
-
-    def _solves_labels(self) -> bool:
-        return False
-
     def _prepare(self, X: Any, y: Any) -> Data:
         data = super()._prepare(X, y)
-        row = data.targets.x.shape[1:]
-        if len(row) < 2:
-            raise InputError(f"Got rows of {row[0]} numbers; expected images, (n, h, w) or (n, h, w, c); try KIP.")
-        side = min(row[:2])
-        depth = min(DEEPEST, side.bit_length() - 1) if self.depth is None else int(self.depth)
-        if side < 2:
-            raise InputError(f"Got images of {row[0]}×{row[1]} pixels; expected 2×2 at least; try KIP.")
+        depth = self._depth_for(row := data.targets.x.shape[1:])
         self.nets_ = pool.Nets(
             map=RandomConv(int(self.width), depth),
             size=int(self.networks),
@@ -151,21 +129,11 @@ class NetworkKIP(ClassifierMixin, Distiller):
         return data
 
     def _learn(self, data: Data, start: Support) -> Support:
-        problem, steps = self.problem(), int(self.max_iter)
-        state = pool.init(problem, self.nets_, start.z, start.vectors, data.targets, data.seed)
-        with bar(f"{type(self).__name__}: {len(start.z)} examples", steps, "accuracy", bool(self.verbose)) as watch:
-            progress = loop.run(
-                state,
-                pool.step(problem, self.nets_, data.targets, data.seed),
-                lambda state: (np.asarray(state.learned.z), np.asarray(state.learned.y)),
-                None,
-                loop.Schedule(steps, validation_interval(steps), None),
-                None if self.checkpoint is None else Path(self.checkpoint),
-                self._identity(data),
-                watch,
-            )
-        self._record(progress)
-        in_range = bool(self.keep_range)
-        self.snapshots_ = [(step, self.space_.decode(z, in_range)) for step, z in progress.snapshots]
-        z, vectors = progress.best
-        return Support(z, vectors, start.codes, None, start.chosen)
+        problem = self.problem()
+        return self._run(
+            data,
+            start,
+            pool.init(problem, self.nets_, start.z, start.vectors, data.targets, data.seed),
+            pool.step(problem, self.nets_, data.targets, data.seed),
+            lambda state: (np.asarray(state.learned.z), np.asarray(state.learned.y)),
+        )

@@ -10,10 +10,11 @@ from datastill.features.names import named_map
 from datastill.gram.features import kernel_of
 from datastill.kernels.base import Kernel
 from datastill.kernels.classical import RBF, Linear, Polynomial
+from datastill.kernels.conv import ConvNet, Myrtle
 from datastill.kernels.dense import FullyConnected
 
 PATTERN = re.compile(
-    r"(?P<fc>fc(?P<depth>\d+)?(?P<erf>-erf)?(?P<nngp>-nngp)?)"
+    r"(?:(?P<network>fc|convnet|conv-vec|myrtle)(?P<depth>\d+)?(?P<erf>-erf)?(?P<nngp>-nngp)?)"
     r"|(?P<rbf>rbf(?::(?P<factor>\d*\.?\d+))?)"
     r"|(?P<linear>linear)"
     r"|(?P<poly>poly(?P<degree>\d+)?)"
@@ -21,16 +22,18 @@ PATTERN = re.compile(
 )
 KernelLike: TypeAlias = Kernel | FeatureMap | str | Sequence[Kernel | FeatureMap | str]
 HELP = (
-    "fc1 (any depth; -erf, -nngp), rbf (rbf:0.5 halves the median length scale), linear, poly2 (any degree), or "
-    "features: and a feature map, such as features:fourier"
+    "fc1 (any depth), convnet3 (any depth; convnet has a stem), conv-vec3, myrtle5 (7, 10), each with -erf or -nngp, "
+    "rbf (rbf:0.5 halves the median length scale), linear, poly2 (any degree), or features: and a feature map, such as "
+    "features:fourier"
 )
 
 
 def named(name: str) -> Kernel:
     """The kernel with this short name.
 
-    "fc3" is `FullyConnected(depth=3)`, "fc2-erf-nngp" its NNGP with erf, "rbf" takes the median heuristic and
-    "rbf:0.5" half of it, "poly3" is `Polynomial(degree=3)`, "linear" is `Linear()`;
+    "fc3" is `FullyConnected(depth=3)`, "fc2-erf-nngp" its NNGP with erf, "convnet3" is `ConvNet(depth=3)`, "convnet"
+    the same with a stem, "conv-vec3" without pooling, "myrtle5" is `Myrtle(depth=5)`; "rbf" takes the median heuristic
+    and "rbf:0.5" half of it, "poly3" is `Polynomial(degree=3)`, "linear" is `Linear()`;
     "features:conv" is the kernel of a feature map, see `features.names.named_map`.
     """
     found = PATTERN.fullmatch(name.strip().lower())
@@ -39,15 +42,22 @@ def named(name: str) -> Kernel:
     part = found.groupdict()
     if part["features"]:
         return kernel_of(named_map(part["features"]))
-    if part["fc"]:
-        return FullyConnected(
-            depth=int(part["depth"] or 1),
-            activation="erf" if part["erf"] else "relu",
-            kind="nngp" if part["nngp"] else "ntk",
-        )
+    if part["network"]:
+        settings = {"activation": "erf" if part["erf"] else "relu", "kind": "nngp" if part["nngp"] else "ntk"}
+        return _network(part["network"], part["depth"] and int(part["depth"]), settings)
     if part["rbf"]:
         return RBF(factor=float(part["factor"] or 1))
     return Linear() if part["linear"] else Polynomial(degree=int(part["degree"] or 2))
+
+
+def _network(architecture: str, depth: int | None, settings: dict[str, str]) -> Kernel:
+    if architecture == "fc":
+        return FullyConnected(depth or 1, **settings)  # type: ignore[arg-type]
+    if architecture == "myrtle":
+        return Myrtle(depth or 5, **settings)  # type: ignore[arg-type]
+    if architecture == "conv-vec":
+        return ConvNet(depth or 3, pooling=False, **settings)  # type: ignore[arg-type]
+    return ConvNet(depth or 3, stem=depth is None, **settings)  # type: ignore[arg-type]
 
 
 def as_kernels(kernel: KernelLike) -> tuple[Kernel, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 from datastill._errors import InputError
 from datastill._typing import Array
 from datastill.kernels.base import Kernel
+from datastill.kernels.tiles import split_tiles
 
 Tree = TypeVar("Tree")
 
@@ -65,13 +66,6 @@ class Tiled(Kernel):
 def tile_rows(n1: int, n2: int, itemsize: int, memory: int) -> int:
     """Rows per tile such that WORKING_ARRAYS arrays of (rows, n2) fit in `memory` bytes; between 1 and n1."""
     return max(1, min(n1, memory // (WORKING_ARRAYS * max(n2, 1) * itemsize)))
-
-
-def split_tiles(x: Array, size: int) -> Array:
-    """(n, …) -> (tiles, size, …), the last tile filled up with copies of the first row."""
-    short = -len(x) % size
-    padded = jnp.concatenate([x, jnp.broadcast_to(x[:1], (short, *x.shape[1:]))]) if short else x
-    return padded.reshape(-1, size, *x.shape[1:])
 
 
 def map_tiles(f: Callable[[Array], Array], x: Array, size: int) -> Array:

@@ -2,6 +2,7 @@
 
 from datastill.kernels.base import Kernel
 from datastill.kernels.classical import RBF, Linear, Polynomial
+from datastill.kernels.conv import ConvNet, Myrtle
 from datastill.kernels.dense import FullyConnected
 
-__all__ = ["RBF", "FullyConnected", "Kernel", "Linear", "Polynomial"]
+__all__ = ["RBF", "ConvNet", "FullyConnected", "Kernel", "Linear", "Myrtle", "Polynomial"]

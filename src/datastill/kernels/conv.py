@@ -1,18 +1,41 @@
-"""NNGP and NTK of infinitely wide convolutional networks."""
+"""NNGP and NTK of infinitely wide convolutional networks: the ConvNet of dataset distillation, and Myrtle."""
 
 from dataclasses import dataclass
 
+import jax.numpy as jnp
+
 from datastill._errors import InputError
 from datastill._typing import Array, Float
-from datastill.kernels import pixels
+from datastill.kernels import pooled, unpooled
 from datastill.kernels.base import Kernel
 from datastill.kernels.dual import ACTIVATIONS
+from datastill.kernels.network import Network
 
 MYRTLE = {5: (2, 1, 1), 7: (2, 2, 2), 10: (3, 3, 3)}
+"""Convolutions in each stage, by depth, the linear output counted."""
+MOST_CHANNELS = 4
+"""Of images, where sides are larger: what has more in its last axis, and no more in its first, has channels first."""
 
 
 @dataclass(frozen=True)
 class ConvNet(Kernel):
+    """The kernel of a network of `depth` blocks [3×3 convolution, activation, mean over 2×2] and one linear output.
+
+    The recursion over pairs of pixels is in `kernels.pooled`, and without pooling in `kernels.unpooled`. Convolutions
+    are padded with zeros, pooling drops a last odd row or column, and the output reads all pixels ("flatten").
+
+    Args:
+        depth: blocks, 1 or more.
+        stem: whether a block without pooling comes first.
+        pooling: whether blocks end in pooling; "Conv-Vec" has none, and is hundreds of times cheaper.
+        w_std: standard deviation of the weights, times the root of the fan-in.
+        b_std: standard deviation of the biases.
+        kind: "ntk" or "nngp".
+        activation: "relu" or "erf".
+
+    Source: Nguyen, Novak, Xiao, Lee (2021), arXiv:2107.13034; Arora et al. (2019), arXiv:1904.11955.
+    """
+
     depth: int = 3
     stem: bool = False
     pooling: bool = True
@@ -21,34 +44,114 @@ class ConvNet(Kernel):
     kind: str = "ntk"
     activation: str = "relu"
 
-    def block(self, x1, x2):
-        return pixels.block(self._network(), _img(x1), _img(x2))
+    def __post_init__(self) -> None:
+        if self.depth < 1:
+            raise InputError(f"Got depth={self.depth}; expected 1 or more blocks; try depth=3.")
+        _check(self)
 
-    def self_block(self, x):
-        return pixels.diagonal(self._network(), _img(x))
+    def block(self, x1: Float[Array, "n1 h w *c"], x2: Float[Array, "n2 h w *c"]) -> Float[Array, "n1 n2"]:
+        """See `Kernel.block`.
 
-    def _network(self):
-        stages = (2 if self.stem else 1, *(1,) * (self.depth - 1))
-        return pixels.Network(stages, "flatten", self.activation, self.w_std**2, self.b_std**2, self.kind == "ntk")
+        Raises:
+            InputError: for rows that are no images, or too small for the pooling.
+        """
+        return _block(self._network, x1, x2)
+
+    def self_block(self, x: Float[Array, "n h w *c"]) -> Float[Array, " n"]:
+        """See `Kernel.self_block`."""
+        return _self_block(self._network, x)
+
+    @property
+    def _network(self) -> Network:
+        stages = (1 + self.stem, *(1,) * (self.depth - 1))
+        return _network(self, stages, "flatten", self.pooling)
 
 
 @dataclass(frozen=True)
 class Myrtle(Kernel):
+    """The kernel of a Myrtle network: 3×3 convolutions in three stages, two poolings, a mean of all pixels, an output.
+
+    Its stages have 2, 1, 1 convolutions at depth 5, 2, 2, 2 at depth 7, and 3, 3, 3 at depth 10.
+
+    Args:
+        depth: 5, 7 or 10.
+        w_std: standard deviation of the weights, times the root of the fan-in.
+        b_std: standard deviation of the biases.
+        kind: "ntk" or "nngp".
+        activation: "relu" or "erf".
+
+    Source: Shankar et al. (2020), arXiv:2003.02237.
+    """
+
     depth: int = 5
     w_std: float = 2**0.5
     b_std: float = 0.1
     kind: str = "ntk"
     activation: str = "relu"
 
-    def block(self, x1, x2):
-        return pixels.block(self._network(), _img(x1), _img(x2))
+    def __post_init__(self) -> None:
+        if self.depth not in MYRTLE:
+            raise InputError(f"Got depth={self.depth}; expected one of {', '.join(map(str, MYRTLE))}.")
+        _check(self)
 
-    def self_block(self, x):
-        return pixels.diagonal(self._network(), _img(x))
+    def block(self, x1: Float[Array, "n1 h w *c"], x2: Float[Array, "n2 h w *c"]) -> Float[Array, "n1 n2"]:
+        """See `Kernel.block`.
 
-    def _network(self):
-        return pixels.Network(MYRTLE[self.depth], "mean", self.activation, self.w_std**2, self.b_std**2, self.kind == "ntk")
+        Raises:
+            InputError: for rows that are no images, or too small for the pooling.
+        """
+        return _block(self._network, x1, x2)
+
+    def self_block(self, x: Float[Array, "n h w *c"]) -> Float[Array, " n"]:
+        """See `Kernel.self_block`."""
+        return _self_block(self._network, x)
+
+    @property
+    def _network(self) -> Network:
+        return _network(self, MYRTLE[self.depth], "mean", True)
 
 
-def _img(x):
-    return x[..., None] if x.ndim == 3 else x
+def _check(kernel: ConvNet | Myrtle) -> None:
+    if kernel.activation not in ACTIVATIONS:
+        raise InputError(f"Got activation={kernel.activation!r}; expected one of {', '.join(ACTIVATIONS)}.")
+    if kernel.kind not in ("ntk", "nngp"):
+        raise InputError(f'Got kind={kernel.kind!r}; expected "ntk" or "nngp".')
+    if not (kernel.w_std > 0 and kernel.b_std >= 0):
+        raise InputError(f"Got w_std={kernel.w_std}, b_std={kernel.b_std}; expected w_std above 0 and b_std 0 or more.")
+
+
+def _network(kernel: ConvNet | Myrtle, stages: tuple[int, ...], head: str, pooling: bool) -> Network:
+    return Network(stages, pooling, head, kernel.activation, kernel.w_std**2, kernel.b_std**2, kernel.kind == "ntk")
+
+
+def _block(network: Network, x1: Array, x2: Array) -> Array:
+    x1, x2 = _images(network, x1), _images(network, x2)
+    if x1.shape[1:] != x2.shape[1:]:
+        raise InputError(f"Got images of shapes {x1.shape[1:]} and {x2.shape[1:]}; expected the same (h, w, c).")
+    return (pooled if network.pooling else unpooled).block(network, x1, x2)
+
+
+def _self_block(network: Network, x: Array) -> Array:
+    return (pooled if network.pooling else unpooled).diagonal(network, _images(network, x))
+
+
+def _images(network: Network, x: Array) -> Array:
+    """(n, h, w) or (n, h, w, c) -> (n, h, w, c)."""
+    shape = tuple(x.shape)
+    if len(shape) not in (3, 4):
+        raise InputError(
+            f"Got rows of shape {shape[1:]}; expected images, (n, h, w) or (n, h, w, c); try x.reshape(n, h, w, c), or "
+            "another kernel."
+        )
+    if len(shape) == 4 and shape[1] <= MOST_CHANNELS < min(shape[2:]):
+        raise InputError(
+            f"Got images of shape {shape[1:]}, which looks like channels first; expected (n, h, w, c); try "
+            "x.transpose(0, 2, 3, 1)."
+        )
+    least = network.least_side
+    if min(shape[1:3]) < least:
+        raise InputError(
+            f"Got images of {shape[1]}×{shape[2]} pixels; expected {least}×{least} or more for {len(network.stages)} "
+            "stages with pooling; try a smaller depth, pooling=False, or larger images."
+        )
+    return jnp.asarray(x).reshape(*shape[:3], -1)

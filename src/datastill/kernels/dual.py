@@ -2,11 +2,12 @@
 
 With k11 = Var u, k22 = Var v and k12 = Cov(u, v), both activations here have the form
 
-    E[φ(u)φ(v)] = size(k11) size(k22) f(z)      E[φ'(u)φ'(v)] = slope(k11) slope(k22) g(z)
+    E[φ(u)φ(v)] = size(k11) size(k22) f(z)      E[φ'(u)φ'(v)] = slope(k11) slope(k22) f'(z)
 
-    z = k12 / (norm(k11) norm(k22))
+    z = k12 / (norm(k11) norm(k22))             slope = size / norm
 
-so that what is taken of every pair of numbers is f and g alone.
+so that what is taken of every pair of numbers is f and its derivatives alone. That the second is the derivative of the
+first in k12 is Price's theorem (1958).
 """
 
 from collections.abc import Callable
@@ -30,45 +31,58 @@ ARCCOS = (
 
 
 class Scales(NamedTuple):
-    """What depends on one side's variance alone: norm, size and slope."""
+    """What depends on one side's variance alone: 1/norm (0 where norm is 0) and size."""
 
-    norm: Array
+    unit: Array
     size: Array
-    slope: Array
 
     @property
-    def unit(self) -> Array:
-        """1/norm, 0 where norm is 0."""
-        return jnp.where(self.norm > 0, 1 / jnp.where(self.norm > 0, self.norm, 1), 0)
+    def slope(self) -> Array:
+        """size/norm."""
+        return self.size * self.unit
 
 
 @dataclass(frozen=True)
 class Dual:
-    """A dual activation: `scales` of a variance, and `pair`, z -> (f, g)."""
+    """A dual activation.
+
+    Attributes:
+        scales: of a variance.
+        pair: z -> (f, f').
+        bend: z -> f''.
+    """
 
     scales: Callable[[Array], Scales]
     pair: Callable[[Array], tuple[Array, Array]]
+    bend: Callable[[Array], Array]
 
     def __call__(self, k11: Array, k22: Array, k12: Array) -> tuple[Array, Array]:
         """(E[φ(u)φ(v)], E[φ'(u)φ'(v)]) of arrays that broadcast."""
         s1, s2 = self.scales(k11), self.scales(k22)
-        f, g = self.pair(k12 * s1.unit * s2.unit)
-        return f * s1.size * s2.size, g * s1.slope * s2.slope
+        f, slope = self.pair(k12 * (s1.unit * s2.unit))
+        return f * (s1.size * s2.size), slope * (s1.slope * s2.slope)
 
 
 def _relu_scales(k: Array) -> Scales:
-    norm = _safe_sqrt(k)
-    return Scales(norm, 0.5**0.5 * norm, jnp.full_like(k, 0.5**0.5))
+    root = _safe_sqrt(k)
+    return Scales(jnp.where(root > 0, 1 / jnp.where(root > 0, root, 1), 0), 0.5**0.5 * root)
 
 
 def _erf_scales(k: Array) -> Scales:
-    norm = jnp.sqrt(0.5 + k)
-    return Scales(norm, jnp.ones_like(k), 1 / norm)
+    return Scales(1 / jnp.sqrt(0.5 + k), jnp.ones_like(k))
 
 
 def _erf_pair(z: Array) -> tuple[Array, Array]:
-    room = jnp.maximum((1 - z) * (1 + z), jnp.finfo(z.dtype).eps)
-    return 2 / jnp.pi * jnp.arcsin(z), 2 / jnp.pi / jnp.sqrt(room)
+    return 2 / jnp.pi * jnp.arcsin(z), 2 / jnp.pi / jnp.sqrt(_room(z))
+
+
+def _erf_bend(z: Array) -> Array:
+    return 2 / jnp.pi * z / _room(z) ** 1.5
+
+
+def _room(z: Array) -> Array:
+    """1 − z², above 0."""
+    return jnp.maximum((1 - z) * (1 + z), jnp.finfo(z.dtype).eps)
 
 
 @jax.custom_jvp
@@ -84,10 +98,13 @@ def arc_cosines(cosine: Array) -> tuple[Array, Array]:
 @arc_cosines.defjvp
 def _arc_cosines_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     (cosine,), (tangent,) = primals, tangents
-    sine, rest = _sine_and_rest(cosine)
-    kappa1, kappa0 = (sine + rest * jnp.clip(cosine, -1, 1)) / jnp.pi, rest / jnp.pi
-    slope = jnp.where(sine > 0, 1 / (jnp.pi * jnp.where(sine > 0, sine, 1)), 0)
-    return (kappa1, kappa0), (kappa0 * tangent, slope * tangent)
+    kappa1, kappa0 = arc_cosines(cosine)
+    return (kappa1, kappa0), (kappa0 * tangent, _relu_bend(cosine) * tangent)
+
+
+def _relu_bend(cosine: Array) -> Array:
+    sine, _ = _sine_and_rest(cosine)
+    return jnp.where(sine > 0, 1 / (jnp.pi * jnp.where(sine > 0, sine, 1)), 0)
 
 
 def _sine_and_rest(cosine: Array) -> tuple[Array, Array]:
@@ -111,7 +128,7 @@ def _safe_sqrt(x: Array) -> Array:
 
 ACTIVATIONS: dict[str, Dual] = {
     # Cho and Saul (2009), arc-cosine kernels of degree 1 and 0, eqs. (3)–(6).
-    "relu": Dual(_relu_scales, arc_cosines),
+    "relu": Dual(_relu_scales, arc_cosines, _relu_bend),
     # Williams (1997), eq. (11); Lee et al. (2019), arXiv:1902.06720, appendix C.
-    "erf": Dual(_erf_scales, _erf_pair),
+    "erf": Dual(_erf_scales, _erf_pair, _erf_bend),
 }

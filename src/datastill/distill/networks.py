@@ -1,0 +1,37 @@
+"""Finite networks as kernels: weights drawn by a key, and features."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from datastill._typing import Array, Key
+from datastill.features.base import Weights
+from datastill.features.conv import RandomConv
+
+
+def weight_shapes(map: RandomConv, row: tuple[int, ...]) -> Any:
+    """Of a network's weights."""
+    return jax.eval_shape(lambda: jax.tree.map(jnp.asarray, map.draw(row)))
+
+
+def fresh(key: Key, shapes: Any) -> Weights:
+    """Standard normal weights."""
+    leaves, tree = jax.tree.flatten(shapes)
+    keys = jax.random.split(key, len(leaves))
+    return jax.tree.unflatten(tree, [jax.random.normal(k, s.shape, s.dtype) for k, s in zip(keys, leaves, strict=True)])
+
+
+def key_of(seed: int, *numbers: int) -> Key:
+    """A key that is a function of the seed and of some numbers."""
+    key = jax.random.key(seed)
+    for number in numbers:
+        key = jax.random.fold_in(key, number)
+    return key
+
+
+@partial(jax.jit, static_argnums=0)
+def features_of(formula: RandomConv, weights: Weights, x: Array) -> Array:
+    """The features of rows under a network."""
+    return formula.block(weights, x)

@@ -1,0 +1,74 @@
+"""What estimators that learn under finite convolutional networks share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+
+from datastill import _validate
+from datastill._errors import InputError
+from datastill.distill import loop
+from datastill.estimators.base import Data, Distiller, Support
+from datastill.estimators.kip import validation_interval
+from datastill.progress import bar
+
+DEEPEST = 3
+
+
+class OnNetworks(ClassifierMixin, Distiller):
+    """Images, and the loop around a step that learns them."""
+
+    kernel = None
+    preprocess = "standardise"
+
+    def _check_settings(self) -> None:
+        super()._check_settings()
+        for name, least in (("max_iter", 0), ("learning_rate", 0), ("width", 1)):
+            _validate.check_between(name, getattr(self, name), least)
+
+    def _solves_labels(self) -> bool:
+        return False
+
+    def _depth_for(self, row: tuple[int, ...]) -> int:
+        """Layers of the networks, each of which halves the image.
+
+        Raises:
+            InputError: for rows that are no images, or of one pixel.
+        """
+        if len(row) < 2:
+            raise InputError(f"Got rows of {row[0]} numbers; expected images, (n, h, w) or (n, h, w, c); try KIP.")
+        side = min(row[:2])
+        if side < 2:
+            raise InputError(f"Got images of {row[0]}×{row[1]} pixels; expected 2×2 at least; try KIP.")
+        return min(DEEPEST, side.bit_length() - 1) if self.depth is None else int(self.depth)
+
+    def _run(
+        self,
+        data: Data,
+        start: Support,
+        state: Any,
+        step: Callable[[Any, int], tuple[Any, Any]],
+        examples: Callable[[Any], tuple[np.ndarray, np.ndarray]],
+        validate: loop.Validator | None = None,
+        patience: int | None = None,
+    ) -> Support:
+        """The loop, and what it found."""
+        steps = int(self.max_iter)
+        with bar(f"{type(self).__name__}: {len(start.z)} examples", steps, "accuracy", bool(self.verbose)) as watch:
+            progress = loop.run(
+                state,
+                step,
+                examples,
+                validate,
+                loop.Schedule(steps, validation_interval(steps), patience),
+                None if self.checkpoint is None else Path(self.checkpoint),
+                self._identity(data),
+                watch,
+            )
+        self._record(progress)
+        in_range = bool(self.keep_range)
+        self.snapshots_ = [(step, self.space_.decode(z, in_range)) for step, z in progress.snapshots]
+        z, vectors = progress.best
+        return Support(np.asarray(self.space_.clip(z)) if in_range else z, vectors, start.codes, None, start.chosen)

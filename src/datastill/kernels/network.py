@@ -1,0 +1,48 @@
+"""What a convolutional network of infinite width is made of."""
+
+from dataclasses import dataclass, replace
+
+from datastill.kernels.dual import ACTIVATIONS, Dual
+
+
+@dataclass(frozen=True)
+class Network:
+    """3×3 convolutions padded with zeros, each followed by the activation, a head and a linear output.
+
+    Attributes:
+        stages: convolutions in each stage; a mean over 2×2 pixels ends a stage, if there is pooling.
+        pooling: whether there is.
+        head: "flatten", or "mean" over all pixels, which takes the place of the last stage's pooling.
+        activation: "relu" or "erf".
+        w2: variance of the weights, times the fan-in.
+        b2: variance of the biases.
+        ntk: whether the NTK is wanted, or the NNGP kernel.
+    """
+
+    stages: tuple[int, ...]
+    pooling: bool
+    head: str
+    activation: str
+    w2: float
+    b2: float
+    ntk: bool
+
+    @property
+    def dual(self) -> Dual:
+        """Of the activation."""
+        return ACTIVATIONS[self.activation]
+
+    @property
+    def layers(self) -> int:
+        """Convolutions in all."""
+        return sum(self.stages)
+
+    @property
+    def least_side(self) -> int:
+        """Of an image, in pixels."""
+        return 2 ** (len(self.stages) - (self.head == "mean")) if self.pooling else 1
+
+    @property
+    def nngp(self) -> "Network":
+        """The same without the NTK."""
+        return replace(self, ntk=False)

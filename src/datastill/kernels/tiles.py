@@ -1,0 +1,38 @@
+"""Work on rows or pairs of rows in tiles."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+
+from datastill._typing import Array, Float
+
+Tree = TypeVar("Tree")
+
+
+def split_tiles(x: Array, size: int) -> Array:
+    """(n, …) -> (tiles, size, …), the last tile filled up with copies of the first row."""
+    short = -len(x) % size
+    padded = jnp.concatenate([x, jnp.broadcast_to(x[:1], (short, *x.shape[1:]))]) if short else x
+    return padded.reshape(-1, size, *x.shape[1:])
+
+
+def over_pairs(f: Callable[[Tree, Tree], Float[Array, " b"]], one: Tree, two: Tree, most: int) -> Float[Array, "n1 n2"]:
+    """f(a row of one, a tile of two) for all pairs; the backward pass computes each tile again, and keeps none.
+
+    Args:
+        f: takes one row, and b ≤ `most` others, and returns b numbers.
+        one: a tree of arrays of n1 rows.
+        two: a tree of arrays of n2 rows; tiles are about as large as each other.
+        most: rows in a tile, 1 or more.
+    """
+    n2 = len(jax.tree.leaves(two)[0])
+    size = -(-n2 // -(-n2 // max(most, 1)))
+    tiles = jax.tree.map(partial(split_tiles, size=size), two)
+
+    def row(image: Tree) -> Array:
+        return jax.lax.map(jax.checkpoint(partial(f, image)), tiles).reshape(-1)[:n2]
+
+    return jax.lax.map(row, one)

@@ -1,0 +1,79 @@
+"""Covariances of each pixel of two images in an infinitely wide convolutional network without pooling.
+
+Where nothing is pooled and the head is "flatten", only pairs of the same pixel p matter. Layer by layer
+
+    convolution   Σ ← w²/9 Σ_δ Σ[p + δ] + b²      Θ ← Σ_new + w²/9 Σ_δ Θ[p + δ]      δ over 3×3, zeros outside
+    activation    Σ ← E[φ(u)φ(v)]                 Θ ← E[φ'(u)φ'(v)] Θ                (see `kernels.dual`)
+
+and at the end the mean over p, times w², plus b². The sums over δ are products with tridiagonal matrices of ones, one
+from each side of the image, which is what a machine does best.
+
+Source: Novak et al. (2019), arXiv:1810.05148, section 3.1 ("CNN w/o pooling").
+"""
+
+from functools import partial
+from typing import TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from datastill._typing import Array, Float
+from datastill.kernels.dual import Scales
+from datastill.kernels.network import Network
+from datastill.kernels.tiles import over_pairs
+
+CACHE = 50_000
+"""Numbers in one array of a tile on a CPU."""
+DEVICE_MEMORY = 2**25
+"""The same on other devices."""
+
+Side: TypeAlias = tuple[Array, tuple[Scales, ...]]
+"""Images (n, h, w, c), and the scales of each activation, (n, h, w)."""
+
+
+def block(network: Network, x1: Float[Array, "n1 h w c"], x2: Float[Array, "n2 h w c"]) -> Float[Array, "n1 n2"]:
+    """The kernel's block."""
+    _, h, w, _ = x1.shape
+    most = (CACHE if jax.default_backend() == "cpu" else DEVICE_MEMORY) // (h * w)
+    return over_pairs(partial(_walk, network), _sides(network, x1), _sides(network, x2), most)
+
+
+def diagonal(network: Network, x: Float[Array, "n h w c"]) -> Float[Array, " n"]:
+    """The values k(x_i, x_i)."""
+
+    def alone(side: Side) -> Array:
+        return _walk(network, side, jax.tree.map(lambda a: a[None], side))[0]
+
+    return jax.lax.map(jax.checkpoint(alone), _sides(network, x))
+
+
+def _sides(network: Network, x: Array) -> Side:
+    variance, found = jnp.mean(x**2, axis=3), []
+    for _ in range(network.layers):
+        variance = network.w2 / 9 * _box(variance.transpose(1, 0, 2)).transpose(1, 0, 2) + network.b2
+        found.append(network.dual.scales(variance))
+        variance = network.dual(variance, variance, variance)[0]
+    return x, tuple(found)
+
+
+def _walk(network: Network, image: Side, tile: Side) -> Float[Array, " b"]:
+    """From the images to the head, in maps (h, b, w)."""
+    (x, one), (others, two) = image, tile
+    sigma = jnp.einsum("hwc,bhwc->hbw", x, others) / x.shape[2]
+    theta = jnp.zeros_like(sigma)
+    for s1, s2 in zip(one, two, strict=True):
+        s1, s2 = Scales(*(a[:, None] for a in s1)), Scales(*(a.transpose(1, 0, 2) for a in s2))
+        sigma = network.w2 / 9 * _box(sigma) + network.b2
+        theta = sigma + network.w2 / 9 * _box(theta)
+        f, slope = network.dual.pair(sigma * (s1.unit * s2.unit))
+        sigma, theta = f * (s1.size * s2.size), slope * theta * (s1.slope * s2.slope)
+    total = sigma + theta if network.ntk else sigma
+    return network.w2 * total.mean(axis=(0, 2)) + network.b2
+
+
+def _box(a: Float[Array, "h b w"]) -> Float[Array, "h b w"]:
+    """Sums over 3×3 pixels, zeros outside."""
+    h, b, w = a.shape
+    rows, columns = (jnp.asarray(np.tri(n, k=1) - np.tri(n, k=-2), a.dtype) for n in (h, w))
+    return (rows @ a.reshape(h, b * w)).reshape(h, b, w) @ columns
