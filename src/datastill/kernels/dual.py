@@ -2,9 +2,9 @@
 
 With k11 = Var u, k22 = Var v and k12 = Cov(u, v), both activations here have the form
 
-    E[φ(u)φ(v)] = size(k11) size(k22) f(z)      E[φ'(u)φ'(v)] = slope(k11) slope(k22) f'(z)
+    E[φ(u)φ(v)] = size₁ size₂ f(z)      E[φ'(u)φ'(v)] = size₁ unit₁ size₂ unit₂ f'(z)
 
-    z = k12 / (norm(k11) norm(k22))             slope = size / norm
+    z = k12 unit₁ unit₂                 unit = unit(k), size = s · unit^lean
 
 so that what is taken of every pair of numbers is f and its derivatives alone. That the second is the derivative of the
 first in k12 is Price's theorem (1958).
@@ -12,7 +12,6 @@ first in k12 is Price's theorem (1958).
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,46 +29,44 @@ ARCCOS = (
 )  # fmt: skip
 
 
-class Scales(NamedTuple):
-    """What depends on one side's variance alone: 1/norm (0 where norm is 0) and size."""
-
-    unit: Array
-    size: Array
-
-    @property
-    def slope(self) -> Array:
-        """size/norm."""
-        return self.size * self.unit
-
-
 @dataclass(frozen=True)
 class Dual:
     """A dual activation.
 
     Attributes:
-        scales: of a variance.
+        unit: of a variance; 0 where that is 0 and f scales with it.
+        largest: s.
+        lean: the exponent of unit in size, −1 or 0.
         pair: z -> (f, f').
         bend: z -> f''.
     """
 
-    scales: Callable[[Array], Scales]
+    unit: Callable[[Array], Array]
+    largest: float
+    lean: int
     pair: Callable[[Array], tuple[Array, Array]]
     bend: Callable[[Array], Array]
 
+    def size(self, unit: Array) -> Array:
+        """Of a unit."""
+        if self.lean == 0:
+            return jnp.full_like(unit, self.largest)
+        return self.largest * jnp.where(unit > 0, 1 / jnp.where(unit > 0, unit, 1), 0)
+
     def __call__(self, k11: Array, k22: Array, k12: Array) -> tuple[Array, Array]:
         """(E[φ(u)φ(v)], E[φ'(u)φ'(v)]) of arrays that broadcast."""
-        s1, s2 = self.scales(k11), self.scales(k22)
-        f, slope = self.pair(k12 * (s1.unit * s2.unit))
-        return f * (s1.size * s2.size), slope * (s1.slope * s2.slope)
+        one, two = self.unit(k11), self.unit(k22)
+        f, slope = self.pair(k12 * (one * two))
+        one, two = (one, self.size(one)), (two, self.size(two))
+        return f * (one[1] * two[1]), slope * (one[0] * one[1] * (two[0] * two[1]))
 
 
-def _relu_scales(k: Array) -> Scales:
-    root = _safe_sqrt(k)
-    return Scales(jnp.where(root > 0, 1 / jnp.where(root > 0, root, 1), 0), 0.5**0.5 * root)
+def _relu_unit(k: Array) -> Array:
+    return jnp.where(k > 0, jax.lax.rsqrt(jnp.where(k > 0, k, 1)), 0)
 
 
-def _erf_scales(k: Array) -> Scales:
-    return Scales(1 / jnp.sqrt(0.5 + k), jnp.ones_like(k))
+def _erf_unit(k: Array) -> Array:
+    return jax.lax.rsqrt(0.5 + k)
 
 
 def _erf_pair(z: Array) -> tuple[Array, Array]:
@@ -121,14 +118,9 @@ def _sine_and_rest(cosine: Array) -> tuple[Array, Array]:
     return sine, jnp.where(cosine < 0, angle, jnp.pi - angle)
 
 
-def _safe_sqrt(x: Array) -> Array:
-    """sqrt with derivative 0 at 0."""
-    return jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0, x, 1)), 0)
-
-
 ACTIVATIONS: dict[str, Dual] = {
     # Cho and Saul (2009), arc-cosine kernels of degree 1 and 0, eqs. (3)–(6).
-    "relu": Dual(_relu_scales, arc_cosines, _relu_bend),
+    "relu": Dual(_relu_unit, 0.5**0.5, -1, arc_cosines, _relu_bend),
     # Williams (1997), eq. (11); Lee et al. (2019), arXiv:1902.06720, appendix C.
-    "erf": Dual(_erf_scales, _erf_pair, _erf_bend),
+    "erf": Dual(_erf_unit, 1.0, 0, _erf_pair, _erf_bend),
 }

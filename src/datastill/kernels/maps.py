@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from datastill._typing import Array, Float
-from datastill.kernels.dual import Dual, Scales
+from datastill.kernels.dual import Dual
 
 Maps: TypeAlias = tuple[Array, ...]
 """Σ alone, or Σ and Θ."""
@@ -74,7 +74,7 @@ def _first_backward(dual: Dual, ntk: bool, inputs: tuple[Array, ...], slopes: Ma
             of_size += slopes[1] * slope * z
             of_z += slopes[1] * (slope + z * dual.bend(z))
         of_z *= s1[:, None] * s2
-        return (of_z @ u2, of_size @ s2), (of_z.T @ u1, of_size.T @ s1)
+        return (of_z @ u2, of_size @ s2), ((u1.T @ of_z).T, s1 @ of_size)
 
     def add(totals: list[tuple[Array, Array]], row: Any) -> tuple[list[tuple[Array, Array]], tuple[Array, Array]]:
         *row, own = row
@@ -99,14 +99,18 @@ first.defvjp(_first_forward, _first_backward)
 
 
 def _rows(p: Array, size: Array) -> tuple[Array, Array]:
-    """The one image's pixels in parts: by place, or where there is one place by some rows of the image.
-
-    There must be two parts or more, so that XLA keeps a loop, and what the loop makes: it would take the activation
-    anew for each of the nine pixels that it is added to.
-    """
+    """The one image's pixels in parts: by place, or where there is one place by rows of the image."""
     k, h, _, d = p.shape
-    parts = k if k > 1 else next(n for n in range(2, h + 1) if h % n == 0)
+    parts = k if k > 1 else _parts(h)
     return p.reshape(parts, -1, d), size.reshape(parts, -1)
+
+
+def _parts(h: int) -> int:
+    """In how many parts to work: two or more, so that XLA keeps the loop, and what the loop makes.
+
+    It would take an activation anew for each of the nine pixels that it is added to.
+    """
+    return next(n for n in range(2, h + 1) if h % n == 0) if h > 1 else 1
 
 
 def _columns(q: Array, size: Array) -> tuple[Array, Array]:
@@ -116,51 +120,57 @@ def _columns(q: Array, size: Array) -> tuple[Array, Array]:
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def activation(dual: Dual, maps: Maps, one: Scales, two: Scales) -> Maps:
-    """Σ ← E[φ(u)φ(v)], Θ ← E[φ'(u)φ'(v)] Θ, with the scales of both sides, (h, w) and (b, h', w')."""
-    one = _beside(one)
-    f, slope = dual.pair(maps[0] * (one.unit * two.unit))
-    sigma = f * (one.size * two.size)
-    return (sigma, slope * maps[1] * (one.slope * two.slope)) if len(maps) > 1 else (sigma,)
+def activation(dual: Dual, maps: Maps, one: Float[Array, "h w"], two: Float[Array, "b h w"]) -> Maps:
+    """Σ ← E[φ(u)φ(v)], Θ ← E[φ'(u)φ'(v)] Θ, with the units of both sides."""
+    units, sizes = _outer(one, two), _outer(dual.size(one), dual.size(two))
+    f, slope = dual.pair(maps[0] * units)
+    return (f * sizes, slope * maps[1] * (units * sizes)) if len(maps) > 1 else (f * sizes,)
 
 
 def _activation_forward(dual: Dual, *inputs: Any) -> tuple[Maps, Any]:
     return activation(dual, *inputs), inputs
 
 
-def _activation_backward(dual: Dual, inputs: Any, slopes: Maps) -> tuple[Maps, Scales, Scales]:
-    (sigma, *theta), s1, two = inputs
-    one = _beside(s1)
-    units, sizes = one.unit * two.unit, one.size * two.size
-    z = sigma * units
-    f, slope = dual.pair(z)
-    of_z, of_sizes = slopes[0] * slope * sizes, slopes[0] * f
-    of_units = of_z * sigma
-    found: Maps = (of_z * units,)
-    if theta:
-        through = slopes[1] * slope * theta[0]
-        bent = slopes[1] * dual.bend(z) * theta[0] * (sizes * units)
-        of_sizes += through * units
-        of_units += through * sizes + bent * sigma
-        found = (of_z + bent) * units, slopes[1] * slope * (sizes * units)
-    of_one = Scales(_over_two(of_units, two.unit), _over_two(of_sizes, two.size))
-    of_two = Scales(_over_one(of_units, s1.unit), _over_one(of_sizes, s1.size))
-    return found, of_one, of_two
+def _activation_backward(dual: Dual, inputs: Any, slopes: Maps) -> tuple[Maps, Array, Array]:
+    """With size = s · unit^lean, all that units do to a pair of pixels is one number, d loss / d log unit, of both."""
+    maps, one, two = inputs
+    h, w = one.shape
+
+    def rows(part: tuple[Maps, Maps, Array]) -> tuple[Maps, Array, Array]:
+        (sigma, *theta), (of_sigma, *of_theta), own = part
+        units, sizes = _outer(own, two), _outer(dual.size(own), dual.size(two))
+        z = sigma * units
+        f, slope = dual.pair(z)
+        of_z, of_size = of_sigma * slope * sizes, of_sigma * f * sizes
+        found: Maps = ()
+        if theta:
+            both = units * sizes
+            of_z += of_theta[0] * dual.bend(z) * theta[0] * both
+            found = (of_theta[0] * slope * both,)
+        of_units = of_z * z + dual.lean * of_size
+        if theta and dual.lean != -1:
+            of_units += (1 + dual.lean) * found[0] * theta[0]
+        of_units = of_units.reshape(own.size, two.size)
+        one_by_one = of_units @ jnp.ones(two.size, z.dtype), jnp.ones(own.size, z.dtype) @ of_units
+        return (of_z * units, *found), *one_by_one
+
+    parts = _parts(h)
+    found, of_one, of_two = jax.lax.map(
+        rows, jax.tree.map(lambda a: a.reshape(parts, h // parts, *a.shape[1:]), (maps, slopes, one))
+    )
+    found = tuple(a.reshape(maps[0].shape) for a in found)
+    return found, _over(of_one.reshape(h, w), one), _over(of_two.sum(axis=0).reshape(two.shape), two)
 
 
 activation.defvjp(_activation_forward, _activation_backward)
 
 
-def _beside(one: Scales) -> Scales:
-    return Scales(*(a[:, :, None, None, None] for a in one))
+def _outer(one: Float[Array, "h w"], two: Float[Array, "b h w"]) -> Float[Array, "h w b h w"]:
+    return one[:, :, None, None, None] * two
 
 
-def _over_two(a: Array, two: Float[Array, "b h w"]) -> Float[Array, "h w"]:
-    return (a.reshape(-1, two.size) @ two.ravel()).reshape(a.shape[:2])
-
-
-def _over_one(a: Array, one: Float[Array, "h w"]) -> Float[Array, "b h w"]:
-    return (one.ravel() @ a.reshape(one.size, -1)).reshape(a.shape[2:])
+def _over(of_log: Array, unit: Array) -> Array:
+    return jnp.where(unit > 0, of_log / jnp.where(unit > 0, unit, 1), 0)
 
 
 @jax.custom_vjp

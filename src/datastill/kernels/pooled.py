@@ -19,13 +19,12 @@ arXiv:2003.02237.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from datastill._typing import Array, Float
-from datastill.kernels.dual import Scales
 from datastill.kernels.maps import Maps, activation, first, framed, pooled, same_pixel, shifts, windows
 from datastill.kernels.network import Network
 from datastill.kernels.tiles import over_pairs
@@ -43,11 +42,13 @@ class Side(NamedTuple):
         patches: (n, places, h, w, d) of the first convolution, such that inner products are covariances, bias and all,
             divided by the norms. Where the first stage is one layer, (h, w) are its windows, each with 4 places;
             else one place and all pixels.
-        scales: of each activation, (n, places, h, w) of the first and (n, h, w) of the others.
+        sizes: of the first activation, (n, places, h, w).
+        units: of the others, (n, h, w).
     """
 
     patches: Array
-    scales: tuple[Scales, ...]
+    sizes: Array
+    units: tuple[Array, ...]
 
 
 def block(network: Network, x1: Float[Array, "n1 h w c"], x2: Float[Array, "n2 h w c"]) -> Float[Array, "n1 n2"]:
@@ -57,7 +58,7 @@ def block(network: Network, x1: Float[Array, "n1 h w c"], x2: Float[Array, "n2 h
     most = (CACHE if jax.default_backend() == "cpu" else DEVICE_MEMORY) // (h * w) ** 2
 
     def pairs(image: Side, tile: Side) -> Array:
-        return _walk(network, image, tile, lambda layer, sigma: (image.scales[layer], tile.scales[layer]))
+        return _walk(network, image, tile, lambda layer, sigma: (image.units[layer], tile.units[layer]))
 
     return over_pairs(pairs, one, two, most)
 
@@ -79,36 +80,37 @@ def _first(network: Network, x: Array) -> Side:
     weighted = (network.w2 / (9 * c)) ** 0.5 * jnp.concatenate(shifted, axis=3)
     patches = jnp.concatenate([weighted, jnp.full((n, h, w, 1), network.b2**0.5, x.dtype)], axis=3)
     patches = jnp.stack(windows(patches, (1, 2)) if network.stages[0] == 1 else [patches], axis=1)
-    scales = network.dual.scales(jnp.sum(patches**2, axis=4))
-    first = Side(patches * scales.unit[..., None], (scales,))
-    if network.stages[0] == 1:
-        return first
-    return jax.tree.map(lambda a: jnp.pad(a, [(0, 0), (0, 0), (1, 1), (1, 1)] + [(0, 0)] * (a.ndim - 4)), first)
+    unit = network.dual.unit(jnp.sum(patches**2, axis=4))
+    patches, sizes = patches * unit[..., None], network.dual.size(unit)
+    if network.stages[0] > 1:  # framed by zeros
+        patches, sizes = (
+            jnp.pad(a, [(1, 1) if axis in (2, 3) else (0, 0) for axis in range(a.ndim)]) for a in (patches, sizes)
+        )
+    return Side(patches, sizes, ())
 
 
 def _alone(network: Network, image: Side) -> tuple[Float[Array, ""], Side]:
-    """The kernel of an image with itself, and the image with the scales of every activation."""
-    found = list(image.scales)
+    """The kernel of an image with itself, and the image with the units of every activation."""
+    found: list[Array] = []
 
-    def scales(layer: int, sigma: Array) -> tuple[Scales, Scales]:
-        found.append(network.dual.scales(same_pixel(sigma)[0]))
-        return found[layer], _as_tile(found[layer])
+    def units(layer: int, sigma: Array) -> tuple[Array, Array]:
+        found.append(network.dual.unit(same_pixel(sigma)[0]))
+        return found[layer], found[layer][None]
 
-    value = _walk(network, image, _as_tile(image), scales)[0]
-    return value, Side(image.patches, tuple(found))
+    value = _walk(network, image, jax.tree.map(lambda a: a[None], image), units)[0]
+    return value, image._replace(units=tuple(found))
 
 
 def _walk(
-    network: Network, image: Side, tile: Side, scales: Callable[[int, Array], tuple[Scales, Scales]]
+    network: Network, image: Side, tile: Side, units: Callable[[int, Array], tuple[Array, Array]]
 ) -> Float[Array, " b"]:
-    """From the patches to the head; `scales` gives those of a layer, once its Σ is known."""
-    dual = network.dual
-    maps = first(dual, network.ntk, image.patches, image.scales[0].size, tile.patches, tile.scales[0].size)
-    layer = 1
+    """From the patches to the head; `units` gives those of both sides, once Σ is known before an activation."""
+    maps = first(network.dual, network.ntk, image.patches, image.sizes, tile.patches, tile.sizes)
+    layer = 0
     for stage, layers in enumerate(network.stages):
         for place in range(stage == 0, layers):
-            maps = _convolution(network, maps if layer == 1 and place else tuple(framed(a) for a in maps))
-            maps = activation(dual, maps, *scales(layer, maps[0]))
+            maps = _convolution(network, maps if layer == 0 and place else tuple(framed(a) for a in maps))
+            maps = activation(network.dual, maps, *units(layer, maps[0]))
             layer += 1
         last = stage == len(network.stages) - 1
         if (stage > 0 or layers > 1) and not (last and network.head == "mean"):
@@ -122,7 +124,3 @@ def _convolution(network: Network, maps: Maps) -> Maps:
     sums = [network.w2 / 9 * shifts(a) for a in maps]
     sigma = sums[0] + network.b2
     return (sigma, sigma + sums[1]) if network.ntk else (sigma,)
-
-
-def _as_tile(image: Any) -> Any:
-    return jax.tree.map(lambda a: a[None], image)

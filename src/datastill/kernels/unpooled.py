@@ -19,7 +19,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from datastill._typing import Array, Float
-from datastill.kernels.dual import Scales
 from datastill.kernels.network import Network
 from datastill.kernels.tiles import over_pairs
 
@@ -28,8 +27,8 @@ CACHE = 50_000
 DEVICE_MEMORY = 2**25
 """The same on other devices."""
 
-Side: TypeAlias = tuple[Array, tuple[Scales, ...]]
-"""Images (n, h, w, c), and the scales of each activation, (n, h, w)."""
+Side: TypeAlias = tuple[Array, tuple[Array, ...]]
+"""Images (n, h, w, c), and the units of each activation, (n, h, w)."""
 
 
 def block(network: Network, x1: Float[Array, "n1 h w c"], x2: Float[Array, "n2 h w c"]) -> Float[Array, "n1 n2"]:
@@ -52,7 +51,7 @@ def _sides(network: Network, x: Array) -> Side:
     variance, found = jnp.mean(x**2, axis=3), []
     for _ in range(network.layers):
         variance = network.w2 / 9 * _box(variance.transpose(1, 0, 2)).transpose(1, 0, 2) + network.b2
-        found.append(network.dual.scales(variance))
+        found.append(network.dual.unit(variance))
         variance = network.dual(variance, variance, variance)[0]
     return x, tuple(found)
 
@@ -62,12 +61,13 @@ def _walk(network: Network, image: Side, tile: Side) -> Float[Array, " b"]:
     (x, one), (others, two) = image, tile
     sigma = jnp.einsum("hwc,bhwc->hbw", x, others) / x.shape[2]
     theta = jnp.zeros_like(sigma)
-    for s1, s2 in zip(one, two, strict=True):
-        s1, s2 = Scales(*(a[:, None] for a in s1)), Scales(*(a.transpose(1, 0, 2) for a in s2))
+    for u1, u2 in zip(one, two, strict=True):
+        u1, u2 = u1[:, None], u2.transpose(1, 0, 2)
+        units, sizes = u1 * u2, network.dual.size(u1) * network.dual.size(u2)
         sigma = network.w2 / 9 * _box(sigma) + network.b2
         theta = sigma + network.w2 / 9 * _box(theta)
-        f, slope = network.dual.pair(sigma * (s1.unit * s2.unit))
-        sigma, theta = f * (s1.size * s2.size), slope * theta * (s1.slope * s2.slope)
+        f, slope = network.dual.pair(sigma * units)
+        sigma, theta = f * sizes, slope * theta * (units * sizes)
     total = sigma + theta if network.ntk else sigma
     return network.w2 * total.mean(axis=(0, 2)) + network.b2
 
