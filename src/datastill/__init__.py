@@ -4,6 +4,7 @@ from datastill.data.dataset import Dataset, SupportSet
 from datastill.data.sources import load
 from datastill.estimators import (
     KIP,
+    RFAD,
     BestOf,
     BestOfRegressor,
     Coreset,
@@ -16,6 +17,7 @@ from datastill.estimators import (
 
 __all__ = [
     "KIP",
+    "RFAD",
     "BestOf",
     "BestOfRegressor",
     "Coreset",

@@ -22,6 +22,7 @@ from datastill.data.archive import make_folder, read_json, write_atomic, write_j
 from datastill.data.dataset import Dataset, Rows, SupportSet, digest, take
 from datastill.estimators import (
     KIP,
+    RFAD,
     BestOf,
     BestOfRegressor,
     Coreset,
@@ -41,6 +42,7 @@ from datastill.select import methods as selectors
 METHODS: dict[str, tuple[Any, Any]] = {
     "kip": (KIP, KIPRegressor),
     "network-kip": (NetworkKIP, None),
+    "rfad": (RFAD, None),
     "best-of": (BestOf, BestOfRegressor),
     "label-solve": (LabelSolve, LabelSolveRegressor),
     **dict.fromkeys(selectors.METHODS, (Coreset, CoresetRegressor)),

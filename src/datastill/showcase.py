@@ -31,7 +31,8 @@ from datastill.report.names import RANDOM, SOLVED, method_title
 
 MAX_COLUMNS = 8
 """Of the gallery."""
-MADE = {"kip": "learned", "network-kip": "learned", "kmeans": "mean", "kmeans-targets": "mean", "archetypes": "mixture"}
+MADE = {"kmeans": "mean", "kmeans-targets": "mean", "archetypes": "mixture"}
+MADE |= dict.fromkeys(("kip", "network-kip", "rfad"), "learned")
 
 
 @dataclass(frozen=True, eq=False)

@@ -103,7 +103,7 @@ def distill(
     learning_rate: Annotated[
         float | None,
         typer.Option(
-            help="In units of the standardised data; by default 0.1 for kip, 0.03 for network-kip.",
+            help="In units of the standardised data; by default 0.1 for kip, 0.03 for network-kip, 0.001 for rfad.",
             rich_help_panel="Optimisation",
         ),
     ] = None,
@@ -117,7 +117,7 @@ def distill(
         float | None,
         typer.Option(
             help="Ridge on the support's kernel matrix, as a fraction of its mean diagonal; by default 1e-6, and 5e-3 "
-            "for network-kip.",
+            "for network-kip and rfad.",
             rich_help_panel="Optimisation",
         ),
     ] = None,

@@ -32,8 +32,6 @@ from datastill.features.conv import RandomConv
 from datastill.krr import cholesky_solve, float64, regularise
 
 LOSSES = ("cross-entropy", "square")
-ALL = 1.0
-"""Held-out rows that a validation sees."""
 
 
 @dataclass(frozen=True)

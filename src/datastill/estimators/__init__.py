@@ -5,9 +5,11 @@ from datastill.estimators.coreset import Coreset, CoresetRegressor
 from datastill.estimators.kip import KIP, KIPRegressor
 from datastill.estimators.label_solve import LabelSolve, LabelSolveRegressor
 from datastill.estimators.network_kip import NetworkKIP
+from datastill.estimators.rfad import RFAD
 
 __all__ = [
     "KIP",
+    "RFAD",
     "BestOf",
     "BestOfRegressor",
     "Coreset",

@@ -30,7 +30,7 @@ class RFAD(OnNetworks):
         depth: their layers, each of which halves the image; None takes 3, or fewer where images are small.
         networks: M.
         judges: networks of the kernel under which steps are validated and `predict` works.
-        batch_size: training rows in a step.
+        target_rows: training rows in a step.
         loss: "cross-entropy" or "square".
         learn_labels: whether label vectors are learned, or stay at the class of each example.
         max_iter: steps.
@@ -64,7 +64,7 @@ class RFAD(OnNetworks):
         depth: int | None = None,
         networks: int = 8,
         judges: int = 16,
-        batch_size: int = 5120,
+        target_rows: int = 5120,
         loss: str = "cross-entropy",
         learn_labels: bool = True,
         max_iter: int = 100_000,
@@ -84,7 +84,7 @@ class RFAD(OnNetworks):
         self.depth = depth
         self.networks = networks
         self.judges = judges
-        self.batch_size = batch_size
+        self.target_rows = target_rows
         self.loss = loss
         self.learn_labels = learn_labels
         self.max_iter = max_iter
@@ -109,7 +109,7 @@ class RFAD(OnNetworks):
         self.settings_ = rfad.Settings(
             map=RandomConv(int(self.width), depth),
             networks=int(self.networks),
-            batch=int(self.batch_size),
+            batch=int(self.target_rows),
             loss=str(self.loss),
             judges=int(self.judges),
         )

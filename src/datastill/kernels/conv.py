@@ -49,7 +49,7 @@ class ConvNet(Kernel):
             raise InputError(f"Got depth={self.depth}; expected 1 or more blocks; try depth=3.")
         _check(self)
 
-    def block(self, x1: Float[Array, "n1 h w *c"], x2: Float[Array, "n2 h w *c"]) -> Float[Array, "n1 n2"]:
+    def block(self, x1: Float[Array, "n1 *hwc"], x2: Float[Array, "n2 *hwc"]) -> Float[Array, "n1 n2"]:
         """See `Kernel.block`.
 
         Raises:
@@ -57,7 +57,7 @@ class ConvNet(Kernel):
         """
         return _block(self._network, x1, x2)
 
-    def self_block(self, x: Float[Array, "n h w *c"]) -> Float[Array, " n"]:
+    def self_block(self, x: Float[Array, "n *hwc"]) -> Float[Array, " n"]:
         """See `Kernel.self_block`."""
         return _self_block(self._network, x)
 
@@ -94,7 +94,7 @@ class Myrtle(Kernel):
             raise InputError(f"Got depth={self.depth}; expected one of {', '.join(map(str, MYRTLE))}.")
         _check(self)
 
-    def block(self, x1: Float[Array, "n1 h w *c"], x2: Float[Array, "n2 h w *c"]) -> Float[Array, "n1 n2"]:
+    def block(self, x1: Float[Array, "n1 *hwc"], x2: Float[Array, "n2 *hwc"]) -> Float[Array, "n1 n2"]:
         """See `Kernel.block`.
 
         Raises:
@@ -102,7 +102,7 @@ class Myrtle(Kernel):
         """
         return _block(self._network, x1, x2)
 
-    def self_block(self, x: Float[Array, "n h w *c"]) -> Float[Array, " n"]:
+    def self_block(self, x: Float[Array, "n *hwc"]) -> Float[Array, " n"]:
         """See `Kernel.self_block`."""
         return _self_block(self._network, x)
 

@@ -165,7 +165,7 @@ def _activation_backward(dual: Dual, inputs: Any, slopes: Maps) -> tuple[Maps, A
 activation.defvjp(_activation_forward, _activation_backward)
 
 
-def _outer(one: Float[Array, "h w"], two: Float[Array, "b h w"]) -> Float[Array, "h w b h w"]:
+def _outer(one: Float[Array, "rows w"], two: Float[Array, "b h w"]) -> Float[Array, "rows w b h w"]:
     return one[:, :, None, None, None] * two
 
 

@@ -19,7 +19,13 @@ def split_tiles(x: Array, size: int) -> Array:
     return padded.reshape(-1, size, *x.shape[1:])
 
 
-def over_pairs(f: Callable[[Tree, Tree], Float[Array, " b"]], one: Tree, two: Tree, most: int) -> Float[Array, "n1 n2"]:
+def over_pairs(
+    f: Callable[[Tree, Tree], Float[Array, " b"]],
+    one: Tree,
+    two: Tree,
+    most: int,
+    arrange: Callable[[Tree], Tree] = lambda tiles: tiles,
+) -> Float[Array, "n1 n2"]:
     """f(a row of one, a tile of two) for all pairs; the backward pass computes each tile again, and keeps none.
 
     Args:
@@ -27,10 +33,11 @@ def over_pairs(f: Callable[[Tree, Tree], Float[Array, " b"]], one: Tree, two: Tr
         one: a tree of arrays of n1 rows.
         two: a tree of arrays of n2 rows; tiles are about as large as each other.
         most: rows in a tile, 1 or more.
+        arrange: what is done to all tiles, (tiles, b, …), beforehand.
     """
     n2 = len(jax.tree.leaves(two)[0])
     size = -(-n2 // -(-n2 // max(most, 1)))
-    tiles = jax.tree.map(partial(split_tiles, size=size), two)
+    tiles = arrange(jax.tree.map(partial(split_tiles, size=size), two))
 
     def row(image: Tree) -> Array:
         return jax.lax.map(jax.checkpoint(partial(f, image)), tiles).reshape(-1)[:n2]

@@ -9,6 +9,7 @@ TITLES = {
     "kip": "KIP",
     "label-solve": "Label Solve",
     "network-kip": "network KIP",
+    "rfad": "RFAD",
     "best-of": "best of several",
     "kmeans": "k-means",
     "kmeans-targets": "k-means with targets",
