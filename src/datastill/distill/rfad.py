@@ -140,8 +140,8 @@ def mean_kernels(
         phi_s, phi_t = formula.block(weights, x_s), jax.lax.stop_gradient(formula.block(weights, x_t))
         return phi_s @ phi_s.T, phi_t @ phi_s.T
 
-    blocks = [one(key) for key in keys]
-    return sum(b[0] for b in blocks) / len(blocks), sum(b[1] for b in blocks) / len(blocks)
+    k_ss, k_ts = jax.tree.map(lambda *blocks: jnp.mean(jnp.stack(blocks), axis=0), *[one(key) for key in keys])
+    return k_ss, k_ts
 
 
 def _mixed(z: Array, mixing: Array) -> Array:

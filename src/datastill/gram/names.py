@@ -44,20 +44,21 @@ def named(name: str) -> Kernel:
         return kernel_of(named_map(part["features"]))
     if part["network"]:
         settings = {"activation": "erf" if part["erf"] else "relu", "kind": "nngp" if part["nngp"] else "ntk"}
-        return _network(part["network"], part["depth"] and int(part["depth"]), settings)
+        return _network(part["network"], int(part["depth"]) if part["depth"] else None, settings)
     if part["rbf"]:
         return RBF(factor=float(part["factor"] or 1))
     return Linear() if part["linear"] else Polynomial(degree=int(part["degree"] or 2))
 
 
 def _network(architecture: str, depth: int | None, settings: dict[str, str]) -> Kernel:
+    deep = {"fc": 1, "myrtle": 5, "conv-vec": 3, "convnet": 3}[architecture] if depth is None else depth
     if architecture == "fc":
-        return FullyConnected(depth or 1, **settings)  # type: ignore[arg-type]
+        return FullyConnected(deep, **settings)  # type: ignore[arg-type]
     if architecture == "myrtle":
-        return Myrtle(depth or 5, **settings)  # type: ignore[arg-type]
+        return Myrtle(deep, **settings)  # type: ignore[arg-type]
     if architecture == "conv-vec":
-        return ConvNet(depth or 3, pooling=False, **settings)  # type: ignore[arg-type]
-    return ConvNet(depth or 3, stem=depth is None, **settings)  # type: ignore[arg-type]
+        return ConvNet(deep, pooling=False, **settings)  # type: ignore[arg-type]
+    return ConvNet(deep, stem=depth is None, **settings)  # type: ignore[arg-type]
 
 
 def as_kernels(kernel: KernelLike) -> tuple[Kernel, ...]:

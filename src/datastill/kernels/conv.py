@@ -49,7 +49,7 @@ class ConvNet(Kernel):
             raise InputError(f"Got depth={self.depth}; expected 1 or more blocks; try depth=3.")
         _check(self)
 
-    def block(self, x1: Float[Array, "n1 *hwc"], x2: Float[Array, "n2 *hwc"]) -> Float[Array, "n1 n2"]:
+    def block(self, x1: Float[Array, "n1 *hwc"], x2: Float[Array, "n2 *other"]) -> Float[Array, "n1 n2"]:
         """See `Kernel.block`.
 
         Raises:
@@ -94,7 +94,7 @@ class Myrtle(Kernel):
             raise InputError(f"Got depth={self.depth}; expected one of {', '.join(map(str, MYRTLE))}.")
         _check(self)
 
-    def block(self, x1: Float[Array, "n1 *hwc"], x2: Float[Array, "n2 *hwc"]) -> Float[Array, "n1 n2"]:
+    def block(self, x1: Float[Array, "n1 *hwc"], x2: Float[Array, "n2 *other"]) -> Float[Array, "n1 n2"]:
         """See `Kernel.block`.
 
         Raises:

@@ -57,8 +57,8 @@ class Dual:
         """(E[φ(u)φ(v)], E[φ'(u)φ'(v)]) of arrays that broadcast."""
         one, two = self.unit(k11), self.unit(k22)
         f, slope = self.pair(k12 * (one * two))
-        one, two = (one, self.size(one)), (two, self.size(two))
-        return f * (one[1] * two[1]), slope * (one[0] * one[1] * (two[0] * two[1]))
+        size1, size2 = self.size(one), self.size(two)
+        return f * (size1 * size2), slope * (one * size1 * (two * size2))
 
 
 def _relu_unit(k: Array) -> Array:

@@ -5,7 +5,8 @@ of these operations are right, but many times slower on a CPU: XLA would test bo
 for every entry.
 """
 
-from functools import partial
+from functools import partial, reduce
+from operator import add
 from typing import Any, TypeAlias
 
 import jax
@@ -47,11 +48,11 @@ def first(
     else:
         zero = (jnp.zeros((h * w, columns[0].shape[1]), p.dtype),) * (1 + ntk)
 
-        def add(totals: Maps, row: tuple[Array, Array]) -> tuple[Maps, None]:
+        def gather(totals: Maps, row: tuple[Array, Array]) -> tuple[Maps, None]:
             parts = [against(row, column) for column in zip(*columns, strict=True)]
             return tuple(sum(maps, total) for total, *maps in zip(totals, *parts, strict=True)), None
 
-        found, _ = jax.lax.scan(add, zero, rows)
+        found, _ = jax.lax.scan(gather, zero, rows)
     return tuple(a.reshape(h, w, len(q), h, w) / k**2 for a in found)
 
 
@@ -76,7 +77,7 @@ def _first_backward(dual: Dual, ntk: bool, inputs: tuple[Array, ...], slopes: Ma
         of_z *= s1[:, None] * s2
         return (of_z @ u2, of_size @ s2), ((u1.T @ of_z).T, s1 @ of_size)
 
-    def add(totals: list[tuple[Array, Array]], row: Any) -> tuple[list[tuple[Array, Array]], tuple[Array, Array]]:
+    def gather(totals: list[tuple[Array, Array]], row: Any) -> tuple[list[tuple[Array, Array]], tuple[Array, Array]]:
         *row, own = row
         own = slopes if k > 1 else own
         parts = [against(tuple(row), column, own) for column in zip(*columns, strict=True)]
@@ -85,7 +86,7 @@ def _first_backward(dual: Dual, ntk: bool, inputs: tuple[Array, ...], slopes: Ma
 
     zero = [(jnp.zeros_like(u), jnp.zeros_like(s)) for u, s in zip(*columns, strict=True)]
     parts = None if k > 1 else tuple(a.reshape(*rows[1].shape, -1) for a in slopes)
-    of_columns, of_rows = jax.lax.scan(add, zero, (*rows, parts))
+    of_columns, of_rows = jax.lax.scan(gather, zero, (*rows, parts))
     of_q, of_size2 = (jnp.stack(a).reshape(k, len(q), h, w, -1) for a in zip(*of_columns, strict=True))
     return (
         of_rows[0].reshape(p.shape),
@@ -177,7 +178,7 @@ def _over(of_log: Array, unit: Array) -> Array:
 def shifts(a: Array) -> Array:
     """Σ_δ a[p + δ, q + δ] over 3×3, at the pixels inside a frame that is one wide: (h + 2, …) -> (h, …)."""
     h, w = a.shape[0] - 2, a.shape[1] - 2
-    return sum(a[i : i + h, j : j + w, :, i : i + h, j : j + w] for i in range(3) for j in range(3))
+    return reduce(add, (a[i : i + h, j : j + w, :, i : i + h, j : j + w] for i in range(3) for j in range(3)))
 
 
 shifts.defvjp(lambda a: (shifts(a), None), lambda _, slope: (shifts(framed(slope, 2)),))
@@ -191,7 +192,7 @@ def framed(a: Array, width: int = 1) -> Array:
 @jax.custom_vjp
 def pooled(a: Array) -> Array:
     """Means over 2×2 pixels of both images; a last odd row or column is dropped."""
-    return sum(windows(a, (0, 1, 3, 4))) / 16
+    return reduce(add, windows(a, (0, 1, 3, 4))) / 16
 
 
 def _pooled_backward(shape: tuple[int, ...], slope: Array) -> tuple[Array]:
