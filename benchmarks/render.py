@@ -11,6 +11,7 @@ from typing import Any
 
 import render_best_of
 import render_judge
+import render_kernels
 import render_moments
 import render_selection
 
@@ -205,6 +206,7 @@ def page() -> str:
     sections += render_best_of.tables(RESULTS / "best_of")
     sections += render_moments.accuracies(RESULTS / "moments") + render_moments.costs(read("moments_scale.json"))
     sections += render_moments.optimisers(read("optimisers_moments.json"))
+    sections += render_kernels.kernels(read("conv_kernels.json"))
     sections += [part for make in (render_judge.judge, render_judge.networks) for part in (*make(), "")]
     sections += render_selection.peers(read("selection.json")) + render_selection.costs(read("selection_cost.json"))
     intro = [

@@ -1,0 +1,48 @@
+"""The section of docs/results.md about kernels of convolutional networks."""
+
+from typing import Any
+
+NAMES = {
+    "convnet3": "ConvNet-3, 28×28×1",
+    "convnet": "ConvNet-3 with stem, 32×32×3",
+    "myrtle5": "Myrtle-5, 16×16×3",
+    "conv-vec3": "Conv-Vec-3, 28×28×1",
+    "fc3": "FC3, 784",
+}
+
+
+def kernels(found: dict[str, Any] | None) -> list[str]:
+    """Pairs a second, beside neural-tangents and the floor."""
+    if not found:
+        return []
+    lines = [
+        "## Kernels of convolutional networks",
+        "",
+        "NTK, float32, two CPU cores: pairs of rows a second of a block, all that belongs to single rows included, beside "
+        "neural-tangents 0.6.5 in the same run. The floor is 40 flops for the activation at each pair of pixels, at the "
+        f"machine's own rate for a polynomial on numbers in cache ({found['flops_a_second'] / 1e9:.0f} GFlop/s): the "
+        "share of it that is reached. Backward over forward is the time of the derivative in one side, less the forward "
+        "pass, over that of the forward pass; memory is that of the derivative, at half the rows and at all. "
+        "`python benchmarks/conv_kernels.py`.",
+        "",
+        "| kernel | pairs a second | neural-tangents | times as fast | of the floor | backward / forward | MiB |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for key, name in NAMES.items():
+        if key in found:
+            own = found[key]
+            memory = " → ".join(f"{mib:.0f}" for mib in own["backward_mib"].values())
+            theirs = own.get("neural_tangents_pairs_a_second")
+            beside = ("not run", "") if theirs is None else (f"{theirs:,.3g}", f"{own['times_as_fast']:.1f}")
+            lines.append(
+                f"| {name} | {own['pairs_a_second']:,.0f} | {beside[0]} | {beside[1]} | {own['of_the_floor']:.2f} "
+                f"| {own['backward_over_forward']:.1f} | {memory} |"
+            )
+    return [
+        *lines,
+        "",
+        "Where the time goes: without a stem most of it is the first layer, whose arc-cosines are taken where the "
+        "product of patches left its cosines in cache. With a stem, maps of all pairs of pixels go through memory "
+        "several times. Without pooling it is shared by the products with tridiagonal matrices and the activations.",
+        "",
+    ]
