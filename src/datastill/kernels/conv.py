@@ -8,8 +8,7 @@ from datastill._errors import InputError
 from datastill._typing import Array, Float
 from datastill.kernels import pooled, unpooled
 from datastill.kernels.base import Kernel
-from datastill.kernels.dual import ACTIVATIONS
-from datastill.kernels.network import Network
+from datastill.kernels.network import Network, check_settings
 
 MYRTLE = {5: (2, 1, 1), 7: (2, 2, 2), 10: (3, 3, 3)}
 """Convolutions in each stage, by depth, the linear output counted."""
@@ -47,7 +46,7 @@ class ConvNet(Kernel):
     def __post_init__(self) -> None:
         if self.depth < 1:
             raise InputError(f"Got depth={self.depth}; expected 1 or more blocks; try depth=3.")
-        _check(self)
+        check_settings(self.activation, self.kind, self.w_std, self.b_std)
 
     def block(self, x1: Float[Array, "n1 *hwc"], x2: Float[Array, "n2 *other"]) -> Float[Array, "n1 n2"]:
         """See `Kernel.block`.
@@ -92,7 +91,7 @@ class Myrtle(Kernel):
     def __post_init__(self) -> None:
         if self.depth not in MYRTLE:
             raise InputError(f"Got depth={self.depth}; expected one of {', '.join(map(str, MYRTLE))}.")
-        _check(self)
+        check_settings(self.activation, self.kind, self.w_std, self.b_std)
 
     def block(self, x1: Float[Array, "n1 *hwc"], x2: Float[Array, "n2 *other"]) -> Float[Array, "n1 n2"]:
         """See `Kernel.block`.
@@ -109,15 +108,6 @@ class Myrtle(Kernel):
     @property
     def _network(self) -> Network:
         return _network(self, MYRTLE[self.depth], "mean", True)
-
-
-def _check(kernel: ConvNet | Myrtle) -> None:
-    if kernel.activation not in ACTIVATIONS:
-        raise InputError(f"Got activation={kernel.activation!r}; expected one of {', '.join(ACTIVATIONS)}.")
-    if kernel.kind not in ("ntk", "nngp"):
-        raise InputError(f'Got kind={kernel.kind!r}; expected "ntk" or "nngp".')
-    if not (kernel.w_std > 0 and kernel.b_std >= 0):
-        raise InputError(f"Got w_std={kernel.w_std}, b_std={kernel.b_std}; expected w_std above 0 and b_std 0 or more.")
 
 
 def _network(kernel: ConvNet | Myrtle, stages: tuple[int, ...], head: str, pooling: bool) -> Network:

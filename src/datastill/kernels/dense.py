@@ -8,6 +8,7 @@ from datastill._errors import InputError
 from datastill._typing import Array, Float
 from datastill.kernels.base import Kernel, flat
 from datastill.kernels.dual import ACTIVATIONS
+from datastill.kernels.network import check_settings
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,7 @@ class FullyConnected(Kernel):
     def __post_init__(self) -> None:
         if self.depth < 0:
             raise InputError(f"Got depth={self.depth}; expected 0 or more hidden layers; try depth=1.")
-        if self.activation not in ACTIVATIONS:
-            raise InputError(f"Got activation={self.activation!r}; expected one of {', '.join(ACTIVATIONS)}.")
-        if self.kind not in ("ntk", "nngp"):
-            raise InputError(f'Got kind={self.kind!r}; expected "ntk" or "nngp".')
-        if not (self.w_std > 0 and self.b_std >= 0):
-            raise InputError(f"Got w_std={self.w_std}, b_std={self.b_std}; expected w_std above 0 and b_std 0 or more.")
+        check_settings(self.activation, self.kind, self.w_std, self.b_std)
 
     def block(self, x1: Float[Array, "n1 *d"], x2: Float[Array, "n2 *d"]) -> Float[Array, "n1 n2"]:
         """See `Kernel.block`."""

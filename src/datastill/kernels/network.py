@@ -1,7 +1,8 @@
-"""What a convolutional network of infinite width is made of."""
+"""What a network of infinite width is made of."""
 
 from dataclasses import dataclass, replace
 
+from datastill._errors import InputError
 from datastill.kernels.dual import ACTIVATIONS, Dual
 
 
@@ -46,3 +47,13 @@ class Network:
     def nngp(self) -> "Network":
         """The same without the NTK."""
         return replace(self, ntk=False)
+
+
+def check_settings(activation: str, kind: str, w_std: float, b_std: float) -> None:
+    """InputError for what no network of infinite width can have."""
+    if activation not in ACTIVATIONS:
+        raise InputError(f"Got activation={activation!r}; expected one of {', '.join(ACTIVATIONS)}.")
+    if kind not in ("ntk", "nngp"):
+        raise InputError(f'Got kind={kind!r}; expected "ntk" or "nngp".')
+    if not (w_std > 0 and b_std >= 0):
+        raise InputError(f"Got w_std={w_std}, b_std={b_std}; expected w_std above 0 and b_std 0 or more.")
