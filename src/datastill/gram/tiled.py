@@ -17,7 +17,7 @@ Tree = TypeVar("Tree")
 
 # Arrays of the block's size alive at once in a kernel and its gradient, measured with XLA's own accounting
 # (tests/test_gram.py holds the kernels to it).
-WORKING_ARRAYS = 13
+WORKING_ARRAYS = 12
 
 
 def tiled(kernel: Kernel, memory: float = 2**28) -> Kernel:

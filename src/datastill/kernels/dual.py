@@ -57,8 +57,8 @@ class Dual:
         """(E[φ(u)φ(v)], E[φ'(u)φ'(v)]) of arrays that broadcast."""
         one, two = self.unit(k11), self.unit(k22)
         f, slope = self.pair(k12 * (one * two))
-        size1, size2 = self.size(one), self.size(two)
-        return f * (size1 * size2), slope * (one * size1 * (two * size2))
+        tilt = 1 if self.lean == -1 else one * two
+        return f * (self.size(one) * self.size(two)), slope * (self.largest**2 * tilt)
 
 
 def _relu_unit(k: Array) -> Array:
