@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -107,8 +108,14 @@ def manifest(collected: Collected) -> dict[str, Any]:
         **_settings(recipe),
         "shards": {"train": train.shards, "held": held.shards},
         "digests": recipe.source.digests,
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "packages": _packages(),
     }
+
+
+@cache
+def _packages() -> dict[str, str]:
+    """Versions of what makes the sums; found once, for a pass writes a file for each shard."""
+    return {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
 def _manifest(header: str) -> dict[str, Any] | None:

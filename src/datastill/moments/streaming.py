@@ -46,8 +46,7 @@ class Accumulator:
         columns, outputs = source.map.columns(source.row), source.outputs
         self._source = source
         self._second = np.zeros((outputs if by_class else 1, triangle.entries(columns)))
-        self._cross, self._first, self._square = np.zeros((columns, outputs)), np.zeros(columns), 0.0
-        self._counts = np.zeros(outputs if self._classes else 1)
+        self._edge = np.zeros((columns + outputs + 1, outputs + 1))
         self._size = max(LEAST_ROWS, source.map.rows_within(source.row, memory))
         self._blocks = Blocks(len(self._second), self._size)
 
@@ -60,23 +59,26 @@ class Accumulator:
         """Of all rows that were added; the accumulator is not used any more."""
         for block in self._blocks.rest():
             self._add(*block)
-        return Moments(self._source, self._second, self._cross, self._first, self._square, self._counts, shards)
+        columns, outputs = self._source.map.columns(self._source.row), self._source.outputs
+        corner = self._edge[columns:]
+        counts = corner[:outputs, -1] if self._classes else corner[-1:, -1]
+        cross, first = self._edge[:columns, :-1], self._edge[:columns, -1]
+        return Moments(self._source, self._second, cross, first, float(np.trace(corner[:outputs])), counts, shards)
 
     def _add(self, group: int, x: np.ndarray, y: np.ndarray) -> None:
-        map = self._source.map
-        t = np.eye(self._source.outputs, dtype=np.float32)[y] if self._classes else y
-        found = _features(map.formula(), drawn(map, self._source.row), _filled(x, self._size))
-        phi = np.asarray(found)[: len(x)]
-        # Both products by the BLAS of SciPy: threads of another library, JAX's or NumPy's, would still be spinning.
-        ones = np.ones((len(t), 1), np.float32)
-        products = scipy.linalg.blas.sgemm(1.0, phi.T, np.concatenate([t, ones], axis=1))
-        if not np.isfinite(products).all():
+        """The product of [φ t 1] with itself: its upper triangle has Σφφᵀ and, at its right edge, all other sums."""
+        map, outputs = self._source.map, self._source.outputs
+        t = np.eye(outputs, dtype=np.float32)[y] if self._classes else y
+        edge = np.concatenate([t, np.ones((len(t), 1), np.float32)], axis=1)
+        formula, weights = map.formula(), drawn(map, self._source.row)
+        rows = np.asarray(_widened(formula, weights, _filled(x, self._size), _filled(edge, self._size)))[: len(x)]
+        # Half the work of a full product, by the BLAS that we use elsewhere: threads of another library would still be
+        # spinning. Fortran's lower triangle is our upper one.
+        upper = scipy.linalg.blas.ssyrk(1.0, rows.T, lower=1).T
+        if not np.isfinite(upper[:, -1]).all():
             raise InputError("Got rows whose features are not finite; expected smaller numbers; try standardising.")
-        triangle.add_product(self._second[group], phi)
-        self._cross += products[:, :-1]
-        self._first += products[:, -1]
-        self._square += float(np.sum(t.astype(np.float64) ** 2))
-        self._counts += t.sum(axis=0) if self._classes else len(t)
+        triangle.add(self._second[group], upper[: -outputs - 1, : -outputs - 1])
+        self._edge += upper[:, -outputs - 1 :]
 
 
 def moments_of(
@@ -122,8 +124,9 @@ def moments_of(
 
 
 @partial(jax.jit, static_argnums=0)
-def _features(map: FeatureMap, weights: Weights, x: Array) -> Array:
-    return map.block(weights, x)
+def _widened(map: FeatureMap, weights: Weights, x: Array, edge: Array) -> Array:
+    """Features, and columns beside them."""
+    return jnp.concatenate([map.block(weights, x), edge], axis=1)
 
 
 def _filled(rows: np.ndarray, size: int) -> Array:

@@ -1,7 +1,6 @@
 """Symmetric matrices by their upper triangle, row after row: half the memory, and no chance to be asymmetric."""
 
 import numpy as np
-import scipy.linalg.blas
 
 from datastill._typing import Float
 
@@ -22,11 +21,9 @@ def offsets(columns: int) -> np.ndarray:
     return row * columns - row * (row - 1) // 2
 
 
-def add_product(triangle: Float[np.ndarray, " e"], phi: Float[np.ndarray, "n f"]) -> None:
-    """Add φᵀφ, a product in φ's float32, to the triangle's float64, in place."""
-    # Rank-k update of one triangle: half the work of a full product. Fortran's lower triangle is our upper one.
-    upper = scipy.linalg.blas.ssyrk(1.0, phi.T, lower=1).T
-    for row, start in enumerate(offsets(phi.shape[1])):
+def add(triangle: Float[np.ndarray, " e"], upper: Float[np.ndarray, "f f"]) -> None:
+    """Add a matrix, of which the upper triangle is read, in place."""
+    for row, start in enumerate(offsets(len(upper))):
         part = upper[row, row:]
         triangle[start : start + len(part)] += part
 
