@@ -103,7 +103,8 @@ def test_without_training_every_renewal_is_a_fresh_network():
 def test_training_brings_a_network_nearer_to_the_set():
     nets = pool.Nets(RandomConv(8, 2), trained=200)
     weights = jax.tree.map(lambda w: w[0], started(nets).pool.weights)
-    trained = pool._train(nets.map.formula(), nets, weights, jax.random.key(0), jnp.asarray(X), jnp.asarray(TARGETS.y))
+    train = pool._trainer(nets.map.formula(), nets)
+    trained = train(weights, jax.random.key(0), jnp.asarray(X), jnp.asarray(TARGETS.y))
 
     def left_over(weights):
         phi = np.asarray(nets.map.formula().block(weights, jnp.asarray(X)), np.float64)

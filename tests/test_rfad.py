@@ -69,8 +69,10 @@ def test_the_loss_equals_its_slow_twin(loss):
 
 def test_the_kernel_is_that_of_the_infinite_network_in_the_mean():
     with float64(True):
-        keys = jax.random.split(key_of(3), 60)
-        k_ss, k_ts = rfad.mean_kernels(RandomConv(64, 2), keys, jnp.asarray(X[:3]), jnp.asarray(X[3:8]))
+        map = RandomConv(64, 2)
+        networks = rfad.draw(map, 60, key_of(3), X.shape[1:])
+        phi_t = rfad.features(map, networks, jnp.asarray(X[3:8]))
+        k_ss, k_ts = rfad.mean_kernels(map, networks, jnp.asarray(X[:3]), phi_t)
     kernel = ConvNet(2, kind="nngp")
     assert oracles.relative(k_ss, kernel(X[:3])) < 0.03
     assert oracles.relative(k_ts, kernel(X[3:8], X[:3])) < 0.03

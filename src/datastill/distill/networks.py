@@ -6,9 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from datastill._typing import Array, Key
+from datastill._typing import Array, Float, Key
 from datastill.features.base import Weights
 from datastill.features.conv import RandomConv
+
+ROWS = 256  # whose features are taken at once
 
 
 def weight_shapes(map: RandomConv, row: tuple[int, ...]) -> Any:
@@ -31,7 +33,12 @@ def key_of(seed: int, *numbers: int) -> Key:
     return key
 
 
+def features_of(formula: RandomConv, weights: Weights, x: Array) -> Float[Array, "n f"]:
+    """The features of rows under a network, some rows at a time."""
+    blocks = [_features(formula, weights, x[start : start + ROWS]) for start in range(0, len(x), ROWS)]
+    return jnp.concatenate(blocks)
+
+
 @partial(jax.jit, static_argnums=0)
-def features_of(formula: RandomConv, weights: Weights, x: Array) -> Array:
-    """The features of rows under a network."""
+def _features(formula: RandomConv, weights: Weights, x: Array) -> Array:
     return formula.block(weights, x)

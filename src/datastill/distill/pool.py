@@ -17,7 +17,6 @@ steps with their targets' features, so that a step costs little more than the su
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -132,7 +131,7 @@ def step(
         return jnp.mean(jnp.stack(each))
 
     advance = kip.compiled(kip.descent(problem, loss))
-    train = jax.jit(partial(_train, formula, nets))
+    train = _trainer(formula, nets)
 
     def renewed(pool: Pool, m: int, learned: kip.State, number: int) -> Pool:
         turn = number // nets.every + 1
@@ -190,20 +189,24 @@ def _meeting(nets: Nets, targets: Targets, seed: int) -> Callable[[Weights, int,
     return met
 
 
-def _train(formula: RandomConv, nets: Nets, weights: Weights, key: Key, x_s: Array, y_s: Array) -> Weights:
-    """The weights after some steps of Adam on ½ mean ‖φ(x_s)V − y_s‖², with a fresh last layer V."""
+def _trainer(formula: RandomConv, nets: Nets) -> Callable[[Weights, Key, Array, Array], Weights]:
+    """(weights, key, x_s, y_s) -> weights after some steps of Adam on ½ mean ‖φ(x_s)V − y_s‖², V a fresh last layer."""
     optimiser = optax.adam(nets.rate)
-    columns = nets.map.columns(x_s.shape[1:])
-    parameters = weights, jax.random.normal(key, (columns, y_s.shape[1]), x_s.dtype)
 
-    def loss(parameters: Any) -> Array:
+    def loss(parameters: Any, x_s: Array, y_s: Array) -> Array:
         own, last = parameters
         return 0.5 * jnp.mean(jnp.sum((formula.block(own, x_s) @ last - y_s) ** 2, axis=1))
 
-    def one(_: Any, carried: Any) -> Any:
-        parameters, memory = carried
-        moves, memory = optimiser.update(jax.grad(loss)(parameters), memory)
+    @jax.jit
+    def one(parameters: Any, memory: Any, x_s: Array, y_s: Array) -> Any:
+        moves, memory = optimiser.update(jax.grad(loss)(parameters, x_s, y_s), memory)
         return optax.apply_updates(parameters, moves), memory
 
-    trained, _ = jax.lax.fori_loop(0, nets.trained, one, (parameters, optimiser.init(parameters)))
-    return trained[0]
+    def train(weights: Weights, key: Key, x_s: Array, y_s: Array) -> Weights:
+        parameters = weights, jax.random.normal(key, (nets.map.columns(x_s.shape[1:]), y_s.shape[1]), x_s.dtype)
+        memory = optimiser.init(parameters)
+        for _ in range(nets.trained):  # not a loop of JAX's: in it, convolutions' derivatives are slow on CPUs
+            parameters, memory = one(parameters, memory, x_s, y_s)
+        return parameters[0]
+
+    return train

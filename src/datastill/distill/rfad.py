@@ -27,10 +27,12 @@ from datastill._typing import Array, Float, Key
 from datastill.data import sampling
 from datastill.distill import kip, loop
 from datastill.distill.fit import Targets
-from datastill.distill.networks import fresh, key_of, weight_shapes
+from datastill.distill.networks import features_of, fresh, key_of, weight_shapes
+from datastill.features.base import Weights
 from datastill.features.conv import RandomConv
 from datastill.krr import cholesky_solve, float64, regularise
 
+VALIDATED = 2_000
 LOSSES = ("cross-entropy", "square")
 
 
@@ -85,63 +87,78 @@ def step(
     """The step (state, its number) -> (state, loss before the step), a function of the seed and the number."""
     x, y = jnp.asarray(targets.x), jnp.asarray(targets.y)
 
-    def loss(learned: dict[str, Array], key: Key, x_t: Array, y_t: Array) -> Array:
-        return _loss(problem, settings, learned, key, settings.networks, x_t, y_t)[0]
+    def loss(learned: dict[str, Array], networks: list[Weights], phi_t: list[Array], y_t: Array) -> Array:
+        return _loss(problem, settings, learned, networks, phi_t, y_t)[0]
 
     advance = kip.compiled(kip.descent(problem, loss))
 
     def run(state: kip.State, number: int) -> tuple[kip.State, Array]:
         rows = jnp.asarray(sampling.batch(len(x), settings.batch, seed, number))
-        return advance(state, key_of(seed, 31, number), x[rows], y[rows])
+        networks = draw(settings.map, settings.networks, key_of(seed, 31, number), x.shape[1:])
+        return advance(state, networks, features(settings.map, networks, x[rows]), y[rows])
 
     return run
 
 
 def validator(problem: kip.Problem, settings: Settings, held: Targets, seed: int) -> loop.Validator:
-    """State -> (loss, accuracy) on held-out rows, under networks that stay the same."""
-    x, y = jnp.asarray(held.x), jnp.asarray(held.y)
+    """State -> (loss, accuracy) on held-out rows, VALIDATED of them at most, under networks that stay the same."""
+    rows = jnp.asarray(sampling.batch(len(held.x), VALIDATED, seed, 0))
+    x, y = jnp.asarray(held.x)[rows], jnp.asarray(held.y)[rows]
+    networks = draw(settings.map, settings.judges, key_of(seed, 32), x.shape[1:])
+    phi = features(settings.map, networks, x)
 
     @jax.jit
-    def judge(state: kip.State, key: Key) -> tuple[Array, Array]:
+    def judge(state: kip.State, networks: list[Weights], phi: list[Array]) -> tuple[Array, Array]:
         learned = {"z": state.z, "y": state.y, **state.others}
-        loss, f = _loss(problem, settings, learned, key, settings.judges, x, y)
+        loss, f = _loss(problem, settings, learned, networks, phi, y)
         return loss, jnp.mean(jnp.argmax(f, axis=1) == jnp.argmax(y, axis=1))
 
     def validate(state: kip.State) -> tuple[float, float]:
         with float64(True):
-            loss, score = judge(state, key_of(seed, 32))
+            loss, score = judge(state, networks, phi)
         return float(loss), float(score)
 
     return validate
 
 
+def draw(map: RandomConv, count: int, key: Key, row: tuple[int, ...]) -> list[Weights]:
+    """Fresh networks for rows of this shape."""
+    shapes = weight_shapes(map, row)
+    return [fresh(own, shapes) for own in jax.random.split(key, count)]
+
+
+def features(map: RandomConv, networks: list[Weights], x: Float[Array, "t *d"]) -> list[Float[Array, "t f"]]:
+    """Of rows, under each network."""
+    return [features_of(map.formula(), weights, x) for weights in networks]
+
+
+def mean_kernels(
+    map: RandomConv, networks: list[Weights], x_s: Float[Array, "s *d"], phi_t: list[Float[Array, "t f"]]
+) -> tuple[Float[Array, "s s"], Float[Array, "t s"]]:
+    """k_ss and k_ts, averaged over networks, from the targets' features under each."""
+    phi_s = [map.formula().block(weights, x_s) for weights in networks]
+    k_ss = sum(phi @ phi.T for phi in phi_s) / len(networks)
+    k_ts = sum(t @ s.T for t, s in zip(phi_t, phi_s, strict=True)) / len(networks)
+    return jnp.asarray(k_ss), jnp.asarray(k_ts)
+
+
 def _loss(
-    problem: kip.Problem, settings: Settings, learned: dict[str, Array], key: Key, networks: int, x_t: Array, y_t: Array
+    problem: kip.Problem,
+    settings: Settings,
+    learned: dict[str, Array],
+    networks: list[Weights],
+    phi_t: list[Array],
+    y_t: Array,
 ) -> tuple[Float[Array, ""], Float[Array, "t c"]]:
     """The loss, and f."""
     x_s = problem.features(_mixed(learned["z"], learned["mixing"]))
-    k_ss, k_ts = mean_kernels(settings.map, jax.random.split(key, networks), x_s, x_t)
+    k_ss, k_ts = mean_kernels(settings.map, networks, x_s, phi_t)
     alpha = cholesky_solve(regularise(k_ss.astype(jnp.float64), problem.penalties.reg), learned["y"])
     f = k_ts @ alpha.astype(k_ts.dtype)
     if settings.loss == "square":
         return 0.5 * jnp.mean(jnp.sum((f - y_t) ** 2, axis=1)), f
     scores = jnp.exp(learned["temperature"]) * f
     return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(scores, jnp.argmax(y_t, axis=1))), f
-
-
-def mean_kernels(
-    map: RandomConv, keys: Key, x_s: Float[Array, "s *d"], x_t: Float[Array, "t *d"]
-) -> tuple[Float[Array, "s s"], Float[Array, "t s"]]:
-    """k_ss and k_ts, averaged over a network for each key; x_t is constant."""
-    formula, shapes = map.formula(), weight_shapes(map, x_s.shape[1:])
-
-    def one(key: Key) -> tuple[Array, Array]:
-        weights = fresh(key, shapes)
-        phi_s, phi_t = formula.block(weights, x_s), jax.lax.stop_gradient(formula.block(weights, x_t))
-        return phi_s @ phi_s.T, phi_t @ phi_s.T
-
-    k_ss, k_ts = jax.tree.map(lambda *blocks: jnp.mean(jnp.stack(blocks), axis=0), *[one(key) for key in keys])
-    return k_ss, k_ts
 
 
 def _mixed(z: Array, mixing: Array) -> Array:

@@ -12,6 +12,8 @@ from datastill._typing import Array, Float
 from datastill.features.base import FeatureMap, Weights
 from datastill.features.numbers import normals
 
+AT_ONCE = 2**26  # numbers in the largest array of a block of images
+
 
 @dataclass(frozen=True)
 class RandomConv(FeatureMap):
@@ -78,17 +80,22 @@ class RandomConv(FeatureMap):
     def block(self, weights: Weights, x: Float[Array, "n *hwc"]) -> Float[Array, "n f"]:
         """See `FeatureMap.block`."""
 
-        def features(image: Array) -> Array:
-            a = image[None]
+        def features(images: Array) -> Array:
+            a = images
             for filters, shift in weights:
                 fan_in = 9 * a.shape[3]
                 h = convolve(self.w_std / fan_in**0.5 * a, filters, "SAME") + self.b_std * shift.astype(a.dtype)
                 a = jnp.maximum(h, 0)
                 a = mean_of_four(a) if self.pooling else a
-            last = self.w_std / a.size**0.5 * a.ravel()
-            return jnp.append(last, jnp.asarray(self.b_std, a.dtype))
+            flat = a.reshape(len(a), -1)
+            last = self.w_std / flat.shape[1] ** 0.5 * flat
+            return jnp.pad(last, ((0, 0), (0, 1)), constant_values=self.b_std)
 
-        return by_image(features, with_channels(x))
+        images = with_channels(x)
+        # Derivatives of convolutions in a loop are 4 to 10 times slower on CPUs than those of all images at once.
+        if images.size // images.shape[3] * max(self.width, images.shape[3]) <= AT_ONCE:
+            return features(images)
+        return by_image(lambda image: features(image[None])[0], images)
 
 
 def image_shape(row: tuple[int, ...]) -> tuple[int, int, int]:
