@@ -4,11 +4,13 @@ from datastill.data.dataset import Dataset, SupportSet
 from datastill.data.sources import load
 from datastill.estimators import (
     KIP,
+    RCIG,
     RFAD,
     BestOf,
     BestOfRegressor,
     Coreset,
     CoresetRegressor,
+    FRePo,
     KIPRegressor,
     LabelSolve,
     LabelSolveRegressor,
@@ -17,12 +19,14 @@ from datastill.estimators import (
 
 __all__ = [
     "KIP",
+    "RCIG",
     "RFAD",
     "BestOf",
     "BestOfRegressor",
     "Coreset",
     "CoresetRegressor",
     "Dataset",
+    "FRePo",
     "KIPRegressor",
     "LabelSolve",
     "LabelSolveRegressor",

@@ -22,11 +22,13 @@ from datastill.data.archive import make_folder, read_json, write_atomic, write_j
 from datastill.data.dataset import Dataset, Rows, SupportSet, digest, take
 from datastill.estimators import (
     KIP,
+    RCIG,
     RFAD,
     BestOf,
     BestOfRegressor,
     Coreset,
     CoresetRegressor,
+    FRePo,
     KIPRegressor,
     LabelSolve,
     LabelSolveRegressor,
@@ -43,6 +45,8 @@ METHODS: dict[str, tuple[Any, Any]] = {
     "kip": (KIP, KIPRegressor),
     "network-kip": (NetworkKIP, None),
     "rfad": (RFAD, None),
+    "frepo": (FRePo, None),
+    "rcig": (RCIG, None),
     "best-of": (BestOf, BestOfRegressor),
     "label-solve": (LabelSolve, LabelSolveRegressor),
     **dict.fromkeys(selectors.METHODS, (Coreset, CoresetRegressor)),

@@ -32,7 +32,7 @@ from datastill.report.names import RANDOM, SOLVED, method_title
 MAX_COLUMNS = 8
 """Of the gallery."""
 MADE = {"kmeans": "mean", "kmeans-targets": "mean", "archetypes": "mixture"}
-MADE |= dict.fromkeys(("kip", "network-kip", "rfad"), "learned")
+MADE |= dict.fromkeys(("kip", "network-kip", "rfad", "frepo", "rcig"), "learned")
 
 
 @dataclass(frozen=True, eq=False)

@@ -103,7 +103,8 @@ def distill(
     learning_rate: Annotated[
         float | None,
         typer.Option(
-            help="In units of the standardised data; by default 0.1 for kip, 0.03 for network-kip, 0.001 for rfad.",
+            help="In units of the standardised data; by default 0.1 for kip, 0.03 for network-kip, 0.001 for "
+            "rfad, 0.0003 for frepo, 0.003 for rcig.",
             rich_help_panel="Optimisation",
         ),
     ] = None,

@@ -58,8 +58,9 @@ Method = Annotated[
     str,
     typer.Option(
         help="auto (best-of for tables, kip for the rest); kip (learned examples); network-kip (images that teach "
-        "networks); rfad (the same under fresh networks, as published: slow); best-of (several, judged by several learners on held-out rows); label-solve; kmeans, kmeans-targets, "
-        "archetypes (new examples); random, stratified, kmeans-nearest, kmedoids, kcenter, herding, mmd, lightweight, "
+        "networks); rfad, frepo, rcig (the same as published, for GPUs); best-of (several, judged by several learners "
+        "on held-out rows); label-solve; kmeans, kmeans-targets, archetypes (new examples); random, stratified, "
+        "kmeans-nearest, kmedoids, kcenter, herding, mmd, lightweight, "
         "leverage, facility-location, saturated-coverage, graph-cut, feature-based, log-determinant, margin, entropy, "
         "forgetting, el2n (chosen rows).",
         rich_help_panel="Method",

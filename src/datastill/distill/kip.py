@@ -130,27 +130,39 @@ def update(problem: Problem) -> Callable[..., tuple[State, Float[Array, ""]]]:
 def descent(problem: Problem, loss: Callable[..., Array]) -> Callable[..., tuple[State, Float[Array, ""]]]:
     """The step (state, *data) -> (state, loss before the step) down any loss(learned, *data), to be traced.
 
-    `learned` has the examples z, the label vectors y, and the state's others, by name.
+    `learned` is what `by_name` makes of a state.
     """
+    move = mover(problem)
 
     def advance(state: State, *data: Any) -> tuple[State, Array]:
+        value, gradient = jax.value_and_grad(loss)(by_name(state), *data)
+        return move(state, gradient), value
+
+    return advance
+
+
+def by_name(state: State) -> dict[str, Array]:
+    """The examples z, the label vectors y, and the state's others, by name."""
+    return {"z": state.z, "y": state.y, **state.others}
+
+
+def mover(problem: Problem) -> Callable[[State, dict[str, Array]], State]:
+    """The step (state, gradient) -> state of the problem's optimiser, to be traced; gradients as in `by_name`."""
+
+    def move(state: State, gradient: dict[str, Array]) -> State:
         parameters, shape = _parameters(problem, state), state.z.shape
-
-        def of(parameters: dict[str, Array]) -> Array:
-            return loss({"y": state.y, **parameters, "z": parameters["z"].reshape(shape)}, *data)
-
-        value, gradient = jax.value_and_grad(of)(parameters)
+        own = {name: gradient[name].reshape(parameters[name].shape) for name in parameters}
         if problem.learned is not None:
-            gradient["z"] = gradient["z"] * problem.learned.reshape(len(state.z), -1)
-        updates, memory = problem.optimiser.update(gradient, state.optimiser, parameters)
+            own["z"] = own["z"] * problem.learned.reshape(len(state.z), -1)
+        updates, memory = problem.optimiser.update(own, state.optimiser, parameters)
         moved: Any = optax.apply_updates(parameters, updates)
         z = moved["z"].reshape(shape)
         z = z if problem.project is None else problem.project(z)
         if problem.learned is not None:
             z = jnp.where(problem.learned == 1, z, state.z)
-        return State(z, moved.get("y", state.y), memory, {name: moved[name] for name in state.others}), value
+        return State(z, moved.get("y", state.y), memory, {name: moved[name] for name in state.others})
 
-    return advance
+    return move
 
 
 def corruption_mask(shape: tuple[int, ...], rho: float, generator: np.random.Generator) -> np.ndarray:

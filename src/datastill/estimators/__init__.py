@@ -2,18 +2,22 @@
 
 from datastill.estimators.best_of import BestOf, BestOfRegressor
 from datastill.estimators.coreset import Coreset, CoresetRegressor
+from datastill.estimators.frepo import FRePo
 from datastill.estimators.kip import KIP, KIPRegressor
 from datastill.estimators.label_solve import LabelSolve, LabelSolveRegressor
 from datastill.estimators.network_kip import NetworkKIP
+from datastill.estimators.rcig import RCIG
 from datastill.estimators.rfad import RFAD
 
 __all__ = [
     "KIP",
+    "RCIG",
     "RFAD",
     "BestOf",
     "BestOfRegressor",
     "Coreset",
     "CoresetRegressor",
+    "FRePo",
     "KIPRegressor",
     "LabelSolve",
     "LabelSolveRegressor",

@@ -9,14 +9,8 @@ import optax
 
 from datastill.distill import kip, pool
 from datastill.estimators.base import Data, Support
-from datastill.estimators.on_networks import OnNetworks
+from datastill.estimators.on_networks import OnNetworks, judging_kernels
 from datastill.features.conv import RandomConv
-from datastill.gram.features import FeatureKernel
-
-JUDGING_WIDTH = 128
-"""Channels of the random network under whose kernel `predict` works."""
-SEED = 1
-"""Of that network."""
 
 
 class NetworkKIP(OnNetworks):
@@ -124,8 +118,7 @@ class NetworkKIP(OnNetworks):
             oldest=int(self.oldest),
             targets=int(self.target_rows),
         )
-        self.nets_.map.columns(row)
-        self.kernels_ = (FeatureKernel(RandomConv(JUDGING_WIDTH, depth, seed=SEED)),)
+        self.kernels_ = judging_kernels(depth, row)
         return data
 
     def _learn(self, data: Data, start: Support) -> Support:

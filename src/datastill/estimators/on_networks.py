@@ -12,9 +12,14 @@ from datastill._errors import InputError
 from datastill.distill import loop
 from datastill.estimators.base import Data, Distiller, Support
 from datastill.estimators.kip import validation_interval
+from datastill.features.conv import RandomConv
+from datastill.gram.features import FeatureKernel
+from datastill.kernels.base import Kernel
 from datastill.progress import bar
 
 DEEPEST = 3
+JUDGING_WIDTH = 128
+JUDGING_SEED = 1
 
 
 class OnNetworks(ClassifierMixin, Distiller):
@@ -72,3 +77,14 @@ class OnNetworks(ClassifierMixin, Distiller):
         self.snapshots_ = [(step, self.space_.decode(z, in_range)) for step, z in progress.snapshots]
         z, vectors = progress.best
         return Support(np.asarray(self.space_.clip(z)) if in_range else z, vectors, start.codes, None, start.chosen)
+
+
+def judging_kernels(depth: int, row: tuple[int, ...]) -> tuple[Kernel, ...]:
+    """Of the network under which sets predict by KRR that were learned under many others.
+
+    Raises:
+        InputError: for images that are too small for so many layers.
+    """
+    map = RandomConv(JUDGING_WIDTH, depth, seed=JUDGING_SEED)
+    map.columns(row)
+    return (FeatureKernel(map),)

@@ -10,6 +10,8 @@ TITLES = {
     "label-solve": "Label Solve",
     "network-kip": "network KIP",
     "rfad": "RFAD",
+    "frepo": "FRePo",
+    "rcig": "RCIG",
     "best-of": "best of several",
     "kmeans": "k-means",
     "kmeans-targets": "k-means with targets",

@@ -1,0 +1,110 @@
+"""FRePo as an estimator."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from datastill.distill import frepo, kip
+from datastill.distill.body import Body
+from datastill.distill.model_pool import ModelPool, Objective
+from datastill.estimators.on_model_pool import OnModelPool
+
+
+class FRePo(OnModelPool):
+    """Images learned under a pool of networks trained on them, the last layer of each solved for in closed form.
+
+    With φ the features of a network of the pool and f = φ_t φ_sᵀ (φ_s φ_sᵀ + reg)⁻¹ y_s, minimises ½ mean ‖f − y_t‖²
+    less a margin of the labels; see `distill.frepo`. The defaults are the published ones, made for GPUs; on a CPU take
+    `NetworkKIP`.
+
+    Args:
+        ipc: learned examples per class; 10 when neither budget is given.
+        n_support: learned examples in all, spread over the classes.
+        width: channels of the first block of the networks; each of the others has twice as many as the one before.
+        depth: their blocks, each of which halves the image; None takes 3, or fewer where images are small.
+        networks: in the pool.
+        target_rows: training rows in a step.
+        oldest: training steps on the set after which a network is drawn afresh.
+        batch_norm: whether the networks have batch norm.
+        flip: whether every example's mirror image is put beside it wherever the set is used; None does so for images in
+            colour. The mirror images are not handed out.
+        learn_labels: whether label vectors are learned, or stay at the class of each example.
+        max_iter: steps.
+        learning_rate: of LAMB on examples and labels; falls by a cosine to a tenth.
+        reg: added to the diagonal of φ_s φ_sᵀ, as a fraction of its mean.
+        init: where examples start; as for `KIP`.
+        keep_range: whether examples stay within the data's range, and in its dtype.
+        checkpoint: file to resume from and to keep up to date.
+        verbose: whether to draw a progress bar, when standard error is a terminal.
+        random_state: seed, RandomState or None.
+
+    Attributes:
+        X_support_: the learned images, in X's own space.
+        y_support_: (s,) the class each was learned for.
+        soft_labels_: (s, C) their label vectors.
+        n_iter_: steps done.
+        snapshots_: pairs (step, examples) from start to end.
+        support_set_: all of it as a `SupportSet`.
+
+    Source: Zhou, Nezhadarya, Ba (2022), arXiv:2206.00719.
+    """
+
+    def __init__(
+        self,
+        ipc: int | None = None,
+        *,
+        n_support: int | None = None,
+        width: int = 128,
+        depth: int | None = None,
+        networks: int = 10,
+        target_rows: int = 1024,
+        oldest: int = 100,
+        batch_norm: bool = True,
+        flip: bool | None = None,
+        learn_labels: bool = True,
+        max_iter: int = 500_000,
+        learning_rate: float = frepo.RATE,
+        reg: float = 1e-6,
+        init: Any = "random",
+        keep_range: bool = True,
+        checkpoint: str | Path | None = None,
+        verbose: bool = False,
+        random_state: Any = None,
+    ) -> None:
+        self.ipc = ipc
+        self.n_support = n_support
+        self.width = width
+        self.depth = depth
+        self.networks = networks
+        self.target_rows = target_rows
+        self.oldest = oldest
+        self.batch_norm = batch_norm
+        self.flip = flip
+        self.learn_labels = learn_labels
+        self.max_iter = max_iter
+        self.learning_rate = learning_rate
+        self.reg = reg
+        self.init = init
+        self.keep_range = keep_range
+        self.checkpoint = checkpoint
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def problem(self) -> kip.Problem:
+        """What a fitted estimator minimises, over what and how."""
+        return replace(super().problem(), optimiser=frepo.optimiser(float(self.learning_rate), int(self.max_iter)))
+
+    def _pool(self, depth: int, flip: bool) -> ModelPool:
+        return ModelPool(
+            Body(int(self.width), depth, normalised=bool(self.batch_norm)),
+            size=int(self.networks),
+            batch=int(self.target_rows),
+            oldest=int(self.oldest),
+            flip=flip,
+        )
+
+    def _objective(self, problem: kip.Problem) -> Objective:
+        return frepo.objective(problem, self.pool_)
+
+    def _vectors(self, y: Any) -> Any:
+        return frepo.first_labels(y)
