@@ -9,7 +9,7 @@ import oracles
 from datastill._errors import InputError
 from datastill.gram import sharded, tiled
 from datastill.gram.tiled import WORKING_ARRAYS, map_tiles, sum_tiles, tile_rows
-from datastill.kernels import RBF, FullyConnected, Linear, Polynomial
+from datastill.kernels import RBF, ConvNet, FullyConnected, Linear, Polynomial
 
 KERNEL = FullyConnected(1)
 ROW = WORKING_ARRAYS * 8  # bytes for a row of one float64 column
@@ -52,6 +52,17 @@ def test_block_and_gradient_equal_the_dense_ones(how, n1, n2, memory, rng):
     np.testing.assert_array_equal(wrapped.diagonal(x1), KERNEL.diagonal(x1))
 
 
+def test_kernels_of_convolutional_networks_are_sharded_with_their_gradients(rng):
+    images, few = (rng.standard_normal((n, 4, 4, 1)).astype(np.float32) for n in (7, 3))
+    kernel, weights = ConvNet(1), rng.standard_normal((7, 3))
+
+    def gradients(kernel):
+        return jax.jit(jax.grad(lambda a, b: jnp.sum(weights * kernel.block(a, b)), (0, 1)))(images, few)
+
+    for ours, dense in zip(gradients(sharded(tiled(kernel))), gradients(kernel), strict=True):
+        np.testing.assert_allclose(ours, dense, rtol=0, atol=1e-5 * np.abs(dense).max())
+
+
 def test_images_are_tiled_and_sharded_too(rng):
     images = rng.standard_normal((7, 2, 2, 1)).astype(np.float32)
     dense = KERNEL(images, images[:3])
@@ -64,7 +75,7 @@ def test_work_is_spread_over_four_devices(rng):
     block = sharded(KERNEL)(rng.standard_normal((8, 3)), rng.standard_normal((2, 3)))
     assert len(block.sharding.device_set) == 4
     assert {shard.data.shape for shard in block.addressable_shards} == {(2, 2)}
-    assert sharded(KERNEL, 100) == sharded(KERNEL)
+    assert len(sharded(KERNEL, 100)(np.ones((3, 2)), np.eye(2)).sharding.device_set) == 4
 
 
 def test_wrappers_meet_data_and_embed_as_what_they_wrap(rng):

@@ -129,8 +129,14 @@ def run(
                 return progress
             if interrupted():
                 raise KeyboardInterrupt
-            state, loss = step(state, progress.step)
-            progress.step, progress.loss = progress.step + 1, float(loss)
+            try:
+                moved, loss = step(state, progress.step)
+                progress.loss = float(loss)
+            except RuntimeError as error:  # of the device: no memory left, or another process that is gone
+                if checkpoint is not None:
+                    _save(checkpoint, state, progress, identity)
+                raise _stopped(error, progress.step, checkpoint) from error
+            state, progress.step = moved, progress.step + 1
             if watch is not None:
                 watch(progress)
 
@@ -156,6 +162,13 @@ def interrupt_at_step_boundary() -> Iterator[Callable[[], bool]]:
         yield lambda: bool(asked)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _stopped(error: RuntimeError, step: int, checkpoint: Path | None) -> SolveError:
+    """What a device said, and how to go on."""
+    kept = "nothing is kept; try checkpoint" if checkpoint is None else f"{checkpoint} has the steps before; try again"
+    how = " with fewer processes" if jax.process_count() > 1 else " with a smaller batch_size or memory"
+    return SolveError(f"Got an error at step {step}: {str(error).splitlines()[0]}; {kept}{how}.")
 
 
 def snapshot_steps(steps: int) -> set[int]:

@@ -5,19 +5,21 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from datastill._typing import Array
 from datastill.kernels.base import Kernel
 
 
 def sharded(kernel: Kernel, devices: int | None = None) -> Kernel:
-    """The same kernel, its longer side split evenly over the first `devices` devices (all, when left out).
+    """The same kernel, its longer side split evenly over the first `devices` devices (all there are, when left out).
 
-    Compose as `sharded(tiled(kernel))`: each device then works in tiles.
+    Compose as `sharded(tiled(kernel))`: each device then works in tiles. With several processes (`jax.distributed`)
+    the devices of all take part, each process must call the same with the same rows, and each receives the whole block:
+    of n₁ × n₂ numbers, a process of P computes n₁/P rows and receives the others; in a derivative it also receives the
+    sums of the slopes of the shorter side, once.
     """
-    available = len(jax.devices())
-    return Sharded(kernel, min(devices or available, available))
+    return Sharded(kernel, devices)
 
 
 @dataclass(frozen=True)
@@ -25,18 +27,23 @@ class Sharded(Kernel):
     """See `sharded`."""
 
     kernel: Kernel
-    devices: int
+    devices: int | None = None
 
     def block(self, x1: Array, x2: Array) -> Array:
         """See `Kernel.block`."""
         if len(x1) < len(x2):
             return self.block(x2, x1).T
-        short = -len(x1) % self.devices
-        rows = jnp.concatenate([x1, jnp.broadcast_to(x1[:1], (short, *x1.shape[1:]))]) if short else x1
         mesh = Mesh(jax.devices()[: self.devices], ("rows",))
+        short = -len(x1) % mesh.size
+        rows = jnp.concatenate([x1, jnp.broadcast_to(x1[:1], (short, *x1.shape[1:]))]) if short else x1
         split, whole = PartitionSpec("rows"), PartitionSpec()
-        block = jax.shard_map(self.kernel.block, mesh=mesh, in_specs=(split, whole), out_specs=split)
-        return block(rows, x2)[: len(x1)]
+        # Unchecked: loops in a kernel begin with constants, which the check takes for equal on all devices.
+        parts = jax.shard_map(self.kernel.block, mesh=mesh, in_specs=(split, whole), out_specs=split, check_vma=False)
+        # No process can read rows that are elsewhere: a block, and the slopes of its rows, are whole in all of them.
+        several, everywhere = jax.process_count() > 1, NamedSharding(mesh, whole)
+        given = [jax.lax.with_sharding_constraint(x, everywhere) if several else x for x in (rows, x2)]
+        block = parts(*given)
+        return (jax.lax.with_sharding_constraint(block, everywhere) if several else block)[: len(x1)]
 
     def self_block(self, x: Array) -> Array:
         """See `Kernel.self_block`."""
