@@ -14,6 +14,7 @@ import render_judge
 import render_kernels
 import render_moments
 import render_selection
+import render_teaching
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -205,6 +206,8 @@ def page() -> str:
     sections = [part for make in (tables, notebook, scaling, forecasts, optimisers) for part in make()]
     sections += render_best_of.tables(RESULTS / "best_of")
     sections += render_moments.accuracies(RESULTS / "moments") + render_moments.costs(read("moments_scale.json"))
+    sections += render_moments.beside_rfad(read("rfad.json"))
+    sections += render_teaching.tables(RESULTS / "teaching")
     sections += render_moments.optimisers(read("optimisers_moments.json"))
     sections += render_kernels.kernels(read("conv_kernels.json"))
     sections += [part for make in (render_judge.judge, render_judge.networks) for part in (*make(), "")]

@@ -98,3 +98,22 @@ def optimisers(found: dict[str, Any] | None) -> list[str]:
         for (ipc, name), rows in groups.items()
     ]
     return [*lines, ""]
+
+
+def beside_rfad(found: dict[str, Any] | None) -> list[str]:
+    """KIP from moments and RFAD as published, on one machine."""
+    if not found:
+        return []
+    ours, theirs = found["moments"], found["rfad"]
+    return [
+        "## Beside RFAD",
+        "",
+        f"MNIST, one image a class, in one run on {found['machine']}. KIP from moments (`{ours['features']}`, "
+        f"{ours['steps']} steps) reaches {ours['accuracy']:.1f} % of test rows in {ours['seconds']:.0f} s, the pass "
+        f"included; RFAD's published figure is {found['published']}. RFAD with its published settings (8 fresh "
+        f"networks of 256 channels and 5,120 targets a step) makes {theirs['steps']} steps in "
+        f"{theirs['seconds'] / ours['seconds']:.0f} times as long ({theirs['seconds_a_step']:.0f} s each), from "
+        f"{theirs['accuracy_before']:.1f} to {theirs['accuracy']:.1f} % of the first 2,000 test rows under its own "
+        "kernel. `python benchmarks/rfad.py`.",
+        "",
+    ]

@@ -94,8 +94,8 @@ def run(cell: Cell, data: Dataset, seed: int, until: float) -> dict[str, Any] | 
     found = read_json(file)
     support, space, labels = SupportSet.load(folder), fit_space(data.x), ClassLabels.fit(data.y)
     x_test, codes_test = space.encode(data.x_test), labels.codes(data.y_test)
-    for which in ("learned", "random"):
-        for judge in JUDGES:
+    for judge in JUDGES:
+        for which in ("learned", "random"):
             scores = found["networks"][which].setdefault(judge, [])
             while len(scores) < JUDGE_SEEDS:
                 if time.perf_counter() > until:

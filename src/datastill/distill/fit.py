@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -15,6 +16,7 @@ from datastill.distill import kip, loop
 from datastill.distill.label_solve import Batch, LabelSolution, label_solve
 from datastill.distill.objectives import normal_equations
 from datastill.distill.subspace import Subspace
+from datastill.gram.fallback import within_memory
 from datastill.krr import cholesky_solve, float64, support_block
 from datastill.preprocess.augment import Augmentation, augment, copies
 
@@ -120,7 +122,7 @@ def learn(
         identity: of the run, so that no other run's checkpoint is resumed.
         watch: told of every step.
     """
-    advance = kip.step(problem)
+    advance = within_memory(lambda memory: kip.step(replace(problem, memory=memory)), problem.memory)
     x_all, y_all = jnp.asarray(targets.x), jnp.asarray(targets.y)
     balanced = targets.codes if targets.balanced else None
     keys = jax.random.key(seed)
@@ -155,13 +157,13 @@ def validator(problem: kip.Problem, targets: Targets, held: Targets, x_all: Arra
     x_h, y_h = (jnp.asarray(a[:: -(-len(held.x) // VALIDATION_ROWS)]) for a in (held.x, held.y))
     classes = held.codes is not None
 
-    def judge(z: Array, y: Array) -> tuple[Array, Array]:
+    def judge(memory: int, z: Array, y: Array) -> tuple[Array, Array]:
         x_s = problem.features(z)
         losses, scores = [], []
         for kernel in problem.kernels:
             k_ss = support_block(kernel, x_s, problem.penalties.reg)
             if problem.labels == "solve":
-                gram, moment = normal_equations(kernel, x_s, x_t, y_t, problem.memory, root)
+                gram, moment = normal_equations(kernel, x_s, x_t, y_t, memory, root)
                 weight = problem.penalties.ridge * jnp.trace(k_ss) / len(k_ss) * len(x_t)
                 alpha = cholesky_solve(gram + weight * k_ss, moment)
             else:
@@ -177,7 +179,7 @@ def validator(problem: kip.Problem, targets: Targets, held: Targets, x_all: Arra
                 scores.append(jnp.mean(1 - missed / jnp.where(spread > 0, spread, jnp.nan)))
         return jnp.mean(jnp.stack(losses)), jnp.mean(jnp.stack(scores))
 
-    compiled = jax.jit(judge)
+    compiled = within_memory(lambda memory: jax.jit(partial(judge, memory)), problem.memory)
 
     def validate(state: kip.State) -> tuple[float, float]:
         with float64(True):

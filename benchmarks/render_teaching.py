@@ -1,0 +1,52 @@
+"""The section of docs/results.md about sets that teach networks."""
+
+import json
+from pathlib import Path
+from statistics import mean, stdev
+
+from teaching import IMAGES, JUDGE_SEEDS, JUDGES
+
+
+def tables(folder: Path) -> list[str]:
+    """Networks on learned images beside random rows; cells that have no file are "not run"."""
+    found = {}
+    for path in sorted(folder.glob("*/figures.json")):
+        run = json.loads(path.read_text())
+        found[run["data"], run["method"], run["ipc"], run["seed"]] = run
+    if not found:
+        return []
+    lines = [
+        "## Sets that teach networks",
+        "",
+        "Test accuracy in percent of networks that the sets never saw, mean ± standard deviation over networks (n): "
+        "`net:dsa` is ConvNet-3 of width 128 with instance norm, `net:frepo` a ConvNet of widths 128, 256, 512 without "
+        "norm, each trained as published, on the learned images with their label vectors or on random rows with their "
+        "classes. KRR is that of the set under its own kernel (of network-kip: one random network that took no part). "
+        "Published is the best set of pixels (RCIG, arXiv:2302.06755). Seconds are those of learning; settings were "
+        "chosen on validation rows of MNIST. `python benchmarks/tables.py --cells network-kip convnet-kip`.",
+        "",
+        "| data, per class | method | KRR | "
+        + " | ".join(f"{judge} | random rows" for judge in JUDGES)
+        + " | published | seconds | device |",
+        "|---" * (3 + 2 * len(JUDGES) + 3) + "|",
+    ]
+    cells = [("digits", "convnet-kip", 1), *((data, "network-kip", ipc) for ipc in (1, 10, 50) for data in IMAGES)]
+    for data, method, ipc in cells:
+        runs = [run for key, run in found.items() if key[:3] == (data, method, ipc)]
+        if not runs:
+            lines.append(f"| {data}, {ipc} | {method} | not run" + " |" * (2 * len(JUDGES) + 4))
+        for run in runs:
+            networks = run["networks"]
+            shown = [_shown(networks[which].get(judge, [])) for judge in JUDGES for which in ("learned", "random")]
+            lines.append(
+                f"| {data}, {ipc} | {method} | {run['own_kernel']:.1f} | {' | '.join(shown)} "
+                f"| {run['published'] or ''} | {run['seconds']:.0f} | {run['device']}, {run['cores']} cores |"
+            )
+    return [*lines, ""]
+
+
+def _shown(scores: list[float]) -> str:
+    if not scores:
+        return "not run"
+    count = "" if len(scores) == JUDGE_SEEDS else f" ({len(scores)})"
+    return f"{mean(scores):.1f}" + (f" ± {stdev(scores):.1f}" if len(scores) > 1 else "") + count
