@@ -46,3 +46,26 @@ def kernels(found: dict[str, Any] | None) -> list[str]:
         "several times. Without pooling it is shared by the products with tridiagonal matrices and the activations.",
         "",
     ]
+
+
+def cost(found: dict[str, Any] | None) -> list[str]:
+    """Seconds of a step against its work."""
+    if not found:
+        return []
+    lines = [
+        "## Cost of a step against its work",
+        "",
+        f"KIP under the ConvNet NTK on {found['machine']}: seconds of a step, gradient included (median of five), and "
+        "the forecast: a step goes over s·t + s² pairs of images, each over Σ p² pairs of pixels with p the pixels of "
+        f"each layer before pooling, {1e9 * found['seconds_a_pair']:.2f} ns each (the median of all rows). "
+        "`python benchmarks/conv_cost.py`.",
+        "",
+        "| examples s | targets t | side | depth | pairs of pixels | seconds | forecast |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    rows = [
+        f"| {row['examples']} | {row['targets']} | {row['side']} | {row['depth']} | {row['work']:.2g} "
+        f"| {row['seconds']:.3f} | {row['forecast']:.3f} |"
+        for row in found["rows"]
+    ]
+    return [*lines, *rows, ""]
