@@ -22,6 +22,7 @@ from datastill._errors import SolveError
 from datastill.data.archive import read_tensors, write_tensors
 
 SECONDS_BETWEEN_CHECKPOINTS = 2.0
+SAVINGS_BETWEEN = 10  # time between two checkpoints, in times of writing one: a pool of networks is large
 SNAPSHOTS = 10
 
 
@@ -105,13 +106,14 @@ def run(
         watch: told of every step.
 
     Raises:
-        SolveError: when the loss stops being finite; the checkpoint keeps the best examples so far.
+        SolveError: when the loss stops being finite; the checkpoint keeps the best examples so far. Also when a device
+            fails; the checkpoint has the state before that step.
     """
     progress = Progress()
     if checkpoint is not None and checkpoint.exists():
         state, progress = _resume(checkpoint, state, progress, identity)
     moments = snapshot_steps(schedule.steps)
-    written = time.monotonic()
+    written, saving = time.monotonic(), 0.0
     with interrupt_at_step_boundary() as interrupted:
         while True:
             due = progress.step % schedule.every == 0 or progress.step == schedule.steps
@@ -122,9 +124,12 @@ def run(
             progress.converged = validate is not None and _stale(progress, schedule.patience)
             finished = progress.step >= schedule.steps or progress.converged
             elapsed = time.monotonic() - written
-            if checkpoint is not None and (finished or interrupted() or elapsed > SECONDS_BETWEEN_CHECKPOINTS):
+            late = elapsed > SECONDS_BETWEEN_CHECKPOINTS + SAVINGS_BETWEEN * saving
+            if checkpoint is not None and (finished or interrupted() or late):
+                began = time.monotonic()
                 _save(checkpoint, state, progress, identity)
                 written = time.monotonic()
+                saving = written - began
             if finished:
                 return progress
             if interrupted():

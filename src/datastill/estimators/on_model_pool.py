@@ -1,5 +1,6 @@
 """What estimators that learn under a pool of models share."""
 
+from abc import abstractmethod
 from dataclasses import replace
 from typing import Any
 
@@ -22,11 +23,13 @@ class OnModelPool(OnNetworks):
             project=self.space_.clip if self.keep_range else None,
         )
 
+    @abstractmethod
     def _pool(self, depth: int, flip: bool) -> ModelPool:
-        raise NotImplementedError
+        """The networks."""
 
+    @abstractmethod
     def _objective(self, problem: kip.Problem) -> Objective:
-        raise NotImplementedError
+        """What a step descends."""
 
     def _others(self) -> Learned:
         """What is learned beside examples and labels."""
