@@ -137,7 +137,7 @@ def run(
             try:
                 moved, loss = step(state, progress.step)
                 progress.loss = float(loss)
-            except RuntimeError as error:  # of the device: no memory left, or another process that is gone
+            except jax.errors.JaxRuntimeError as error:  # no memory left, or a process is gone
                 if checkpoint is not None:
                     _save(checkpoint, state, progress, identity)
                 raise _stopped(error, progress.step, checkpoint) from error
@@ -169,7 +169,7 @@ def interrupt_at_step_boundary() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _stopped(error: RuntimeError, step: int, checkpoint: Path | None) -> SolveError:
+def _stopped(error: Exception, step: int, checkpoint: Path | None) -> SolveError:
     """What a device said, and how to go on."""
     kept = "nothing is kept; try checkpoint" if checkpoint is None else f"{checkpoint} has the steps before; try again"
     how = " with fewer processes" if jax.process_count() > 1 else " with a smaller batch_size or memory"
