@@ -4,8 +4,8 @@
 
 NetworkKIP runs first; then FRePo for `times` as long, with its published settings: 10 networks of 128, 256 and 512
 channels with batch norm, 1,024 targets at every step, LAMB at 0.0003. The seconds of FRePo are its steps by the median
-step, so that a pause costs it nothing. Both sets are judged by `net:fast`, five seeds, on all test rows, FRePo's before
-its first step too; so are random rows with their classes.
+step, so that a pause costs it nothing. Both sets are judged by `net:fast`, five seeds, on all test rows, and so are
+the random rows, with their classes, that FRePo starts from.
 """
 
 import argparse

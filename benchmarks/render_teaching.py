@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from statistics import mean, stdev
 
-from teaching import IMAGES, JUDGE_SEEDS, JUDGES
+from teaching import JUDGE_SEEDS, JUDGES, cells
 
 
 def tables(folder: Path) -> list[str]:
@@ -30,8 +30,8 @@ def tables(folder: Path) -> list[str]:
         + " | published | seconds | device |",
         "|---" * (3 + 2 * len(JUDGES) + 3) + "|",
     ]
-    cells = [("digits", "convnet-kip", 1), *((data, "network-kip", ipc) for ipc in (1, 10, 50) for data in IMAGES)]
-    for data, method, ipc in cells:
+    for cell in cells():
+        data, method, ipc = cell.data, cell.method, cell.ipc
         runs = [run for key, run in found.items() if key[:3] == (data, method, ipc)]
         if not runs:
             lines.append(f"| {data}, {ipc} | {method} | not run" + " |" * (2 * len(JUDGES) + 4))

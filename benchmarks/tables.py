@@ -5,8 +5,8 @@
 FOLDER holds mnist.npz, fashion_mnist.npz and cifar10.npz (x_train, y_train, x_test, y_test). Cells whose names contain
 one of NAME are run, all by default; a cell that has its file is not run again, and none begins after M minutes. Cells
 of sets that teach networks are those of `teaching.py`, with settings for the device at hand, and are continued.
-Settings were chosen on a validation split of the training rows with seed 100, which no reported run uses; test rows are
-used once, for the figure reported here.
+Settings of the other cells were chosen on a validation split of the training rows with seed 100, which no reported run
+uses; test rows are used once, for the figure reported here.
 """
 
 import argparse

@@ -1,6 +1,5 @@
 """Finite networks as kernels: weights drawn by a key, and features."""
 
-from functools import partial
 from typing import Any
 
 import jax
@@ -35,10 +34,5 @@ def key_of(seed: int, *numbers: int) -> Key:
 
 def features_of(formula: RandomConv, weights: Weights, x: Array) -> Float[Array, "n f"]:
     """The features of rows under a network, some rows at a time."""
-    blocks = [_features(formula, weights, x[start : start + ROWS]) for start in range(0, len(x), ROWS)]
+    blocks = [formula.compiled(weights, x[start : start + ROWS]) for start in range(0, len(x), ROWS)]
     return jnp.concatenate(blocks)
-
-
-@partial(jax.jit, static_argnums=0)
-def _features(formula: RandomConv, weights: Weights, x: Array) -> Array:
-    return formula.block(weights, x)

@@ -97,9 +97,9 @@ def objective(problem: kip.Problem, pool: ModelPool, settings: Settings) -> Obje
         fit, smooth = jnp.sum((left - k @ a) ** 2), jnp.sum(a * (k @ a))
         return 0.5 * (fit + penalty(left) * (smooth + size)) / left.size
 
-    def outer(learned: Learned, w: Any, weights: Weights, phi_t: Array, x_t: Array, y_t: Array) -> Float[Array, ""]:
+    def outer(learned: Learned, w: Any, weights: Weights, x_t: Array, y_t: Array) -> Float[Array, ""]:
         phi_s, _, a, _ = solved(learned, weights, w)
-        f = moved(weights, w, x_t) + phi_t @ (phi_s.T @ a.astype(phi_s.dtype))
+        f = moved(weights, w, x_t) + body.features(weights, x_t) @ (phi_s.T @ a.astype(phi_s.dtype))
         scores = jnp.exp(learned["temperature"]) * f
         fit = optax.softmax_cross_entropy_with_integer_labels(scores, jnp.argmax(y_t, axis=1))
         return jnp.mean(fit) - label_margin(learned["y"], 0.5 / y_t.shape[1])
@@ -127,9 +127,9 @@ def objective(problem: kip.Problem, pool: ModelPool, settings: Settings) -> Obje
 
     @kip.compiled
     def direct_slopes(
-        learned: Learned, w: Any, weights: Weights, phi_t: Array, x_t: Array, y_t: Array
+        learned: Learned, w: Any, weights: Weights, x_t: Array, y_t: Array
     ) -> tuple[Array, tuple[Learned, Any]]:
-        return jax.value_and_grad(outer, (0, 1))(learned, w, weights, phi_t, x_t, y_t)
+        return jax.value_and_grad(outer, (0, 1))(learned, w, weights, x_t, y_t)
 
     @kip.compiled
     def total(direct: Learned, learned: Learned, w: Any, v: Any, weights: Weights) -> Learned:
@@ -138,8 +138,6 @@ def objective(problem: kip.Problem, pool: ModelPool, settings: Settings) -> Obje
 
         implicit = jax.grad(pull)(learned)
         return jax.tree.map(lambda d, i: d + i * jnp.minimum(1, _length(d) / (_length(i) + 1e-30)), direct, implicit)
-
-    features = jax.jit(body.features)
 
     def solve_inner(learned: Learned, weights: Weights, rate: float) -> tuple[Any, bool]:
         w = _nothing(weights)
@@ -154,7 +152,7 @@ def objective(problem: kip.Problem, pool: ModelPool, settings: Settings) -> Obje
         """Rates that are raised until the losses do not fall throughout any more, and somewhat lowered."""
         first = _tuned(FIRST_RATES[0], lambda rate: solve_inner(learned, weights, rate)[1])
         w, _ = solve_inner(learned, weights, first)
-        towards = direct_slopes(learned, w, weights, features(weights, x_t), x_t, y_t)[1][1]
+        towards = direct_slopes(learned, w, weights, x_t, y_t)[1][1]
         second = _tuned(FIRST_RATES[1], lambda rate: solve_inverse(learned, weights, w, towards, rate)[1])
         return {"rates": jnp.asarray([first, second]), "smooth": jnp.zeros(2), "steps": jnp.zeros(())}
 
@@ -163,7 +161,7 @@ def objective(problem: kip.Problem, pool: ModelPool, settings: Settings) -> Obje
     ) -> tuple[Array, Learned, dict[str, Array]]:
         rates = np.asarray(kept["rates"])
         w, inner_fell = solve_inner(learned, weights, float(rates[0]))
-        value, (direct, towards) = direct_slopes(learned, w, weights, features(weights, x_t), x_t, y_t)
+        value, (direct, towards) = direct_slopes(learned, w, weights, x_t, y_t)
         v, inverse_fell = solve_inverse(learned, weights, w, towards, float(rates[1]))
         fell = jnp.asarray([inner_fell, inverse_fell], jnp.float32)
         return value, total(direct, learned, w, v, weights), _retuned(kept, fell)

@@ -92,7 +92,7 @@ class RandomConv(FeatureMap):
             return jnp.pad(last, ((0, 0), (0, 1)), constant_values=self.b_std)
 
         images = with_channels(x)
-        # Derivatives of convolutions in a loop are 4 to 10 times slower on CPUs than those of all images at once.
+        # Derivatives of convolutions in a loop are slow on CPUs: docs/decisions/0019-no-convolution-in-a-loop.md.
         if images.size // images.shape[3] * max(self.width, images.shape[3]) <= AT_ONCE:
             return features(images)
         return by_image(lambda image: features(image[None])[0], images)

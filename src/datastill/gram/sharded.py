@@ -39,11 +39,13 @@ class Sharded(Kernel):
         split, whole = PartitionSpec("rows"), PartitionSpec()
         # Unchecked: loops in a kernel begin with constants, which the check takes for equal on all devices.
         parts = jax.shard_map(self.kernel.block, mesh=mesh, in_specs=(split, whole), out_specs=split, check_vma=False)
+
         # No process can read rows that are elsewhere: a block, and the slopes of its rows, are whole in all of them.
-        several, everywhere = jax.process_count() > 1, NamedSharding(mesh, whole)
-        given = [jax.lax.with_sharding_constraint(x, everywhere) if several else x for x in (rows, x2)]
-        block = parts(*given)
-        return (jax.lax.with_sharding_constraint(block, everywhere) if several else block)[: len(x1)]
+        def everywhere(x: Array) -> Array:
+            several = jax.process_count() > 1
+            return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, whole)) if several else x
+
+        return everywhere(parts(everywhere(rows), everywhere(x2)))[: len(x1)]
 
     def self_block(self, x: Array) -> Array:
         """See `Kernel.self_block`."""
