@@ -1,5 +1,7 @@
 """Kernels of convolutional networks: properties, slow twins, frozen reference values, wide finite networks."""
 
+from unittest.mock import Mock
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +14,8 @@ import oracles
 from datastill._errors import InputError
 from datastill.features.conv import RandomConv
 from datastill.gram.names import named
-from datastill.kernels import ConvNet, Myrtle, pooled, unpooled
+from datastill.kernels import ConvNet, Myrtle, fused, maps, pooled, unpooled
+from datastill.kernels.dual import ACTIVATIONS
 
 SHAPE = (4, 5, 2)
 KERNELS = {
@@ -222,3 +225,40 @@ def test_has_a_short_name(name, kernel):
 def test_unknown_depths_in_names_are_refused():
     with pytest.raises(InputError, match="depth=6"):
         named("myrtle6")
+
+
+@pytest.fixture
+def pixels(rng):
+    """Patches of norm 1 and sizes of one image and of three, by the number of places."""
+
+    def of(places):
+        p, q = (rng.standard_normal((*n, places, 5, 6, 10)).astype(np.float32) for n in ((), (3,)))
+        sizes = [rng.random(a.shape[:-1], dtype=np.float32) for a in (p, q)]
+        p, q = (a / np.linalg.norm(a, axis=-1, keepdims=True) for a in (p, q))
+        return tuple(map(jnp.asarray, (p, sizes[0], q, sizes[1])))
+
+    return of
+
+
+@pytest.mark.parametrize("places", [1, 4])
+@pytest.mark.parametrize("ntk", [True, False])
+def test_fused_first_activation_equals_the_plain_one(places, ntk, pixels):
+    dual = ACTIVATIONS["relu"]
+    inputs = pixels(places)
+    ours, plain = fused.first(dual, ntk, *inputs, interpret=True), maps.first(dual, ntk, *inputs)
+    assert len(ours) == 1 + ntk
+    for one, other in zip(ours, plain, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_fused_first_activation_compiles_for_gpus_and_serves_them_alone(pixels, monkeypatch):
+    relu, inputs = ACTIVATIONS["relu"], pixels(4)
+    traced = jax.jit(lambda *inputs: fused.first(relu, True, *inputs)).trace(*inputs)
+    assert "triton" in traced.lower(lowering_platforms=("cuda",)).as_text()
+    assert not fused.serves(relu, np.dtype(np.float32))
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    for capability, expected in (("9.0", True), ("7.5", False), ("gfx90a", False)):
+        monkeypatch.setattr(jax, "devices", lambda capability=capability: [Mock(compute_capability=capability)])
+        assert fused.serves(relu, np.dtype(np.float32)) is expected
+    assert not fused.serves(relu, np.dtype(np.float64))
+    assert not fused.serves(ACTIVATIONS["erf"], np.dtype(np.float32))

@@ -22,11 +22,11 @@ from datastill._typing import Array
 # 1.4e-3 rad in float32, 6e-8 rad in float64. Within that, an angle *is* 0 (or π), which makes repeated rows exact.
 SNAP_ULPS = 8
 
-# arccos x = sqrt(1 - x) · p(x) on [0, 1] to 2e-8, highest power first: a few multiply-adds where the library function
-# takes most of a kernel's time. Source: Abramowitz and Stegun (1964), 4.4.46.
-ARCCOS = (
-    -0.0012624911, 0.0066700901, -0.0170881256, 0.0308918810, -0.0501743046, 0.0889789874, -0.2145988016, 1.5707963050,
-)  # fmt: skip
+# With the gap g = 1 − |cos θ| and θ = arccos |cos θ|, on [0, 1], highest power first: θ = π sqrt(g) · ANGLE(g) to 9e-8
+# and sin θ − θ cos θ = π sqrt(g) g · LENS(g) to 3e-8. A few multiply-adds and one root, where the library function
+# takes most of a kernel's time. Minimax polynomials of degree 6 and 5 by Lawson's (1961) reweighted least squares.
+ANGLE = (8.313358327e-4, -1.167217441e-3, 2.203257775e-3, 1.892456401e-3, 8.582561596e-3, 3.749901371e-2, 0.4501585641)
+LENS = (2.236310854e-4, -1.796682382e-4, 8.382074206e-4, 2.296368662e-3, 1.502740418e-2, 0.3001039351)
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,13 @@ def arc_cosines(cosine: Array) -> tuple[Array, Array]:
 
     Derivatives in cos θ: κ₀, and 1/(π sin θ), which is taken as 0 at θ = 0 and θ = π.
     """
-    sine, rest = _sine_and_rest(cosine)
+    gap = _gap(cosine)
+    if cosine.dtype == jnp.float32:
+        root = jnp.sqrt(gap)
+        angle = root * _polynomial(ANGLE, gap)
+        return jnp.maximum(cosine, 0) + root * gap * _polynomial(LENS, gap), jnp.where(cosine < 0, angle, 1 - angle)
+    sine = jnp.sqrt(gap * (2 - gap))
+    rest = jnp.arctan2(sine, jnp.where(cosine < 0, 1 - gap, gap - 1))
     return (sine + rest * jnp.clip(cosine, -1, 1)) / jnp.pi, rest / jnp.pi
 
 
@@ -100,22 +106,23 @@ def _arc_cosines_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[tup
 
 
 def _relu_bend(cosine: Array) -> Array:
-    sine, _ = _sine_and_rest(cosine)
-    return jnp.where(sine > 0, 1 / (jnp.pi * jnp.where(sine > 0, sine, 1)), 0)
+    gap = _gap(cosine)
+    squared = gap * (2 - gap)
+    return jnp.where(squared > 0, jax.lax.rsqrt(jnp.where(squared > 0, squared, 1)) / jnp.pi, 0)
 
 
-def _sine_and_rest(cosine: Array) -> tuple[Array, Array]:
-    """sin θ and π − θ, exact where |cos θ| is 1 to within rounding."""
+def _gap(cosine: Array) -> Array:
+    """1 − |cos θ|, and 0 where that is no more than rounding."""
     gap = 1 - jnp.abs(cosine)
-    gap = jnp.where(gap < SNAP_ULPS * jnp.finfo(cosine.dtype).eps, 0, gap)
-    sine = jnp.sqrt(gap * (2 - gap))
-    if cosine.dtype != jnp.float32:
-        return sine, jnp.arctan2(sine, jnp.where(cosine < 0, 1 - gap, gap - 1))
-    size, angle = 1 - gap, jnp.full_like(gap, ARCCOS[0])
-    for coefficient in ARCCOS[1:]:
-        angle = angle * size + coefficient
-    angle = jnp.sqrt(gap) * angle
-    return sine, jnp.where(cosine < 0, angle, jnp.pi - angle)
+    return jnp.where(gap < SNAP_ULPS * jnp.finfo(cosine.dtype).eps, 0, gap)
+
+
+def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
+    """By Horner's rule, highest power first."""
+    total = jnp.full_like(x, coefficients[0])
+    for coefficient in coefficients[1:]:
+        total = total * x + coefficient
+    return total
 
 
 ACTIVATIONS: dict[str, Dual] = {

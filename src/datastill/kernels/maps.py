@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from datastill._typing import Array, Float
+from datastill.kernels import fused
 from datastill.kernels.dual import Dual
 
 Maps: TypeAlias = tuple[Array, ...]
@@ -32,6 +33,8 @@ def first(
 
     Before the first activation Θ is Σ, so that Θ becomes f' z · size size.
     """
+    if fused.serves(dual, p.dtype):
+        return fused.first(dual, ntk, p, size1, q, size2)
     k, h, w, _ = p.shape
     rows, columns = _rows(p, size1), _columns(q, size2)
 
