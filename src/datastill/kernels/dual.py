@@ -90,9 +90,11 @@ def arc_cosines(cosine: Array) -> tuple[Array, Array]:
     """
     gap = _gap(cosine)
     if cosine.dtype == jnp.float32:
-        root = jnp.sqrt(gap)
-        angle = root * _polynomial(ANGLE, gap)
-        return jnp.maximum(cosine, 0) + root * gap * _polynomial(LENS, gap), jnp.where(cosine < 0, angle, 1 - angle)
+        angle = jnp.sqrt(gap) * _polynomial(ANGLE, gap)
+        lens = jnp.sqrt(gap * gap * gap) * _polynomial(
+            LENS, gap
+        )  # a root of its own: XLA would keep one that is shared
+        return jnp.maximum(cosine, 0) + lens, jnp.where(cosine < 0, angle, 1 - angle)
     sine = jnp.sqrt(gap * (2 - gap))
     rest = jnp.arctan2(sine, jnp.where(cosine < 0, 1 - gap, gap - 1))
     return (sine + rest * jnp.clip(cosine, -1, 1)) / jnp.pi, rest / jnp.pi
