@@ -12,9 +12,11 @@ from hypothesis.extra import numpy as hnp
 
 import oracles
 from datastill._errors import InputError
+from datastill.distill import fit
 from datastill.features.conv import RandomConv
+from datastill.gram import sharded, tiled
 from datastill.gram.names import named
-from datastill.kernels import ConvNet, Myrtle, fused, maps, pooled, unpooled
+from datastill.kernels import RBF, ConvNet, Myrtle, fused, maps, pooled, unpooled
 from datastill.kernels.dual import ACTIVATIONS
 
 SHAPE = (4, 5, 2)
@@ -179,6 +181,30 @@ def test_memory_of_the_backward_pass_does_not_grow_with_pairs(kernel, rng):
     few, many = bytes_of(16), bytes_of(64)
     # 16 times the pairs; what grows is what belongs to each image and the block itself.
     assert many < 4.5 * few
+
+
+@pytest.mark.parametrize(
+    ("kernel", "expected"),
+    [
+        (ConvNet(3), 28**4 + 14**4 + 7**4),
+        (2.0 * ConvNet(2, stem=True), 2 * 28**4 + 14**4),
+        (tiled(ConvNet(3, pooling=False)), 3 * 28**2),
+        (sharded(Myrtle(5)) + RBF(1.0), 2 * 28**4 + 14**4 + 7**4 + 1),
+    ],
+)
+def test_activations_of_a_pair(kernel, expected):
+    assert kernel.activations((28, 28, 1)) == kernel.activations((28, 28)) == expected
+    assert kernel.rows_within(12.5 * expected, (28, 28, 1), 4) == 3
+    assert kernel.rows_within(1.0, (28, 28, 1), 4) == 1
+
+
+def test_a_step_and_a_validation_take_fewer_rows_under_a_dear_kernel():
+    shape = (28, 28, 1)
+    assert fit.rows_per_step(10, (RBF(),), shape) == 5000
+    assert fit.rows_per_step(10, (RBF(), ConvNet(3)), shape) == int(fit.STEP_WORK / (28**4 + 14**4 + 7**4) / 10)
+    assert fit.rows_per_step(100, (ConvNet(3),), shape) == 2000  # 20 for each example
+    assert fit.validation_rows(10, (RBF(),), shape) > 10**8
+    assert fit.validation_rows(10, (ConvNet(3),), shape) == int(fit.VALIDATION_WORK / (28**4 + 14**4 + 7**4) / 10)
 
 
 def test_channels_may_be_left_out(rng):

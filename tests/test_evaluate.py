@@ -9,8 +9,9 @@ from sklearn.metrics import r2_score
 
 import oracles
 from datastill import KIPRegressor, LabelSolve
-from datastill.evaluate import intervals
+from datastill.evaluate import comparison, intervals
 from datastill.evaluate.comparison import RANDOM_DRAWS, Judge, class_means, compare, nearest_rows
+from datastill.evaluate.scores import headline
 from datastill.select.kmeans import kmeans_centres
 
 
@@ -101,6 +102,29 @@ def test_all_rows_are_kernel_ridge_regression_on_them(data):
         oracles.dense(x, x)[1], oracles.dense(x_test, x)[1], oracles.centred_one_hot(codes, 3), 1e-3
     )
     assert found == np.mean(model.classes_[vectors.argmax(axis=1)] == y_test)
+
+
+def test_under_a_dear_kernel_rivals_meet_fewer_rows_and_all_rows_are_not_measured(data, monkeypatch):
+    X, y, X_test, _ = data
+    model = LabelSolve(2, random_state=0).fit(X, y)
+    monkeypatch.setattr(comparison, "WORK", 250.0)  # activations: 41 rows for 6, and none of all
+    monkeypatch.setattr(comparison, "ROWS_PER_LABEL", 5)
+    scores = compare(judge_of(model, *data), "ours", model.predict(X_test), np.full(3, 2), X, 0)
+    assert [s.name for s in scores[1:]] == [
+        "random rows, labels solved on 41 rows",
+        "random rows, own labels",
+        "k-means centres, labels solved on 41 rows",
+        "all rows (not measured: 13,500 pairs of rows)",
+    ]
+    assert [np.isfinite(s.value) for s in scores] == [True, True, True, True, False]
+    assert "where" not in headline("6 rows", scores, 90)
+    monkeypatch.setattr(comparison, "ROWS_PER_LABEL", 10)
+    again = compare(judge_of(model, *data), "ours", model.predict(X_test), np.full(3, 2), X, 0)
+    assert again[1].name == "random rows, labels solved on 60 rows"
+    monkeypatch.undo()
+    whole = compare(judge_of(model, *data), "ours", model.predict(X_test), np.full(3, 2), X, 0)
+    assert whole[1].name == "random rows, labels solved"
+    assert abs(whole[1].value - again[1].value) < 0.1  # the same rows, their labels solved on fewer
 
 
 def test_regression_is_compared_in_r2(data):

@@ -143,7 +143,7 @@ def test_validation_is_krr_on_the_held_rows(rng):
     x, y = rng.standard_normal((30, 3)).astype(np.float32), rng.standard_normal((30, 2)).astype(np.float32)
     targets, held = fit.Targets(x[:20], y[:20]), fit.Targets(x[20:], y[20:])
     problem = replace(PROBLEM, kernels=(Linear(), RBF(1.0)))
-    validate = fit.validator(problem, targets, held, jnp.asarray(targets.x), jnp.asarray(targets.y))
+    validate = fit.validator(problem, targets, held, jnp.asarray(targets.x), jnp.asarray(targets.y), 5)
     loss, score = validate(kip.init(problem, x[:5], y[:5]))
     predictions = [
         oracles.predict(k(x[:5], x[:5]), k(x[20:], x[:5]), y[:5], REG)

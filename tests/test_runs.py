@@ -12,7 +12,7 @@ from datastill import Dataset, plan, progress, runs
 from datastill._errors import InputError
 from datastill.data.task import guess_task, with_test
 from datastill.distill import loop
-from datastill.kernels import RBF, FullyConnected
+from datastill.kernels import RBF, ConvNet, FullyConnected
 
 
 @pytest.fixture
@@ -113,6 +113,14 @@ def test_a_forecast_grows_with_what_is_asked(blobs):
     assert solve.n_support == 10
     with pytest.raises(InputError, match="label-solve"):
         forecast("magic", RBF(), 1, 1)
+
+
+def test_a_forecast_under_a_dear_kernel_probes_few_rows(monkeypatch):
+    shape = plan.Shape(60_000, 10_000, (8, 8, 1), (6_000,) * 10, 10, 2**26)
+    monkeypatch.setattr(plan, "PROBE_WORK", 3e5)  # 16 rows
+    dear = plan.forecast(shape, "kip", ConvNet(1), 1, 100, 80, 2**30, plan.Baseline(1.0, 2.0**28))
+    assert dear.step_seconds > 0
+    assert dear.seconds > 100 * dear.step_seconds + 7 * 60_000 * 10 / 1e6  # rivals' labels, at 10⁶ pairs a second
 
 
 def test_shapes_of_tables_and_of_real_targets():

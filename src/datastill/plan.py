@@ -23,7 +23,7 @@ from datastill.distill import fit as distil
 from datastill.distill import kip
 from datastill.distill.subspace import FIT_ROWS, Subspace
 from datastill.estimators.kip import COMPONENTS, KIP, KIPRegressor, validation_interval
-from datastill.evaluate.comparison import EXACT_ROWS, INDUCING_ROWS, RANDOM_DRAWS
+from datastill.evaluate.comparison import EXACT_ROWS, INDUCING_ROWS, RANDOM_DRAWS, measures_all, target_rows
 from datastill.kernels.base import Kernel
 from datastill.krr import float64
 from datastill.preprocess.labels import ClassLabels
@@ -32,6 +32,9 @@ from datastill.select.kmeans import kmeans_centres
 
 PROBE_ROWS = 2 * distil.BATCH
 """Two batches of a label solve, so that what a further one costs can be told from what comes once."""
+PROBE_WORK = 3e8
+LEAST_PROBE = 16
+"""Activations of a probe: fewer rows where the kernel is dear, but so many."""
 
 SOLVES = RANDOM_DRAWS + 2
 """Label solves of a run at the size of its set: random draws and k-means in the comparison, and the set itself."""
@@ -46,6 +49,7 @@ class Shape:
 
     Attributes:
         rows: n.
+        test_rows: held-out rows.
         row_shape: of one row as the kernel sees it.
         classes: their number of rows each; None for regression.
         outputs: columns of label vectors.
@@ -53,6 +57,7 @@ class Shape:
     """
 
     rows: int
+    test_rows: int
     row_shape: tuple[int, ...]
     classes: tuple[int, ...] | None
     outputs: int
@@ -69,11 +74,12 @@ class Shape:
         table = isinstance(data.x, pd.DataFrame)
         size = int(data.x.memory_usage(deep=True).sum()) if isinstance(data.x, pd.DataFrame) else data.x.nbytes
         shape = fit_space(data.x).encode(data.x[:1]).shape[1:] if table else data.x.shape[1:]
+        test_rows = 0 if data.x_test is None else len(data.x_test)
         if task == "regression":
-            return cls(len(data.x), shape, None, 1 if data.y.ndim == 1 else data.y.shape[1], size)
+            return cls(len(data.x), test_rows, shape, None, 1 if data.y.ndim == 1 else data.y.shape[1], size)
         codes = ClassLabels.fit(data.y).codes(data.y)
         counts = tuple(np.bincount(codes).tolist())
-        return cls(len(data.x), shape, counts, len(counts), size)
+        return cls(len(data.x), test_rows, shape, counts, len(counts), size)
 
 
 @dataclass(frozen=True)
@@ -132,7 +138,7 @@ def forecast(
         raise InputError(f"Got --method {method}; expected kip or label-solve.")
     s = ipc * len(shape.classes) if shape.classes else ipc
     draw = np.random.default_rng(0)
-    probe = min(shape.rows, PROBE_ROWS)
+    probe = min(shape.rows, PROBE_ROWS, max(kernel.rows_within(PROBE_WORK, shape.row_shape, s), LEAST_PROBE))
     x = draw.standard_normal((probe, *shape.row_shape)).astype(np.float32)
     y = draw.standard_normal((probe, shape.outputs)).astype(np.float32)
     targets = distil.Targets(x, y)
@@ -160,7 +166,9 @@ def forecast(
         problem = replace(problem, project=lambda c: estimator.clip_coordinates(subspace, c))
         x_s = subspace.coordinates(x_s)
         data += 2 * 4 * shape.rows * (width + 1)
-    working, compiling, step = _step_cost(problem, x_s, targets, min(batch or distil.rows_per_step(s), shape.rows))
+    working, compiling, step = _step_cost(
+        problem, x_s, targets, min(batch or distil.rows_per_step(s, problem.kernels, targets.x.shape[1:]), shape.rows)
+    )
     validate = _validation_cost(problem, targets, x_s, shape.rows)
     validations = steps // validation_interval(steps) + 1
     total = reading + compiling + steps * step + validations * validate + rest
@@ -168,20 +176,30 @@ def forecast(
 
 
 def _comparison_cost(problem: kip.Problem, shape: Shape, x: np.ndarray, s: int) -> float:
-    """Seconds for the label solves of a run, for k-means, and for regression on all rows."""
+    """Seconds for the label solves and test predictions of a run, for k-means, and for regression on all rows."""
     y = np.zeros((len(x), shape.outputs), np.float32)
     classes = len(shape.classes or (shape.rows,))
     codes, budget = np.arange(len(x)) % classes, np.full(classes, -(-s // classes))
 
-    def solve(n: int, size: int) -> None:
-        support = np.resize(x, (size, *x.shape[1:])) + np.arange(size).reshape(-1, *[1] * (x.ndim - 1)) / size
-        distil.solve_labels(problem, support.astype(np.float32), distil.Targets(x[:n], y[:n]), 0)
+    def support(size: int) -> np.ndarray:
+        apart = np.resize(x, (size, *x.shape[1:])) + np.arange(size).reshape(-1, *[1] * (x.ndim - 1)) / size
+        return apart.astype(np.float32)
 
-    total = SOLVES * _extrapolated(lambda n: solve(n, s), len(x), shape.rows)
+    def solve(n: int, size: int) -> None:
+        distil.solve_labels(problem, support(size), distil.Targets(x[:n], y[:n]), 0)
+
+    kernel = problem.kernels[0]
+    few = target_rows(kernel, shape.row_shape, s, shape.rows)
+    solving = _line(lambda n: solve(n, s), len(x))
+    total = (SOLVES - 1) * solving(few) + solving(shape.rows)
+    few_rows, alpha = support(s), np.zeros((s, shape.outputs))
+    total += SOLVES * _extrapolated(lambda n: krr.predict(kernel, x[:n], few_rows, alpha), len(x), shape.test_rows)
     total += _timed(lambda: kmeans_centres(x, codes, budget, 0)) * shape.rows / len(x)
+    if not measures_all(kernel, shape.row_shape, shape.rows, shape.test_rows):
+        return total
     if shape.rows > EXACT_ROWS:
         return total + _extrapolated(lambda n: solve(n, INDUCING_ROWS), len(x), shape.rows)
-    whole = _timed(lambda: krr.fit(problem.kernels[0], x, y, 1.0))
+    whole = _timed(lambda: krr.fit(kernel, x, y, 1.0))
     return total + whole * (shape.rows / len(x)) ** 3
 
 
@@ -205,21 +223,27 @@ def _step_cost(
 def _validation_cost(problem: kip.Problem, targets: distil.Targets, x_s: np.ndarray, rows: int) -> float:
     """Seconds for one validation on all rows."""
     held = targets.take(np.arange(min(200, len(targets.x))))
-    validate = distil.validator(problem, targets, held, jnp.asarray(targets.x), jnp.asarray(targets.y))
+    validate = distil.validator(problem, targets, held, jnp.asarray(targets.x), jnp.asarray(targets.y), len(x_s))
     state = kip.init(problem, x_s, np.zeros((len(x_s), targets.y.shape[1])))
     validate(state)
-    return _timed(lambda: validate(state)) * min(rows, distil.VALIDATION_TARGETS) / len(targets.x)
+    most = min(distil.VALIDATION_TARGETS, distil.validation_rows(len(x_s), problem.kernels, targets.x.shape[1:]))
+    return _timed(lambda: validate(state)) * min(rows, most) / min(len(targets.x), most)
 
 
 def _extrapolated(work: Callable[[int], Any], probe: int, rows: int) -> float:
-    """Seconds of work(rows), by a line through those of an eighth of the probe and of all of it, compiled before."""
+    """Seconds of work(rows), by the line of `_line`."""
+    return _line(work, probe)(rows)
+
+
+def _line(work: Callable[[int], Any], probe: int) -> Callable[[int], float]:
+    """Rows -> seconds, a line through those of an eighth of the probe and of all of it, compiled before."""
     few = max(probe // 8, 1)
     seconds = {}
     for n in (few, probe):
         work(n)
         seconds[n] = _timed(partial(work, n))
     slope = max(seconds[probe] - seconds[few], 0) / max(probe - few, 1)
-    return seconds[probe] + slope * (rows - probe)
+    return lambda rows: seconds[probe] + slope * (rows - probe)
 
 
 def _timed(work: Any) -> float:

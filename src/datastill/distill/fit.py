@@ -1,6 +1,6 @@
 """From target rows to learned examples: batches, validation and the loop put together."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from datastill.distill.label_solve import Batch, LabelSolution, label_solve
 from datastill.distill.objectives import normal_equations
 from datastill.distill.subspace import Subspace
 from datastill.gram.fallback import within_memory
+from datastill.kernels.base import Kernel
 from datastill.krr import cholesky_solve, float64, support_block
 from datastill.preprocess.augment import Augmentation, augment, copies
 
@@ -25,6 +26,9 @@ LEAST_PER_STEP = 5_000
 ROWS_PER_EXAMPLE = 20
 VALIDATION_TARGETS = 25_000
 VALIDATION_ROWS = 10_000
+STEP_WORK = 2e9
+VALIDATION_WORK = 1e10
+"""Activations, in all, of a step and of a validation: fewer rows than above where the kernel is dear."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +60,22 @@ class Targets:
         return (len(self.codes) / (np.count_nonzero(counts) * counts[self.codes])).astype(np.float32)
 
 
-def rows_per_step(examples: int) -> int:
-    """Targets in a step when nothing is asked for: 5,000, and at least 20 for each example.
+def rows_per_step(examples: int, kernels: Sequence[Kernel], shape: tuple[int, ...]) -> int:
+    """Targets in a step when nothing is asked for: 5,000, fewer under a dear kernel, and at least 20 for each example.
 
     Label vectors that are solved on a batch fit its noise where the batch has few rows for each of them.
     """
-    return max(LEAST_PER_STEP, ROWS_PER_EXAMPLE * examples)
+    return max(min(LEAST_PER_STEP, _affordable(STEP_WORK, examples, kernels, shape)), ROWS_PER_EXAMPLE * examples)
+
+
+def validation_rows(examples: int, kernels: Sequence[Kernel], shape: tuple[int, ...]) -> int:
+    """Rows that a validation meets the examples with, at most: without bound, unless the kernel is dear."""
+    return max(_affordable(VALIDATION_WORK, examples, kernels, shape), ROWS_PER_EXAMPLE * examples)
+
+
+def _affordable(work: float, examples: int, kernels: Sequence[Kernel], shape: tuple[int, ...]) -> int:
+    """Rows of this shape that meet the examples for so many activations, under the dearest of the kernels."""
+    return min(kernel.rows_within(work, shape, examples) for kernel in kernels)
 
 
 def embed(
@@ -137,7 +151,7 @@ def learn(
         kip.init(problem, z, y),
         step,
         lambda state: (np.asarray(state.z), np.asarray(state.y)),
-        None if held is None or not len(held.x) else validator(problem, targets, held, x_all, y_all),
+        None if held is None or not len(held.x) else validator(problem, targets, held, x_all, y_all, len(z)),
         schedule,
         checkpoint,
         identity,
@@ -145,16 +159,21 @@ def learn(
     )
 
 
-def validator(problem: kip.Problem, targets: Targets, held: Targets, x_all: Array, y_all: Array) -> loop.Validator:
+def validator(
+    problem: kip.Problem, targets: Targets, held: Targets, x_all: Array, y_all: Array, examples: int
+) -> loop.Validator:
     """State -> (loss, score) on the held-out rows: accuracy for classes, R² for real targets; the mean over kernels.
 
-    Eliminated labels are solved on at most 25,000 evenly spaced targets, and at most 10,000 rows are judged.
+    Eliminated labels are solved on at most 25,000 evenly spaced targets, and at most 10,000 rows are judged; on fewer
+    where the kernel is dear.
     """
     weights = targets.weights
-    thin = slice(None, None, -(-len(targets.x) // VALIDATION_TARGETS))
+    most = validation_rows(examples, problem.kernels, targets.x.shape[1:])
+    thin = slice(None, None, -(-len(targets.x) // min(VALIDATION_TARGETS, most)))
     root = None if weights is None else jnp.sqrt(jnp.asarray(weights))[thin, None]
     x_t, y_t = x_all[thin], y_all[thin]
-    x_h, y_h = (jnp.asarray(a[:: -(-len(held.x) // VALIDATION_ROWS)]) for a in (held.x, held.y))
+    judged = slice(None, None, -(-len(held.x) // min(VALIDATION_ROWS, most)))
+    x_h, y_h = (jnp.asarray(a[judged]) for a in (held.x, held.y))
     classes = held.codes is not None
 
     def judge(memory: int, z: Array, y: Array) -> tuple[Array, Array]:

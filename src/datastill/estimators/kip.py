@@ -167,7 +167,11 @@ class _KIP(Distiller):
                 problem, targets, held = distil.embed(problem, targets, held, subspace, data.seed)
                 if self.keep_range:
                     problem = replace(problem, project=lambda c: self.clip_coordinates(subspace, c))
-            size = distil.rows_per_step(len(z)) if self.batch_size == "auto" else int(self.batch_size)
+            size = (
+                distil.rows_per_step(len(z), problem.kernels, targets.x.shape[1:])
+                if self.batch_size == "auto"
+                else int(self.batch_size)
+            )
             learn = partial(distil.learn, targets=targets, held=held, batch_size=size, seed=data.seed)
             solve = partial(distil.solve_labels, problem, targets=targets, seed=data.seed)
         if problem.labels == "gradient":
@@ -248,8 +252,8 @@ class KIP(ClassifierMixin, _KIP):
             them by gradient beside the examples and solves them again at the end (better where a batch has fewer than
             ten rows for each example); False keeps them at the class of each example.
         max_iter: steps at most.
-        batch_size: training rows in a step, all of them when there are no more; "auto" takes 5,000, and at least 20
-            for each example.
+        batch_size: training rows in a step, all of them when there are no more; "auto" takes 5,000, fewer
+            under a kernel of pairs of pixels, and at least 20 for each example.
         learning_rate: root mean square of the first step, in units of the standardised data; falls by a cosine.
         reg: added to the diagonal of k_ss, as a fraction of its mean.
         ridge: weight of the squared norm of the predictor when labels are solved, as a fraction of the mean diagonal.

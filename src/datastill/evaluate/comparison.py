@@ -1,6 +1,6 @@
 """How a small set does on test rows beside random rows, k-means centres and all the data, under one kernel."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from datastill.distill import fit_moments, kip
 from datastill.distill.fit_moments import Sums
 from datastill.evaluate import intervals
 from datastill.evaluate.scores import Score
+from datastill.kernels.base import Kernel
 from datastill.preprocess.labels import ClassLabels, Labels
 from datastill.preprocess.space import Space
 from datastill.select.kmeans import kmeans_centres, owners
@@ -21,6 +22,10 @@ from datastill.select.kmeans import kmeans_centres, owners
 RANDOM_DRAWS = 5
 EXACT_ROWS = 5000
 INDUCING_ROWS = 1000
+WORK = 1e11
+"""Activations of a label solve, and of the figure for all rows: minutes on two cores."""
+ROWS_PER_LABEL = 100
+"""Training rows that a rival's labels are solved on, at least, for each of its rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +51,12 @@ class Judge:
     y_test: np.ndarray
     sums: Sums | None = None
 
-    def predict(self, x_s: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-        """What KRR trained on these rows, as the kernel sees them, says of the test rows."""
+    def predict(self, x_s: np.ndarray, *vectors: np.ndarray) -> list[np.ndarray]:
+        """What KRR trained on these rows, as the kernel sees them, says of the test rows, for each set of labels."""
         kernel, reg = self.problem.kernels[0], self.problem.penalties.reg
-        alpha = krr.fit(kernel, x_s, vectors, reg)
-        return self.labels.decode(krr.predict(kernel, self.x_test, x_s, alpha))
+        alpha = krr.fit(kernel, x_s, np.concatenate(vectors, axis=1), reg)
+        found = krr.predict(kernel, self.x_test, x_s, alpha)
+        return [self.labels.decode(part) for part in np.split(found, len(vectors), axis=1)]
 
     def own_or_solved(self, x_s: np.ndarray, vectors: np.ndarray, seed: int) -> np.ndarray:
         """The label vectors a rival is judged with: its own where the reported method's are fixed, else solved ones."""
@@ -63,6 +69,11 @@ class Judge:
         if self.sums is not None:
             return fit_moments.solve_labels(self.sums, x_s, self.problem.penalties).y_s
         return distil.solve_labels(self.problem, x_s, self.targets, seed).y_s
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a row as the kernel sees it."""
+        return self.x_test.shape[1:]
 
     def judge(self, *predictions: np.ndarray) -> tuple[float, float, float]:
         """(score, low, high), 95 %: accuracy or R², the mean over the draws when there are several predictions.
@@ -106,36 +117,65 @@ def compare(judge: Judge, name: str, predicted: np.ndarray, budget: np.ndarray, 
     """
     targets, size = judge.targets, int(budget.sum())
     codes = np.zeros(len(targets.x), int) if targets.codes is None else targets.codes
-    solved = "" if judge.problem.labels == "fixed" else ", labels solved"
+    judge = replace(judge, targets=_affordable(judge, size, seed))
+    few = f" on {len(judge.targets.x):,} rows" if len(judge.targets.x) < len(targets.x) else ""
+    solved = "" if judge.problem.labels == "fixed" else f", labels solved{few}"
 
     scores = [Score(name, size, *judge.judge(predicted), judge.metric, "result")]
     if not len(targets.x):  # moments alone: there are no rows to draw
-        return [*scores, _everything(judge, seed)]
+        return [*scores, _everything(judge, targets, seed)]
 
     given, own = [], []
     for draw in range(RANDOM_DRAWS):
         chosen = sampling.rows_per_class(codes, budget, seed + draw + 1, replace=True)
         x_s, vectors = targets.x[chosen], targets.y[chosen]
-        own.append(judge.predict(x_s, vectors))
-        given.append(judge.predict(x_s, judge.own_or_solved(x_s, vectors, seed)))
+        plain, better = judge.predict(x_s, vectors, judge.own_or_solved(x_s, vectors, seed))
+        own.append(plain)
+        given.append(better)
     scores.append(Score(f"random rows{solved}", size, *judge.judge(*given), judge.metric, "random"))
     if solved:
         scores.append(Score("random rows, own labels", size, *judge.judge(*own), judge.metric))
 
-    scores.append(_kmeans(judge, rows, codes, budget, seed, solved))
-    scores.append(_everything(judge, seed))
+    scores.append(_kmeans(judge, targets, rows, codes, budget, seed, solved))
+    scores.append(_everything(judge, targets, seed))
     return scores
 
 
-def _kmeans(judge: Judge, rows: Rows, codes: np.ndarray, budget: np.ndarray, seed: int, solved: str) -> Score:
+def target_rows(kernel: Kernel, shape: tuple[int, ...], size: int, rows: int) -> int:
+    """On how many of all training rows the labels of `size` rows are solved: on all, unless the kernel is dear."""
+    return min(rows, max(kernel.rows_within(WORK, shape, size), ROWS_PER_LABEL * size))
+
+
+def measures_all(kernel: Kernel, shape: tuple[int, ...], rows: int, test_rows: int) -> bool:
+    """Whether the figure for all rows is within reach of the kernel."""
+    return kernel.activations(shape) * _pairs_of_all(rows, test_rows) <= WORK
+
+
+def _pairs_of_all(rows: int, test_rows: int) -> int:
+    """Pairs of rows in the figure for all rows."""
+    return min(rows, INDUCING_ROWS if rows > EXACT_ROWS else rows) * (rows + test_rows)
+
+
+def _affordable(judge: Judge, size: int, seed: int) -> distil.Targets:
+    """The training rows that rivals' labels are solved on."""
+    n = len(judge.targets.x)
+    if judge.sums is not None or not n:
+        return judge.targets
+    most = target_rows(judge.problem.kernels[0], judge.shape, size, n)
+    return judge.targets if most == n else judge.targets.take(sampling.rng(seed, 9).choice(n, most, replace=False))
+
+
+def _kmeans(
+    judge: Judge, targets: distil.Targets, rows: Rows, codes: np.ndarray, budget: np.ndarray, seed: int, solved: str
+) -> Score:
     """k-means centres of each class with its label; in regression, of all rows with their cluster's mean target."""
     z = judge.space.encode(rows)
     centres = judge.space.encode_features(judge.space.decode(kmeans_centres(z, codes, budget, seed), in_range=False))
-    if judge.targets.codes is None:
-        vectors = _cluster_means(judge.targets, centres)
+    if targets.codes is None:
+        vectors = _cluster_means(targets, centres)
     else:
         vectors = judge.labels.encode(np.repeat(judge.labels.classes, budget))  # type: ignore[union-attr]
-    predicted = judge.predict(centres, judge.own_or_solved(centres, vectors, seed))
+    [predicted] = judge.predict(centres, judge.own_or_solved(centres, vectors, seed))
     return Score(f"k-means centres{solved}", int(budget.sum()), *judge.judge(predicted), judge.metric)
 
 
@@ -148,22 +188,26 @@ def _cluster_means(targets: distil.Targets, centres: np.ndarray) -> np.ndarray:
     return sums / np.maximum(np.bincount(nearest, minlength=len(middle)), 1)[:, None]
 
 
-def _everything(judge: Judge, seed: int) -> Score:
+def _everything(judge: Judge, targets: distil.Targets, seed: int) -> Score:
     """KRR on every training row: by moments where there are some, else above 5,000 rows on 1,000 random ones.
 
-    The latter have labels solved on all rows.
+    The latter have labels solved on all rows. Not measured where the kernel is too dear for it.
     """
-    targets, n = judge.targets, len(judge.targets.x)
+    n = len(targets.x)
     if judge.sums is not None:
         n, weights = round(float(judge.sums.train.size)), fit_moments.ridge(judge.sums)
         blocks = [np.asarray(block, np.float64) @ weights for block in judge.sums.map.blocks(judge.x_test)]
         name, predicted = "all rows (ridge on all features)", judge.labels.decode(np.concatenate(blocks))
+    elif not measures_all(judge.problem.kernels[0], judge.shape, n, len(judge.x_test)):
+        pairs = _pairs_of_all(n, len(judge.x_test))
+        return Score(f"all rows (not measured: {pairs:,} pairs of rows)", n, np.nan, metric=judge.metric, role="all")
     elif n <= EXACT_ROWS:
-        name, predicted = "all rows", judge.predict(targets.x, targets.y)
+        name, [predicted] = "all rows", judge.predict(targets.x, targets.y)
     else:
         name = f"all rows (labels of {INDUCING_ROWS:,} solved on all)"
         chosen = sampling.rng(seed, 7).choice(n, INDUCING_ROWS, replace=False)
-        predicted = judge.predict(targets.x[chosen], judge.solved(targets.x[chosen], seed))
+        vectors = replace(judge, targets=targets).solved(targets.x[chosen], seed)
+        [predicted] = judge.predict(targets.x[chosen], vectors)
     return Score(name, n, *judge.judge(predicted), judge.metric, "all")
 
 

@@ -59,3 +59,7 @@ class Sharded(Kernel):
         """See `Kernel.embedded`."""
         inner = self.kernel.embedded(d, width)
         return None if inner is None else Sharded(inner, self.devices)
+
+    def activations(self, shape: tuple[int, ...]) -> float:
+        """See `Kernel.activations`."""
+        return self.kernel.activations(shape)

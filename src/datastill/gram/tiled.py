@@ -62,6 +62,10 @@ class Tiled(Kernel):
         inner = self.kernel.embedded(d, width)
         return None if inner is None else Tiled(inner, self.memory)
 
+    def activations(self, shape: tuple[int, ...]) -> float:
+        """See `Kernel.activations`."""
+        return self.kernel.activations(shape)
+
 
 def tile_rows(n1: int, n2: int, itemsize: int, memory: int) -> int:
     """Rows per tile such that WORKING_ARRAYS arrays of (rows, n2) fit in `memory` bytes; between 1 and n1."""

@@ -62,6 +62,14 @@ class Kernel(ABC):
         """
         return None
 
+    def activations(self, shape: tuple[int, ...]) -> float:
+        """Activations, or their like, that one pair of rows of this shape takes: what says that a kernel is dear."""
+        return 1.0
+
+    def rows_within(self, work: float, shape: tuple[int, ...], others: int) -> int:
+        """How many rows of this shape can meet `others` for so many activations; 1 or more."""
+        return max(1, int(work / (self.activations(shape) * max(others, 1))))
+
     def __add__(self, other: "Kernel") -> "Sum":
         return Sum((self, other))
 
@@ -94,6 +102,10 @@ class Sum(Kernel):
         terms = [k.embedded(d, width) for k in self.terms]
         return None if None in terms else Sum(tuple(k for k in terms if k is not None))
 
+    def activations(self, shape: tuple[int, ...]) -> float:
+        """See `Kernel.activations`."""
+        return sum(k.activations(shape) for k in self.terms)
+
 
 @dataclass(frozen=True)
 class Scaled(Kernel):
@@ -118,6 +130,10 @@ class Scaled(Kernel):
         """See `Kernel.embedded`."""
         inner = self.kernel.embedded(d, width)
         return None if inner is None else Scaled(inner, self.factor)
+
+    def activations(self, shape: tuple[int, ...]) -> float:
+        """See `Kernel.activations`."""
+        return self.kernel.activations(shape)
 
 
 def flat(x: Array) -> Array:

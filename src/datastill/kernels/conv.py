@@ -60,6 +60,10 @@ class ConvNet(Kernel):
         """See `Kernel.self_block`."""
         return _self_block(self._network, x)
 
+    def activations(self, shape: tuple[int, ...]) -> float:
+        """See `Kernel.activations`: pairs of pixels in every layer, or pixels where nothing is pooled."""
+        return self._network.activations(*shape[:2])
+
     @property
     def _network(self) -> Network:
         stages = (1 + self.stem, *(1,) * (self.depth - 1))
@@ -104,6 +108,10 @@ class Myrtle(Kernel):
     def self_block(self, x: Float[Array, "n *hwc"]) -> Float[Array, " n"]:
         """See `Kernel.self_block`."""
         return _self_block(self._network, x)
+
+    def activations(self, shape: tuple[int, ...]) -> float:
+        """See `Kernel.activations`: pairs of pixels in every layer, or pixels where nothing is pooled."""
+        return self._network.activations(*shape[:2])
 
     @property
     def _network(self) -> Network:

@@ -43,6 +43,14 @@ class Network:
         """Of an image, in pixels."""
         return 2 ** (len(self.stages) - (self.head == "mean")) if self.pooling else 1
 
+    def activations(self, h: int, w: int) -> float:
+        """That a pair of images of h × w pixels takes."""
+        total = 0
+        for layers in self.stages:
+            total += layers * ((h * w) ** 2 if self.pooling else h * w)
+            h, w = (h // 2, w // 2) if self.pooling else (h, w)
+        return float(total)
+
     @property
     def nngp(self) -> "Network":
         """The same without the NTK."""
