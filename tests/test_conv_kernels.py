@@ -222,6 +222,11 @@ def test_channels_may_be_left_out(rng):
         (lambda: Myrtle(6), "depth=6; expected one of 5, 7, 10"),
         (lambda: ConvNet(3)(np.ones((2, 7, 9, 1))), "7×9 pixels; expected 8×8 or more for 3 stages"),
         (lambda: Myrtle(5)(np.ones((2, 3, 9, 1))), "3×9 pixels; expected 4×4"),
+        (
+            lambda: ConvNet(2)(np.full((2, 8, 8, 1), np.nan)),
+            r"x1 with 128 entries that are NaN, the first at \[0, 0, 0, 0\]",
+        ),
+        (lambda: ConvNet(2)(np.ones((2, 8, 8, 1)), np.full((1, 8, 8, 1), np.inf)), "x2 with 64 entries that are inf"),
         (lambda: ConvNet(2)(np.ones((2, 64))), r"rows of shape \(64,\); expected images"),
         (lambda: ConvNet(2)(np.ones((2, 3, 32, 32))), r"\(3, 32, 32\), which looks like channels first"),
         (lambda: ConvNet(2)(np.ones((2, 8, 8, 1)), np.ones((2, 8, 8, 3))), r"\(8, 8, 1\) and \(8, 8, 3\)"),

@@ -146,6 +146,17 @@ def _holds_arrays(X: Any) -> bool:
 def _check_numbers(x: np.ndarray, name: str = "X") -> None:
     if x.dtype.kind not in "fc":
         return
+    check_finite(x, name)
+    greatest = float(np.abs(x).max(initial=0))
+    if greatest > LARGEST:
+        raise InputError(
+            f"Got {name} with numbers as large as {greatest:.0e}; expected at most {LARGEST:.0e}; "
+            "try dividing them, or dropping the rows that hold them."
+        )
+
+
+def check_finite(x: np.ndarray, name: str = "X") -> None:
+    """InputError for NaN and infinity, with the place of the first."""
     wrong = ~np.isfinite(x)
     if wrong.any():
         kind = "NaN" if np.isnan(x).any() else "inf"
@@ -153,12 +164,6 @@ def _check_numbers(x: np.ndarray, name: str = "X") -> None:
         raise InputError(
             f"Got {name} with {int(wrong.sum())} entries that are {kind}, the first at [{place}]; expected finite "
             "numbers; try removing those rows, or a DataFrame, whose missing values are handled."
-        )
-    greatest = float(np.abs(x).max(initial=0))
-    if greatest > LARGEST:
-        raise InputError(
-            f"Got {name} with numbers as large as {greatest:.0e}; expected at most {LARGEST:.0e}; "
-            "try dividing them, or dropping the rows that hold them."
         )
 
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from datastill._typing import Array, ArrayLike
+from datastill._validate import check_finite
 
 
 class Kernel(ABC):
@@ -29,8 +30,14 @@ class Kernel(ABC):
 
         Returns:
             (n1, n2). Float64 NumPy input is computed in float64 whatever JAX's global precision.
+
+        Raises:
+            InputError: for NaN and infinity in NumPy input, with the place of the first.
         """
         x2 = x1 if x2 is None else x2
+        for rows, name in ((x1, "x1"), (x2, "x2")):
+            if isinstance(rows, np.ndarray):
+                check_finite(rows, name)
         with precision_of(x1, x2):
             return self._jitted(jnp.asarray(x1), jnp.asarray(x2))
 
