@@ -110,7 +110,7 @@ class Myrtle(Kernel):
         return _self_block(self._network, x)
 
     def activations(self, shape: tuple[int, ...]) -> float:
-        """See `Kernel.activations`: pairs of pixels in every layer, or pixels where nothing is pooled."""
+        """See `Kernel.activations`: pairs of pixels in every layer."""
         return self._network.activations(*shape[:2])
 
     @property

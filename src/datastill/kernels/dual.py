@@ -91,9 +91,8 @@ def arc_cosines(cosine: Array) -> tuple[Array, Array]:
     gap = _gap(cosine)
     if cosine.dtype == jnp.float32:
         angle = jnp.sqrt(gap) * _polynomial(ANGLE, gap)
-        lens = jnp.sqrt(gap * gap * gap) * _polynomial(
-            LENS, gap
-        )  # a root of its own: XLA would keep one that is shared
+        # A root of its own: one that is shared XLA writes to memory and reads twice.
+        lens = jnp.sqrt(gap * gap * gap) * _polynomial(LENS, gap)
         return jnp.maximum(cosine, 0) + lens, jnp.where(cosine < 0, angle, 1 - angle)
     sine = jnp.sqrt(gap * (2 - gap))
     rest = jnp.arctan2(sine, jnp.where(cosine < 0, 1 - gap, gap - 1))

@@ -10,8 +10,6 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jax.experimental import pallas
-from jax.experimental.pallas import triton
 
 from datastill._typing import Array, Float
 from datastill.kernels.dual import ACTIVATIONS, Dual
@@ -29,8 +27,10 @@ def serves(dual: Dual, dtype: jnp.dtype) -> bool:
     if jax.default_backend() != "gpu" or dtype != jnp.float32 or dual is not ACTIVATIONS["relu"]:
         return False
     try:
+        from jax.experimental.pallas import triton  # noqa: F401  # what JAX has under experimental may move
+
         return float(jax.devices()[0].compute_capability) >= LEAST_CAPABILITY
-    except (AttributeError, ValueError):  # a GPU of another maker
+    except (ImportError, AttributeError, ValueError):  # or a GPU of another maker
         return False
 
 
@@ -44,6 +44,9 @@ def first(
     interpret: bool = False,
 ) -> tuple[Array, ...]:
     """As `maps.first`: (h, w, b, h', w') each; `interpret` runs it without a GPU, slowly, for tests."""
+    from jax.experimental import pallas
+    from jax.experimental.pallas import triton
+
     k, h, w, d = p.shape
     b = len(q)
     width = max(LEAST_WIDTH, 1 << (d - 1).bit_length())
@@ -71,6 +74,8 @@ def first(
 
 def _square(dual: Dual, k: int, p, size1, q, size2, *out) -> None:  # type: ignore[no-untyped-def]  # references
     """One program: Σ over places of f(z) size size, and of f'(z) z size size."""
+    from jax.experimental.pallas import triton
+
     totals = [jnp.zeros((SIDE, SIDE), jnp.float32) for _ in out]
     for i in range(k):
         for j in range(k):
