@@ -101,9 +101,9 @@ def mebibytes(f: Any, *arguments: Any) -> float:
     return f.lower(*arguments).compile().memory_analysis().temp_size_in_bytes / 2**20
 
 
-def flops_a_second(degree: int = 60) -> float:
+def flops_a_second(degree: int = 60, numbers: int = 2**17) -> float:
     """Of a polynomial on numbers in cache, on all cores."""
-    x = jnp.linspace(0, 1, 2**17, dtype=jnp.float32)
+    x = jnp.linspace(0, 1, numbers, dtype=jnp.float32)
 
     def polynomial(x: jax.Array) -> jax.Array:
         total = x

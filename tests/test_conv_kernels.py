@@ -276,7 +276,7 @@ def pixels(rng):
 def test_fused_first_activation_equals_the_plain_one(places, ntk, pixels):
     dual = ACTIVATIONS["relu"]
     inputs = pixels(places)
-    ours, plain = fused.first(dual, ntk, *inputs, interpret=True), maps.first(dual, ntk, *inputs)
+    ours, plain = fused.first(dual, ntk, *inputs, interpret=True), maps.plain_first(dual, ntk, *inputs)
     assert len(ours) == 1 + ntk
     for one, other in zip(ours, plain, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)

@@ -2,7 +2,7 @@
 
 One program takes a square of pixel pairs (p, q), all k × k places of each: inner products of patches, f and f' of
 `kernels.dual`, and their sums over places stay in registers, and only the sums, 1/k² as many, are written. Where
-pooling follows the first convolution (k = 4) what is written is the smallest part of the work. `kernels.maps.first` is
+pooling follows the first convolution (k = 4) what is written is the smallest part of the work. `maps.plain_first` is
 the same in plain array operations: the reference, and what runs wherever this cannot.
 """
 

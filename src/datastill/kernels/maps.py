@@ -33,8 +33,11 @@ def first(
 
     Before the first activation Θ is Σ, so that Θ becomes f' z · size size.
     """
-    if fused.serves(dual, p.dtype):
-        return fused.first(dual, ntk, p, size1, q, size2)
+    return (fused.first if fused.serves(dual, p.dtype) else plain_first)(dual, ntk, p, size1, q, size2)
+
+
+def plain_first(dual: Dual, ntk: bool, p: Array, size1: Array, q: Array, size2: Array) -> Maps:
+    """`first` in array operations."""
     k, h, w, _ = p.shape
     rows, columns = _rows(p, size1), _columns(q, size2)
 

@@ -1,0 +1,82 @@
+"""The fused first activation on a GPU beside the plain one, and beside what the device can do.
+
+    python benchmarks/fused.py [--interpret]
+
+Correctness first: both on the same patches. Then seconds of each, medians of several, and the ceiling: flops counted
+(activations and products of patches) at the device's measured rate for a polynomial on numbers in registers, or bytes
+written at its measured bandwidth, whichever takes longer. `--interpret` tries all of it without a GPU on few pixels,
+and writes nothing.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from conv_kernels import FLOPS, flops_a_second, seconds_of
+
+from datastill.data.archive import write_json
+from datastill.data.dataset import versions
+from datastill.kernels import fused, maps
+from datastill.kernels.dual import ACTIVATIONS
+
+RESULT = Path(__file__).parent / "results" / "fused.json"
+RELU = ACTIVATIONS["relu"]
+# name -> places, side of the windows, numbers in a patch, images in a tile
+CASES = {"convnet3 28×28×1": (4, 14, 10, 64), "convnet 32×32×3, stem": (1, 32, 28, 16)}
+
+
+def patches(places: int, side: int, d: int, images: int) -> tuple[jax.Array, ...]:
+    """Of norm 1, and sizes, of one image and of several."""
+    draw, found = np.random.default_rng(0), []
+    for shape in ((places, side, side), (images, places, side, side)):
+        p = draw.standard_normal((*shape, d)).astype(np.float32)
+        found += [p / np.linalg.norm(p, axis=-1, keepdims=True), draw.random(shape, dtype=np.float32)]
+    return tuple(map(jnp.asarray, found))
+
+
+def bytes_a_second() -> float:
+    """Written and read, of a sum of two arrays that exceed every cache."""
+    a = jnp.ones(2**26, jnp.float32)
+    return 3 * a.nbytes / seconds_of(jax.jit(lambda a, b: a + b), a, a)
+
+
+def measured(case: tuple[int, int, int, int], interpret: bool, flops: float, bandwidth: float) -> dict[str, Any]:
+    """Seconds of both, the largest difference, and the share of the ceiling."""
+    places, side, d, images = case
+    inputs = patches(*case)
+    ours = jax.jit(lambda *inputs: fused.first(RELU, True, *inputs, interpret=interpret))
+    with_plain = jax.jit(lambda *inputs: maps.plain_first(RELU, True, *inputs))
+    difference = max(float(jnp.abs(a - b).max()) for a, b in zip(ours(*inputs), with_plain(*inputs), strict=True))
+    pairs = (places * side**2) ** 2 * images
+    ceiling = max(pairs * (FLOPS + 2 * d) / flops, 2 * 4 * pairs / places**2 / bandwidth)
+    seconds = seconds_of(ours, *inputs)
+    return {
+        "largest_difference": difference,
+        "seconds": seconds,
+        "plain_seconds": seconds_of(with_plain, *inputs),
+        "of_the_ceiling": ceiling / seconds,
+    }
+
+
+def main() -> None:
+    """Every case."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--interpret", action="store_true")
+    interpret = parser.parse_args().interpret
+    flops = flops_a_second() if interpret else flops_a_second(degree=600, numbers=2**22)
+    bandwidth = bytes_a_second()
+    cases = {"small": (4, 4, 10, 2)} if interpret else CASES
+    found = {name: measured(case, interpret, flops, bandwidth) for name, case in cases.items()}
+    device = jax.devices()[0].device_kind
+    result = {"device": device, "flops_a_second": flops, "bytes_a_second": bandwidth, "cases": found}
+    print(json.dumps(result, indent=2))
+    if not interpret:
+        write_json(RESULT, {**result, "versions": versions()})
+
+
+if __name__ == "__main__":
+    main()
