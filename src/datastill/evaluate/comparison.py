@@ -1,6 +1,6 @@
 """How a small set does on test rows beside random rows, k-means centres and all the data, under one kernel."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -65,15 +65,18 @@ class Judge:
         return self.solved(x_s, seed)
 
     def solved(self, x_s: np.ndarray, seed: int) -> np.ndarray:
-        """The label vectors of these rows that predict all training rows best."""
+        """The label vectors of these rows that predict all training rows best, or some where the kernel is dear."""
         if self.sums is not None:
             return fit_moments.solve_labels(self.sums, x_s, self.problem.penalties).y_s
-        return distil.solve_labels(self.problem, x_s, self.targets, seed).y_s
+        targets, n, most = self.targets, len(self.targets.x), self.target_rows(len(x_s))
+        if most < n:
+            targets = targets.take(sampling.rng(seed, 9).choice(n, most, replace=False))
+        return distil.solve_labels(self.problem, x_s, targets, seed).y_s
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of a row as the kernel sees it."""
-        return self.x_test.shape[1:]
+    def target_rows(self, size: int) -> int:
+        """On how many training rows the labels of so many rows are solved."""
+        n = len(self.targets.x)
+        return n if self.sums is not None else target_rows(self.problem.kernels[0], self.x_test.shape[1:], size, n)
 
     def judge(self, *predictions: np.ndarray) -> tuple[float, float, float]:
         """(score, low, high), 95 %: accuracy or R², the mean over the draws when there are several predictions.
@@ -117,13 +120,13 @@ def compare(judge: Judge, name: str, predicted: np.ndarray, budget: np.ndarray, 
     """
     targets, size = judge.targets, int(budget.sum())
     codes = np.zeros(len(targets.x), int) if targets.codes is None else targets.codes
-    judge = replace(judge, targets=_affordable(judge, size, seed))
-    few = f" on {len(judge.targets.x):,} rows" if len(judge.targets.x) < len(targets.x) else ""
-    solved = "" if judge.problem.labels == "fixed" else f", labels solved{few}"
+    few = judge.target_rows(size)
+    solved = "" if judge.problem.labels == "fixed" else ", labels solved"
+    solved += f" on {few:,} rows" if solved and few < len(targets.x) else ""
 
     scores = [Score(name, size, *judge.judge(predicted), judge.metric, "result")]
     if not len(targets.x):  # moments alone: there are no rows to draw
-        return [*scores, _everything(judge, targets, seed)]
+        return [*scores, _everything(judge, seed)]
 
     given, own = [], []
     for draw in range(RANDOM_DRAWS):
@@ -136,8 +139,8 @@ def compare(judge: Judge, name: str, predicted: np.ndarray, budget: np.ndarray, 
     if solved:
         scores.append(Score("random rows, own labels", size, *judge.judge(*own), judge.metric))
 
-    scores.append(_kmeans(judge, targets, rows, codes, budget, seed, solved))
-    scores.append(_everything(judge, targets, seed))
+    scores.append(_kmeans(judge, rows, codes, budget, seed, solved))
+    scores.append(_everything(judge, seed))
     return scores
 
 
@@ -156,23 +159,12 @@ def _pairs_of_all(rows: int, test_rows: int) -> int:
     return min(rows, INDUCING_ROWS if rows > EXACT_ROWS else rows) * (rows + test_rows)
 
 
-def _affordable(judge: Judge, size: int, seed: int) -> distil.Targets:
-    """The training rows that rivals' labels are solved on."""
-    n = len(judge.targets.x)
-    if judge.sums is not None or not n:
-        return judge.targets
-    most = target_rows(judge.problem.kernels[0], judge.shape, size, n)
-    return judge.targets if most == n else judge.targets.take(sampling.rng(seed, 9).choice(n, most, replace=False))
-
-
-def _kmeans(
-    judge: Judge, targets: distil.Targets, rows: Rows, codes: np.ndarray, budget: np.ndarray, seed: int, solved: str
-) -> Score:
+def _kmeans(judge: Judge, rows: Rows, codes: np.ndarray, budget: np.ndarray, seed: int, solved: str) -> Score:
     """k-means centres of each class with its label; in regression, of all rows with their cluster's mean target."""
     z = judge.space.encode(rows)
     centres = judge.space.encode_features(judge.space.decode(kmeans_centres(z, codes, budget, seed), in_range=False))
-    if targets.codes is None:
-        vectors = _cluster_means(targets, centres)
+    if judge.targets.codes is None:
+        vectors = _cluster_means(judge.targets, centres)
     else:
         vectors = judge.labels.encode(np.repeat(judge.labels.classes, budget))  # type: ignore[union-attr]
     [predicted] = judge.predict(centres, judge.own_or_solved(centres, vectors, seed))
@@ -188,17 +180,17 @@ def _cluster_means(targets: distil.Targets, centres: np.ndarray) -> np.ndarray:
     return sums / np.maximum(np.bincount(nearest, minlength=len(middle)), 1)[:, None]
 
 
-def _everything(judge: Judge, targets: distil.Targets, seed: int) -> Score:
+def _everything(judge: Judge, seed: int) -> Score:
     """KRR on every training row: by moments where there are some, else above 5,000 rows on 1,000 random ones.
 
     The latter have labels solved on all rows. Not measured where the kernel is too dear for it.
     """
-    n = len(targets.x)
+    targets, n = judge.targets, len(judge.targets.x)
     if judge.sums is not None:
         n, weights = round(float(judge.sums.train.size)), fit_moments.ridge(judge.sums)
         blocks = [np.asarray(block, np.float64) @ weights for block in judge.sums.map.blocks(judge.x_test)]
         name, predicted = "all rows (ridge on all features)", judge.labels.decode(np.concatenate(blocks))
-    elif not measures_all(judge.problem.kernels[0], judge.shape, n, len(judge.x_test)):
+    elif not measures_all(judge.problem.kernels[0], judge.x_test.shape[1:], n, len(judge.x_test)):
         pairs = _pairs_of_all(n, len(judge.x_test))
         return Score(f"all rows (not measured: {pairs:,} pairs of rows)", n, np.nan, metric=judge.metric, role="all")
     elif n <= EXACT_ROWS:
@@ -206,8 +198,7 @@ def _everything(judge: Judge, targets: distil.Targets, seed: int) -> Score:
     else:
         name = f"all rows (labels of {INDUCING_ROWS:,} solved on all)"
         chosen = sampling.rng(seed, 7).choice(n, INDUCING_ROWS, replace=False)
-        vectors = replace(judge, targets=targets).solved(targets.x[chosen], seed)
-        [predicted] = judge.predict(targets.x[chosen], vectors)
+        [predicted] = judge.predict(targets.x[chosen], judge.solved(targets.x[chosen], seed))
     return Score(name, n, *judge.judge(predicted), judge.metric, "all")
 
 

@@ -34,10 +34,10 @@ class Kernel(ABC):
         Raises:
             InputError: for NaN and infinity in NumPy input, with the place of the first.
         """
-        x2 = x1 if x2 is None else x2
         for rows, name in ((x1, "x1"), (x2, "x2")):
             if isinstance(rows, np.ndarray):
                 check_finite(rows, name)
+        x2 = x1 if x2 is None else x2
         with precision_of(x1, x2):
             return self._jitted(jnp.asarray(x1), jnp.asarray(x2))
 

@@ -11,7 +11,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from datastill._typing import Array, Float
+from datastill._typing import Array
 from datastill.kernels.dual import ACTIVATIONS, Dual
 
 SIDE = 64
@@ -35,15 +35,9 @@ def serves(dual: Dual, dtype: jnp.dtype) -> bool:
 
 
 def first(
-    dual: Dual,
-    ntk: bool,
-    p: Float[Array, "k h w d"],
-    size1: Float[Array, "k h w"],
-    q: Float[Array, "b k h w d"],
-    size2: Float[Array, "b k h w"],
-    interpret: bool = False,
+    dual: Dual, ntk: bool, p: Array, size1: Array, q: Array, size2: Array, interpret: bool = False
 ) -> tuple[Array, ...]:
-    """As `maps.first`: (h, w, b, h', w') each; `interpret` runs it without a GPU, slowly, for tests."""
+    """As `maps.first`, with its shapes; `interpret` runs it without a GPU, slowly, for tests."""
     from jax.experimental import pallas
     from jax.experimental.pallas import triton
 
