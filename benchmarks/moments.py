@@ -40,10 +40,10 @@ SETTINGS = {
     ("mnist", 10): ("conv8:256+conv8:256>relu:4096", 300),
     ("mnist", 50): ("conv8:256+conv8:256>relu:4096", 300),
     ("fashion_mnist", 1): ("conv6g2:512", 600),
-    ("fashion_mnist", 10): ("conv-flip6:512", 300),
-    ("fashion_mnist", 50): ("conv-flip6:512", 200),
+    ("fashion_mnist", 10): ("conv-flip6:256>relu:8192", 200),
+    ("fashion_mnist", 50): ("conv-flip6:256>relu:8192", 200),
     ("cifar10", 1): ("conv-flip5:512", 600),
-    ("cifar10", 10): ("conv-flip5:512", 600),
+    ("cifar10", 10): ("conv-flip5:256+conv-flip5:512>relu:8192", 360),
     ("cifar10", 50): ("conv-flip5:1024", 300),
 }
 RATE = 0.2
