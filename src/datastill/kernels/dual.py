@@ -39,6 +39,7 @@ class Dual:
         lean: the exponent of unit in size, −1 or 0.
         pair: z -> (f, f').
         bend: z -> f''.
+        intercept: z -> f − z f', where the tangent at z meets the axis.
     """
 
     unit: Callable[[Array], Array]
@@ -46,6 +47,7 @@ class Dual:
     lean: int
     pair: Callable[[Array], tuple[Array, Array]]
     bend: Callable[[Array], Array]
+    intercept: Callable[[Array], Array]
 
     def size(self, unit: Array) -> Array:
         """Of a unit."""
@@ -75,6 +77,11 @@ def _erf_pair(z: Array) -> tuple[Array, Array]:
 
 def _erf_bend(z: Array) -> Array:
     return 2 / jnp.pi * z / _room(z) ** 1.5
+
+
+def _erf_intercept(z: Array) -> Array:
+    f, slope = _erf_pair(z)
+    return f - z * slope
 
 
 def _room(z: Array) -> Array:
@@ -112,6 +119,11 @@ def _relu_bend(cosine: Array) -> Array:
     return jnp.where(squared > 0, jax.lax.rsqrt(jnp.where(squared > 0, squared, 1)) / jnp.pi, 0)
 
 
+def _relu_intercept(cosine: Array) -> Array:
+    gap = _gap(cosine)
+    return gap * (2 - gap) * _relu_bend(cosine)
+
+
 def _gap(cosine: Array) -> Array:
     """1 − |cos θ|, and 0 where that is no more than rounding."""
     gap = 1 - jnp.abs(cosine)
@@ -128,7 +140,7 @@ def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
 
 ACTIVATIONS: dict[str, Dual] = {
     # Cho and Saul (2009), arc-cosine kernels of degree 1 and 0, eqs. (3)–(6).
-    "relu": Dual(_relu_unit, 0.5**0.5, -1, arc_cosines, _relu_bend),
+    "relu": Dual(_relu_unit, 0.5**0.5, -1, arc_cosines, _relu_bend, _relu_intercept),
     # Williams (1997), eq. (11); Lee et al. (2019), arXiv:1902.06720, appendix C.
-    "erf": Dual(_erf_unit, 1.0, 0, _erf_pair, _erf_bend),
+    "erf": Dual(_erf_unit, 1.0, 0, _erf_pair, _erf_bend, _erf_intercept),
 }

@@ -73,15 +73,20 @@ def _first_backward(dual: Dual, ntk: bool, inputs: tuple[Array, ...], slopes: Ma
     slopes = tuple(a.reshape(h * w, -1) / k**2 for a in slopes)
 
     def against(row: tuple[Array, Array], column: tuple[Array, Array], slopes: Maps) -> tuple[tuple[Array, Array], ...]:
+        """What follows from z·∂/∂z is summed by the products, so that f is not needed and ∂/∂z has no sizes in it."""
         (u1, s1), (u2, s2) = row, column
         z = u1 @ u2.T
-        f, slope = dual.pair(z)
-        of_size, of_z = slopes[0] * f, slopes[0] * slope
+        slope = dual.pair(z)[1]
+        of_z, rest = slopes[0] * slope, slopes[0] * dual.intercept(z)
         if ntk:
-            of_size += slopes[1] * slope * z
-            of_z += slopes[1] * (slope + z * dual.bend(z))
-        of_z *= s1[:, None] * s2
-        return (of_z @ u2, of_size @ s2), ((u1.T @ of_z).T, s1 @ of_size)
+            bent = slopes[1] * z * dual.bend(z)
+            of_z += slopes[1] * slope + bent
+            rest -= z * bent
+        of_u1, of_u2 = of_z @ (s2[:, None] * u2), ((s1[:, None] * u1).T @ of_z).T
+        return (
+            (s1[:, None] * of_u1, jnp.sum(u1 * of_u1, axis=1) + rest @ s2),
+            (s2[:, None] * of_u2, jnp.sum(u2 * of_u2, axis=1) + s1 @ rest),
+        )
 
     def gather(totals: list[tuple[Array, Array]], row: Any) -> tuple[list[tuple[Array, Array]], tuple[Array, Array]]:
         *row, own = row
@@ -147,16 +152,15 @@ def _activation_backward(dual: Dual, inputs: Any, slopes: Maps) -> tuple[Maps, A
         (sigma, *theta), (of_sigma, *of_theta), own = part
         units, sizes = _outer(own, two), _outer(dual.size(own), dual.size(two))
         z = sigma * units
-        f, slope = dual.pair(z)
-        of_z, of_size = of_sigma * slope * sizes, of_sigma * f * sizes
+        slope = dual.pair(z)[1]
+        of_z = of_sigma * slope * sizes
+        of_units = of_sigma * sizes * (-dual.intercept(z) if dual.lean == -1 else z * slope)
         found: Maps = ()
         if theta:
-            both = units * sizes
-            of_z += of_theta[0] * dual.bend(z) * theta[0] * both
-            found = (of_theta[0] * slope * both,)
-        of_units = of_z * z + dual.lean * of_size
-        if theta and dual.lean != -1:
-            of_units += (1 + dual.lean) * found[0] * theta[0]
+            found = (of_theta[0] * slope * (units * sizes),)
+            bent = of_theta[0] * dual.bend(z) * theta[0] * (units * sizes)
+            of_z += bent
+            of_units += bent * z if dual.lean == -1 else bent * z + (1 + dual.lean) * found[0] * theta[0]
         of_units = of_units.reshape(own.size, two.size)
         one_by_one = of_units @ jnp.ones(two.size, z.dtype), jnp.ones(own.size, z.dtype) @ of_units
         return (of_z * units, *found), *one_by_one
@@ -188,6 +192,15 @@ def shifts(a: Array) -> Array:
 
 
 shifts.defvjp(lambda a: (shifts(a), None), lambda _, slope: (shifts(framed(slope, 2)),))
+
+
+@jax.custom_vjp
+def spread(a: Array) -> Array:
+    """Σ_δ a[p + δ, q + δ] over 3×3, zeros outside; its own transpose."""
+    return shifts(framed(a))
+
+
+spread.defvjp(lambda a: (spread(a), None), lambda _, slope: (spread(slope),))
 
 
 def framed(a: Array, width: int = 1) -> Array:

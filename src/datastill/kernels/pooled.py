@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 
 from datastill._typing import Array, Float
-from datastill.kernels.maps import Maps, activation, first, framed, pooled, same_pixel, shifts, windows
+from datastill.kernels.maps import Maps, activation, first, pooled, same_pixel, shifts, spread, windows
 from datastill.kernels.network import Network
 from datastill.kernels.tiles import over_pairs
 
@@ -109,7 +109,7 @@ def _walk(
     layer = 0
     for stage, layers in enumerate(network.stages):
         for place in range(stage == 0, layers):
-            maps = _convolution(network, maps if layer == 0 and place else tuple(framed(a) for a in maps))
+            maps = _convolution(network, maps, shifts if layer == 0 and place else spread)
             maps = activation(network.dual, maps, *units(layer, maps[0]))
             layer += 1
         last = stage == len(network.stages) - 1
@@ -119,8 +119,8 @@ def _walk(
     return network.w2 * sum(means[1:], means[0]) + network.b2
 
 
-def _convolution(network: Network, maps: Maps) -> Maps:
-    """Of framed maps."""
-    sums = [network.w2 / 9 * shifts(a) for a in maps]
+def _convolution(network: Network, maps: Maps, sums_over: Callable[[Array], Array]) -> Maps:
+    """With `shifts` of maps that have a frame, else with `spread`."""
+    sums = [network.w2 / 9 * sums_over(a) for a in maps]
     sigma = sums[0] + network.b2
     return (sigma, sigma + sums[1]) if network.ntk else (sigma,)
