@@ -153,14 +153,13 @@ def _activation_backward(dual: Dual, inputs: Any, slopes: Maps) -> tuple[Maps, A
         units, sizes = _outer(own, two), _outer(dual.size(own), dual.size(two))
         z = sigma * units
         slope = dual.pair(z)[1]
-        of_z = of_sigma * slope * sizes
-        of_units = of_sigma * sizes * (-dual.intercept(z) if dual.lean == -1 else z * slope)
-        found: Maps = ()
-        if theta:
-            found = (of_theta[0] * slope * (units * sizes),)
-            bent = of_theta[0] * dual.bend(z) * theta[0] * (units * sizes)
-            of_z += bent
-            of_units += bent * z if dual.lean == -1 else bent * z + (1 + dual.lean) * found[0] * theta[0]
+        found: Maps = (of_theta[0] * slope * (units * sizes),) if theta else ()
+        bent = of_theta[0] * dual.bend(z) * theta[0] * (units * sizes) if theta else jnp.zeros_like(z)
+        of_z = of_sigma * slope * sizes + bent
+        if dual.lean == -1:
+            of_units = bent * z - of_sigma * dual.intercept(z) * sizes
+        else:
+            of_units = of_z * z + sum(a * b for a, b in zip(found, theta, strict=True))
         of_units = of_units.reshape(own.size, two.size)
         one_by_one = of_units @ jnp.ones(two.size, z.dtype), jnp.ones(own.size, z.dtype) @ of_units
         return (of_z * units, *found), *one_by_one
