@@ -61,6 +61,15 @@ def ended(process: subprocess.Popen) -> tuple[int, str]:
     return process.returncode, said
 
 
+def agree(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    """Kernels to float64 rounding; what eight steps of Adam made of float32 gradients within 1e-3 of the largest entry.
+
+    Adam divides a gradient by its own size, so a pixel whose gradient is almost nothing keeps its rounding (3e-4 here).
+    """
+    for name, bound in (("block", 1e-12), ("x", 1e-3), ("y", 1e-3)):
+        np.testing.assert_allclose(found[name], expected[name], rtol=0, atol=bound * np.abs(expected[name]).max())
+
+
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
     folder = tmp_path_factory.mktemp("alone")
@@ -75,9 +84,9 @@ def test_two_processes_find_what_one_finds(alone, tmp_path):
     for code, said in map(ended, both):
         assert code == 0, said
     first, second = (dict(np.load(tmp_path / f"{number}-of-2.npz")) for number in range(2))
-    for name, expected in alone.items():
+    for name in alone:
         np.testing.assert_array_equal(first[name], second[name])
-        np.testing.assert_allclose(first[name], expected, rtol=0, atol=2e-4 * np.abs(expected).max())
+    agree(first, alone)
 
 
 def test_a_lost_process_leaves_a_checkpoint_from_which_one_goes_on(alone, tmp_path):
@@ -90,6 +99,4 @@ def test_a_lost_process_leaves_a_checkpoint_from_which_one_goes_on(alone, tmp_pa
     # It must go on from step 5: a process that would draw step 4 again leaves.
     code, said = ended(started(tmp_path, 1, 1, 0, checkpoint, leave=4))
     assert code == 0, said
-    found = dict(np.load(tmp_path / "1-of-1.npz"))
-    for name, expected in alone.items():
-        np.testing.assert_allclose(found[name], expected, rtol=0, atol=2e-4 * np.abs(expected).max())
+    agree(dict(np.load(tmp_path / "1-of-1.npz")), alone)
