@@ -5,7 +5,8 @@
 FOLDER holds mnist.npz, fashion_mnist.npz and cifar10.npz. One pass over the training rows serves every budget that has
 the same map, and its time counts for each. A cell that has its file is not run again. Maps and settings were chosen on
 validation rows: 10,000 of the training part, and of the second layers of Fashion-MNIST and CIFAR-10 at 10 a class what
-a pass holds out. Test rows are used once, for the figure reported here.
+a pass holds out. Then KIP learns from all training rows; the ceiling, whose penalty is chosen on rows held out, does
+not see those. Test rows are used once, for the figure reported here.
 """
 
 import argparse
@@ -43,7 +44,7 @@ SETTINGS = {
     ("fashion_mnist", 10): ("conv-flip6:256>relu:8192", 200),
     ("fashion_mnist", 50): ("conv-flip6:256>relu:8192", 200),
     ("cifar10", 1): ("conv-flip5:512", 600),
-    ("cifar10", 10): ("conv-flip5:256+conv-flip5:512>relu:8192", 360),
+    ("cifar10", 10): ("conv-flip5:256+conv-flip5:512>relu:8192", 400),
     ("cifar10", 50): ("conv-flip5:1024", 300),
 }
 RATE = 0.2
@@ -65,7 +66,8 @@ def cell(
 ) -> dict[str, Any]:
     """One run: KIP, and beside it random rows with the same budget and solved labels."""
     started = time.perf_counter()
-    kip = KIP(ipc, learning_rate=RATE, max_iter=steps, patience=None, random_state=seed).fit_moments(collected)
+    settings = {"learning_rate": RATE, "max_iter": steps, "patience": None, "validation_fraction": 0}
+    kip = KIP(ipc, random_state=seed, **settings).fit_moments(collected)
     seconds = time.perf_counter() - started
     x_test, y_test = data["x_test"], data["y_test"]
     sums, starts = kip.sums_, collected.starts
@@ -78,7 +80,7 @@ def cell(
     return {
         "accuracy": 100 * float(kip.score(x_test, y_test)),
         "random": float(np.mean(drawn)),
-        "validation": 100 * kip.history_[-1].validation_score,
+        "rows": int(sums.train.size),
         "steps": kip.n_iter_,
         "seconds": seconds,
         "pass_seconds": pass_seconds,

@@ -92,6 +92,18 @@ def test_a_set_is_learned_from_moments_alone(tmp_path):
     np.testing.assert_allclose(warm.X_support_, model.X_support_, atol=1e-5)
 
 
+def test_rows_that_were_held_out_can_be_learned_from(tmp_path):
+    collected = passed(tmp_path)
+    model = KIP(2, validation_fraction=0, **QUICK).fit_moments(collected)
+    phi = np.asarray(collected.recipe.source.map(collected.recipe.space.encode_features(X)), np.float64)
+    assert float(model.sums_.train.size) == N
+    np.testing.assert_allclose(model.sums_.train.second, phi.T @ phi, rtol=1e-5, atol=1e-4)
+    assert model.sums_.held is None
+    assert model.sums_.checks is None
+    assert all(np.isnan(record.validation_loss) for record in model.history_)
+    assert model.best_iter_ == model.n_iter_
+
+
 def test_the_kernel_of_a_map_is_learned_by_moments():
     by_moments = KIP(2, kernel=MAP, **QUICK).fit(X, Y)
     assert by_moments.sums_ is not None

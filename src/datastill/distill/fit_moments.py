@@ -60,21 +60,26 @@ def sums_of(map: FeatureMap, targets: Targets, held: Targets | None) -> Sums:
     return Sums(map, row, _totals(map, targets), _totals(map, held), held.take(thin))
 
 
-def sums_in(collected: Collected, balanced: bool = False) -> Sums:
-    """The sums that a pass left; with `balanced`, every class counts the same.
+def sums_in(collected: Collected, balanced: bool = False, hold_out: bool = True) -> Sums:
+    """The sums that a pass left; with `balanced`, every class counts the same, and without `hold_out` all rows are
+    there to learn from and none to judge by.
 
     Raises:
         InputError: for balanced sums of moments that are not kept apart by class.
     """
     source = collected.recipe.source
-    train, held = (
-        side.totals(side.balanced() if balanced else None) if side.count else None
-        for side in (collected.train, collected.held)
-    )
-    if train is None:
+
+    def totals(side: Moments) -> Totals:
+        return side.totals(side.balanced() if balanced else None)
+
+    rows = collected.train if hold_out else collected.whole
+    if not rows.count:
         raise InputError("Got moments of no training rows; expected at least one; try adding a shard.")
+    if not hold_out:
+        return Sums(source.map, source.row, totals(rows), None)
+    held = totals(collected.held) if collected.held.count else None
     checks = as_targets(collected, collected.checks) if len(collected.checks.z) else None
-    return Sums(source.map, source.row, train, held, checks)
+    return Sums(source.map, source.row, totals(rows), held, checks)
 
 
 def as_targets(collected: Collected, sample: Sample) -> Targets:

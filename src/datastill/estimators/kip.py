@@ -72,8 +72,8 @@ class _KIP(Distiller):
         """Learn the support set from what a pass over the data left; the data can be gone.
 
         Examples start at a sample of rows that the pass kept, and at noise where it kept none. Otherwise as `fit` with
-        the pass's feature map as the kernel; `kernel`, `preprocess`, `batch_size`, `validation_fraction`, `augment`
-        and `components` are not used.
+        the pass's feature map as the kernel; `kernel`, `preprocess`, `batch_size`, `augment` and `components` are not
+        used. The rows that the pass held out judge the steps; with validation_fraction=0 they are learned from as well.
 
         Args:
             collected: of `moments.collect_all`, or `moments.load`.
@@ -110,7 +110,8 @@ class _KIP(Distiller):
     def _sample(self, collected: Collected, seed: int) -> Data:
         """The rows that the pass kept to start from, or noise in their place, and the sums that stand for all."""
         balanced = bool(getattr(self, "class_balanced", False))
-        sums, sample = fit_moments.sums_in(collected, balanced), collected.starts
+        sums = fit_moments.sums_in(collected, balanced, hold_out=self.validation_fraction > 0)
+        sample = collected.starts
         row, labels = collected.recipe.source.row, self.labels_
         z, y = sample.z, sample.y
         if isinstance(labels, label_maps.ClassLabels):

@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -80,6 +80,11 @@ class Collected:
     held: Moments
     starts: Sample
     checks: Sample
+
+    @property
+    def whole(self) -> Moments:
+        """Of all rows, those that were held out as well."""
+        return self.train + replace(self.held, shards={})
 
     @property
     def count(self) -> float:
