@@ -9,6 +9,7 @@ is that of the size. The product rate is measured beside each: a matrix product 
 import argparse
 import json
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -66,7 +67,9 @@ def one(folder: Path) -> dict[str, Any]:
     shards = shards_of([folder], "target", rows=100_000)
     recipe = survey(shards, named_map(FEATURES), target="target", kept=100)
     surveyed = time.perf_counter()
-    collected = collect_all(recipe, shards, folder.with_name(folder.name + ".parts"))
+    parts = folder.with_name(folder.name + ".parts")
+    shutil.rmtree(parts, ignore_errors=True)
+    collected = collect_all(recipe, shards, parts)
     passed = time.perf_counter()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     kip = KIP(IPC, max_iter=1, patience=None, random_state=0)

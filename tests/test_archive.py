@@ -239,6 +239,16 @@ def test_a_write_that_fails_midway_leaves_the_old_file(step, tmp_path, monkeypat
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
+def test_an_interrupted_write_leaves_nothing_behind(tmp_path, monkeypatch):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        archive.write_atomic(tmp_path / "file", b"new")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_full_disk_leaves_the_old_support_set(tmp_path, monkeypatch):
     support().save(tmp_path)
     with monkeypatch.context() as patch:

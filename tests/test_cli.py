@@ -250,6 +250,56 @@ def test_the_version_is_the_packages(capsys):
     assert capsys.readouterr().out == f"datastill {version('datastill')}\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "fragment"),
+    [
+        (["--method", "kmeans", "--augment", "flip"], "--augment with --method kmeans"),
+        (["--method", "network-kip", "--kernel", "rbf"], "--kernel with --method network-kip"),
+        (["--method", "label-solve", "--steps", "3"], "--steps with --method label-solve"),
+        (["--method", "best-of", "--reg", "1"], "--reg with --method best-of"),
+        (["--method", "kip", "--allocation", "proportional"], "--allocation with --method kip"),
+        (["--seed", "-1"], "--seed"),
+        (["--patience", "-1"], "patience=-1"),
+    ],
+)
+def test_options_that_would_change_nothing_are_refused(words, fragment, blobs, tmp_path, capsys):
+    assert run(["distill", blobs, *words, "--out", str(tmp_path / "a")]) == 2
+    assert fragment in capsys.readouterr().err
+    assert not (tmp_path / "a").exists()
+
+
+def test_the_steps_of_a_method_are_its_own_unless_given(blobs, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("datastill.distill.loop.Schedule", lambda *words: pytest.fail(f"steps: {words[0]}"))
+    for words, steps in ((["kip"], 1000), (["rfad"], 100_000), (["kip", "--steps", "7"], 7)):
+        method, *more = words
+        data = "digits" if method == "rfad" else blobs
+        with pytest.raises(pytest.fail.Exception, match=f"steps: {steps}$"):
+            run(["distill", data, "--method", method, "--ipc", "1", *more, "--out", str(tmp_path / f"{method}{steps}")])
+
+
+def test_test_labels_are_read_before_anything_is_learned(tmp_path, capsys, monkeypatch):
+    x = np.arange(40.0).reshape(20, 2)
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=np.arange(20) % 2, x_test=x, y_test=np.arange(20) % 3)
+    monkeypatch.setattr("datastill.estimators.KIP.fit", lambda *_: pytest.fail("learned"))
+    assert run(["distill", str(tmp_path / "a.npz"), "--method", "kip", "--out", str(tmp_path / "r")]) == 2
+    assert "2" in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "fragment"),
+    [
+        (["--kernel", "features:fourier"], "feature map"),
+        (["--steps", "-100"], "steps=-100"),
+        (["--ipc", "0"], "ipc=0"),
+        (["--batch", "0"], "batch=0"),
+    ],
+)
+def test_forecasts_of_what_cannot_be_are_refused(words, fragment, blobs, capsys):
+    assert run(["plan", blobs, *words]) == 2
+    assert fragment in capsys.readouterr().err
+
+
 def test_plan_and_datasets_and_report_print_json(blobs, tmp_path, capsys):
     assert run(["plan", blobs, "--ipc", "1", "--kernel", "linear,rbf", "--steps", "10", "--json"]) == 0
     forecasts = json.loads(capsys.readouterr().out)["forecasts"]

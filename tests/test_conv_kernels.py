@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import oracles
+from datastill import KIP
 from datastill._errors import InputError
 from datastill.distill import fit
 from datastill.features.conv import RandomConv
@@ -228,6 +229,8 @@ def test_channels_may_be_left_out(rng):
         ),
         (lambda: ConvNet(2)(np.ones((2, 8, 8, 1)), np.full((1, 8, 8, 1), np.inf)), "x2 with 64 entries that are inf"),
         (lambda: ConvNet(2)(np.ones((2, 64))), r"rows of shape \(64,\); expected images"),
+        (lambda: ConvNet(2).activations((64,)), r"rows of shape \(64,\); expected images"),
+        (lambda: KIP(1, kernel="convnet2").fit(np.eye(64), np.arange(64) % 2), r"rows of shape \(64,\)"),
         (lambda: ConvNet(2)(np.ones((2, 3, 32, 32))), r"\(3, 32, 32\), which looks like channels first"),
         (lambda: ConvNet(2)(np.ones((2, 8, 8, 1)), np.ones((2, 8, 8, 3))), r"\(8, 8, 1\) and \(8, 8, 3\)"),
     ],
@@ -273,19 +276,24 @@ def pixels(rng):
 
 @pytest.mark.parametrize("places", [1, 4])
 @pytest.mark.parametrize("ntk", [True, False])
-def test_fused_first_activation_equals_the_plain_one(places, ntk, pixels):
+@pytest.mark.parametrize("within_float64", [True, False])  # as KIP calls it, and as a user does
+def test_fused_first_activation_equals_the_plain_one(places, ntk, within_float64, pixels):
     dual = ACTIVATIONS["relu"]
     inputs = pixels(places)
-    ours, plain = fused.first(dual, ntk, *inputs, interpret=True), maps.plain_first(dual, ntk, *inputs)
+    with jax.enable_x64(within_float64):
+        ours, plain = fused.first(dual, ntk, *inputs, interpret=True), maps.plain_first(dual, ntk, *inputs)
+    assert all(found.dtype == np.float32 for found in ours)
     assert len(ours) == 1 + ntk
     for one, other in zip(ours, plain, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
-def test_fused_first_activation_compiles_for_gpus_and_serves_them_alone(pixels, monkeypatch):
+@pytest.mark.parametrize("within_float64", [True, False])
+def test_fused_first_activation_compiles_for_gpus_and_serves_them_alone(within_float64, pixels, monkeypatch):
     relu, inputs = ACTIVATIONS["relu"], pixels(4)
-    traced = jax.jit(lambda *inputs: fused.first(relu, True, *inputs)).trace(*inputs)
-    assert "triton" in traced.lower(lowering_platforms=("cuda",)).as_text()
+    with jax.enable_x64(within_float64):
+        traced = jax.jit(lambda *inputs: fused.first(relu, True, *inputs)).trace(*inputs)
+        assert "triton" in traced.lower(lowering_platforms=("cuda",)).as_text()
     assert not fused.serves(relu, np.dtype(np.float32))
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     for capability, expected in (("9.0", True), ("7.5", False), ("gfx90a", False)):

@@ -307,6 +307,20 @@ def test_a_checkpoint_of_other_settings_is_not_resumed(blobs, tmp_path):
     assert resumed.X_support_.tobytes() == fresh.X_support_.tobytes()
 
 
+def test_a_checkpoint_is_resumed_whatever_gave_the_seed(blobs, tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint"
+    done = quick(KIP, 1, checkpoint=path, random_state=np.random.RandomState(3)).fit(*blobs)
+    monkeypatch.setattr("datastill.distill.loop._validate", lambda *_: pytest.fail("learned again"))
+    again = quick(KIP, 1, checkpoint=path, random_state=np.random.RandomState(3)).fit(*blobs)
+    assert again.X_support_.tobytes() == done.X_support_.tobytes()
+
+
+def test_a_start_may_be_lists(blobs):
+    X, _ = blobs
+    start = (X[:2].tolist(), ["cat", "dog"])
+    assert quick(KIP, None, init=start, max_iter=0).fit(*blobs).X_support_.shape == (2, X.shape[1])
+
+
 def test_what_is_saved_is_what_was_fitted(people, tmp_path):
     frame, classes, _ = people
     model = quick(KIP, 2).fit(frame, classes)
@@ -371,6 +385,7 @@ SETTINGS = {
 KIP_SETTINGS = {
     "no batch": ({"batch_size": 0}, "batch_size=0"),
     "negative steps": ({"max_iter": -1}, "max_iter=-1"),
+    "no patience": ({"patience": 0}, "patience=0"),
     "all rows held out": ({"validation_fraction": 1.0}, "validation_fraction"),
     "unknown labels": ({"learn_labels": "hard"}, "learn_labels='hard'"),
     "all noise": ({"corruption": 1.0}, "corruption=1.0"),

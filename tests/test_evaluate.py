@@ -92,6 +92,18 @@ def test_every_rival_has_the_budget_and_its_role(data):
     assert min(own) <= scores[1].value <= max(own)
 
 
+def test_a_rival_whose_kernel_matrix_is_singular_has_no_figure_and_ends_nothing(data):
+    X, y, X_test, y_test = data
+    X, y = np.repeat(X[:3], 2, axis=0), np.repeat(y[:3], 2)
+    model = LabelSolve(1, reg=0.0, kernel="linear", random_state=0).fit(X, y)
+    scores = compare(judge_of(model, X, y, X_test, y_test), "ours", model.predict(X_test), np.full(3, 3), X, 0)
+    assert [s.role for s in scores] == ["result", "random", "other", "other", "all"]
+    for score in scores[1:]:
+        assert np.isnan(score.value)
+        assert "no figure" in score.name
+    assert np.isfinite(scores[0].value)
+
+
 def test_all_rows_are_kernel_ridge_regression_on_them(data):
     X, y, X_test, y_test = data
     model = LabelSolve(2, reg=1e-3, random_state=0).fit(X, y)

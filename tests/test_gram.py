@@ -91,6 +91,12 @@ def test_memory_must_be_above_zero(memory):
         tiled(KERNEL, memory)
 
 
+@pytest.mark.parametrize("devices", [0, -1])
+def test_there_is_a_device(devices):
+    with pytest.raises(InputError, match=f"devices={devices}; expected 1 or more"):
+        sharded(KERNEL, devices)
+
+
 @pytest.mark.parametrize("memory", [1, 1000, 10**4, 10**9])
 def test_tiles_fit_or_hold_one_row(memory):
     size = tile_rows(100, 7, 4, memory)

@@ -200,6 +200,27 @@ def test_a_damaged_checkpoint_is_named(tmp_path, every_step):
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize("header", ["", "{}", "words"])
+def test_a_file_of_another_kind_is_no_checkpoint(header, tmp_path, every_step):
+    path = tmp_path / "checkpoint"
+    archive.write_tensors(path, {"x": np.ones(2)}, header)
+    with pytest.raises(InputError, match="another kind") as caught:
+        run(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_device_that_fails_in_validation_leaves_a_checkpoint(tmp_path, every_step, uninterrupted):
+    def failing(state):
+        if state.count == 6:
+            raise jax.errors.JaxRuntimeError("no memory left\nand more")
+        return held_out(state)
+
+    path = tmp_path / "checkpoint"
+    with pytest.raises(SolveError, match=r"at step 6: no memory left; .* has the steps before"):
+        run(path, validate=failing)
+    equal(run(path), uninterrupted)
+
+
 def test_a_checkpoint_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="Could not write"):

@@ -101,7 +101,7 @@ def test_settings_are_checked(changed, message):
         settings(**changed)
 
 
-QUICK = {"width": 8, "networks": 2, "judges": 2, "target_rows": 200, "random_state": 0}
+QUICK = {"width": 8, "networks": 2, "judges": 2, "batch_size": 200, "random_state": 0}
 
 
 def test_a_set_predicts_better_than_where_it_started_and_is_of_the_images_own_kind():

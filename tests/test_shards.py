@@ -1,6 +1,7 @@
 """Shards give the rows that `load` gives, in the same order, however they are cut."""
 
 import gzip
+import os
 
 import numpy as np
 import pandas as pd
@@ -179,3 +180,25 @@ def test_what_cannot_be_cut_is_refused(where, target, said, tmp_path, monkeypatc
     np.save("fortran/y.npy", Y[:3])
     with pytest.raises(InputError, match=said):
         shards_of(where, target)
+
+
+def test_a_shard_holds_a_row_at_least():
+    with pytest.raises(InputError, match="shards of 0 rows"):
+        shards_of(["digits"], rows=0)
+
+
+@pytest.mark.parametrize("kind", ["npy", "images"])
+def test_the_key_of_a_folders_shard_tells_of_its_files(kind, tmp_path):
+    if kind == "npy":
+        np.save(tmp_path / "x_train.npy", np.ones((6, 2)))
+        np.save(tmp_path / "y_train.npy", np.arange(6) % 2)
+        file = tmp_path / "x_train.npy"
+    else:
+        for name in ("a/0.png", "a/1.png", "b/2.png"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / name)
+        file = tmp_path / "a" / "0.png"
+    before = shards_of([tmp_path])[0].key
+    assert shards_of([tmp_path])[0].key == before
+    os.utime(file, ns=(0, 0))
+    assert shards_of([tmp_path])[0].key != before

@@ -1,6 +1,8 @@
 """Strangers' arrays to checked arrays: the one border where values are inspected."""
 
 import os
+import resource
+import sys
 from typing import Any
 
 import numpy as np
@@ -137,6 +139,12 @@ def check_memory(rows: int, columns: int) -> None:
 def memory_present() -> int:
     """Bytes of memory that this machine has."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def peak_memory() -> int:
+    """Bytes of memory that this process has held at most."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _holds_arrays(X: Any) -> bool:

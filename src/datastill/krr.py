@@ -9,6 +9,7 @@ Everything here that solves runs in float64, whatever the precision of the kerne
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,9 +26,10 @@ float64 = jax.enable_x64
 """`with float64(True):` is how the modules above ask for float64 solves around a traced computation."""
 
 
-def regularise(k_ss: Float[Array, "s s"], reg: float) -> Float[Array, "s s"]:
-    """k_ss + reg · tr(k_ss)/s · I."""
-    return k_ss + reg * jnp.trace(k_ss) / len(k_ss) * jnp.eye(len(k_ss), dtype=k_ss.dtype)
+def regularise(k_ss: Any, reg: float) -> Any:
+    """k_ss + reg · tr(k_ss)/s · I of an (s, s) block, an array of either library."""
+    eye = jnp.eye if isinstance(k_ss, jax.Array) else np.eye
+    return k_ss + reg * k_ss.trace() / len(k_ss) * eye(len(k_ss), dtype=k_ss.dtype)
 
 
 def support_block(kernel: Kernel, x_s: Float[Array, "s *d"], reg: float) -> Float[Array, "s s"]:
@@ -36,7 +38,7 @@ def support_block(kernel: Kernel, x_s: Float[Array, "s *d"], reg: float) -> Floa
     Differentiable. Call under `float64(True)`.
     """
     rows = x_s.astype(jnp.float64)
-    return regularise(kernel.block(rows, rows), reg)
+    return jnp.asarray(regularise(kernel.block(rows, rows), reg))
 
 
 def cholesky_solve(a: Float[Array, "s s"], b: Float[Array, "s c"]) -> Float[Array, "s c"]:
@@ -117,7 +119,7 @@ def solve(k_ss: ArrayLike, y_s: ArrayLike, reg: float) -> Solution:
     if not np.isfinite(k_ss).all():
         return Solution(failed, Outcome.NON_FINITE, np.inf, np.nan)
     mean_diagonal = np.trace(k_ss) / s
-    regularised = k_ss + reg * mean_diagonal * np.eye(s)
+    regularised = regularise(k_ss, reg)
     try:
         factor = scipy.linalg.cho_factor(regularised, lower=True)
         pivots = np.diag(factor[0])

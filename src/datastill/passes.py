@@ -1,5 +1,6 @@
 """A pass as the command line asks for it: from names and paths to moments in a file, new or updated."""
 
+import shutil
 import time
 from dataclasses import dataclass
 from functools import reduce
@@ -71,7 +72,7 @@ def carry_out(request: Request, out: Path | None, against: Path | None = None, v
     if shards:
         recipe = recipe or _survey(request, shards)
         assert out is not None
-        added = _collect(request, recipe, shards, out.with_name(out.name + ".parts"), verbose)
+        added = _collect(request, recipe, shards, _parts(out), verbose)
         seconds = time.monotonic() - started
         description |= {"seconds": seconds, "rows_per_second": added.count / seconds}
         if base is not None:
@@ -90,9 +91,15 @@ def carry_out(request: Request, out: Path | None, against: Path | None = None, v
         description.setdefault("drift", {})[against.name] = drift(load(against).train, total.train)._asdict()
     if out is not None:
         save(total, out)
+        shutil.rmtree(_parts(out), ignore_errors=True)
         description["out"] = str(out)
     size = out.stat().st_size if out is not None else sum(Path(source).stat().st_size for source in saved)
     return {**manifest(total), **description, "bytes": size, "n_shards": len(total.train.shards)}
+
+
+def _parts(out: Path) -> Path:
+    """The folder of finished shards."""
+    return out.with_name(out.name + ".parts")
 
 
 def _shards(request: Request, recipe: Recipe | None, sources: list[str]) -> list[Shard]:

@@ -4,7 +4,6 @@ Memory is counted from the shapes and by the compiler's own accounting; time is 
 the same shape, scaled to the whole.
 """
 
-import resource
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -18,12 +17,14 @@ import pandas as pd
 
 from datastill import krr
 from datastill._errors import InputError
+from datastill._validate import check_between, peak_memory
 from datastill.data.dataset import Dataset
 from datastill.distill import fit as distil
 from datastill.distill import kip
 from datastill.distill.subspace import FIT_ROWS, Subspace
 from datastill.estimators.kip import COMPONENTS, KIP, KIPRegressor, validation_interval
-from datastill.evaluate.comparison import EXACT_ROWS, INDUCING_ROWS, RANDOM_DRAWS, measures_all, target_rows
+from datastill.evaluate.comparison import EXACT_ROWS, INDUCING_ROWS, RANDOM_DRAWS, label_rows, measures_all
+from datastill.gram.features import FeatureKernel
 from datastill.kernels.base import Kernel
 from datastill.krr import float64
 from datastill.preprocess.labels import ClassLabels
@@ -116,7 +117,7 @@ class Baseline(NamedTuple):
     @classmethod
     def now(cls) -> Self:
         """Processor seconds and peak resident bytes so far."""
-        return cls(time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        return cls(time.process_time(), peak_memory())
 
 
 def forecast(
@@ -133,9 +134,21 @@ def forecast(
         batch: training rows in a step; None for as many as KIP would take.
         memory: bytes for a step's working arrays.
         baseline: taken before the first forecast.
+
+    Raises:
+        InputError: for another method, the kernel of a feature map, or numbers out of range.
     """
     if method not in ("kip", "label-solve"):
         raise InputError(f"Got --method {method}; expected kip or label-solve.")
+    if isinstance(kernel, FeatureKernel):
+        raise InputError("Got the kernel of a feature map, of which plan knows no price; expected another; try fc1.")
+    for name, value, least in (
+        ("ipc", ipc, 1),
+        ("steps", steps, 0),
+        ("batch", 1 if batch is None else batch, 1),
+        ("memory", memory, 1),
+    ):
+        check_between(name, value, least)
     s = ipc * len(shape.classes) if shape.classes else ipc
     draw = np.random.default_rng(0)
     probe = min(shape.rows, PROBE_ROWS, max(kernel.rows_within(PROBE_WORK, shape.row_shape, s), LEAST_PROBE))
@@ -151,7 +164,7 @@ def forecast(
 
     rest = _comparison_cost(problem, shape, x, s)
     reading = baseline.seconds + OVERHEAD_SECONDS
-    reading += 3 * _extrapolated(lambda n: estimator.space_.encode_features(x[:n]), probe, shape.rows)
+    reading += 3 * _line(lambda n: estimator.space_.encode_features(x[:n]), probe)(shape.rows)
     data = 2 * 4 * shape.rows * shape.columns
     base = baseline.bytes + OVERHEAD_BYTES
     blocks = 8 * distil.BATCH * (3 * s + shape.columns) + 6 * 8 * s * s
@@ -159,9 +172,9 @@ def forecast(
         return Forecast(method, repr(kernel), s, base + data + blocks, reading + rest, 0.0)
     if estimator.learns_in_subspace(shape.columns):
         width = min(COMPONENTS, probe)
-        reading += _extrapolated(lambda n: Subspace.fit(x[:n], width, 0), probe, min(shape.rows, FIT_ROWS))
+        reading += _line(lambda n: Subspace.fit(x[:n], width, 0), probe)(min(shape.rows, FIT_ROWS))
         subspace = Subspace.fit(x, width, 0)
-        reading += _extrapolated(lambda n: subspace.targets(x[:n]), probe, shape.rows)
+        reading += _line(lambda n: subspace.targets(x[:n]), probe)(shape.rows)
         problem, targets, _ = distil.embed(problem, targets, None, subspace, 0)
         problem = replace(problem, project=lambda c: estimator.clip_coordinates(subspace, c))
         x_s = subspace.coordinates(x_s)
@@ -189,16 +202,16 @@ def _comparison_cost(problem: kip.Problem, shape: Shape, x: np.ndarray, s: int) 
         distil.solve_labels(problem, support(size), distil.Targets(x[:n], y[:n]), 0)
 
     kernel = problem.kernels[0]
-    few = target_rows(kernel, shape.row_shape, s, shape.rows)
+    few = label_rows(kernel, shape.row_shape, s, shape.rows)
     solving = _line(lambda n: solve(n, s), len(x))
     total = (SOLVES - 1) * solving(few) + solving(shape.rows)
     few_rows, alpha = support(s), np.zeros((s, shape.outputs))
-    total += SOLVES * _extrapolated(lambda n: krr.predict(kernel, x[:n], few_rows, alpha), len(x), shape.test_rows)
+    total += SOLVES * _line(lambda n: krr.predict(kernel, x[:n], few_rows, alpha), len(x))(shape.test_rows)
     total += _timed(lambda: kmeans_centres(x, codes, budget, 0)) * shape.rows / len(x)
     if not measures_all(kernel, shape.row_shape, shape.rows, shape.test_rows):
         return total
     if shape.rows > EXACT_ROWS:
-        return total + _extrapolated(lambda n: solve(n, INDUCING_ROWS), len(x), shape.rows)
+        return total + _line(lambda n: solve(n, INDUCING_ROWS), len(x))(shape.rows)
     whole = _timed(lambda: krr.fit(kernel, x, y, 1.0))
     return total + whole * (shape.rows / len(x)) ** 3
 
@@ -228,11 +241,6 @@ def _validation_cost(problem: kip.Problem, targets: distil.Targets, x_s: np.ndar
     validate(state)
     most = min(distil.VALIDATION_TARGETS, distil.validation_rows(len(x_s), problem.kernels, targets.x.shape[1:]))
     return _timed(lambda: validate(state)) * min(rows, most) / min(len(targets.x), most)
-
-
-def _extrapolated(work: Callable[[int], Any], probe: int, rows: int) -> float:
-    """Seconds of work(rows), by the line of `_line`."""
-    return _line(work, probe)(rows)
 
 
 def _line(work: Callable[[int], Any], probe: int) -> Callable[[int], float]:

@@ -4,9 +4,18 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from datastill.distill import loop
 
@@ -20,18 +29,15 @@ def rows_bar(title: str, rows: int, shown: bool) -> Iterator[Callable[[int], Non
         rows: in all.
         shown: whether the user wants it at all.
     """
-    if not (shown and sys.stderr.isatty()):
-        yield None
-        return
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
         TextColumn("{task.completed:,.0f}/{task.total:,.0f} rows"),
         TextColumn("[dim]{task.fields[rate]}[/]"),
-        TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(title, total=rows, rate="")
+    with _drawn(title, rows, shown, columns, rate="") as drawn:
+        if drawn is None:
+            yield None
+            return
+        progress, task = drawn
 
         def watch(done: int) -> None:
             progress.advance(task, done)
@@ -51,19 +57,16 @@ def bar(title: str, steps: int, score: str, shown: bool) -> Iterator[loop.Watche
         score: the name of the validation score.
         shown: whether the user wants it at all.
     """
-    if not (shown and sys.stderr.isatty()):
-        yield None
-        return
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
         MofNCompleteColumn(),
         TextColumn("[dim]loss[/] {task.fields[loss]}"),
         TextColumn("{task.fields[score]}"),
-        TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(title, total=steps, loss="…", score="")
+    with _drawn(title, steps, shown, columns, loss="…", score="") as drawn:
+        if drawn is None:
+            yield None
+            return
+        progress, task = drawn
 
         def watch(state: loop.Progress) -> None:
             last = state.history[-1] if state.history else None
@@ -72,3 +75,16 @@ def bar(title: str, steps: int, score: str, shown: bool) -> Iterator[loop.Watche
             progress.update(task, completed=state.step, loss=f"{state.loss:.4f}", score=text)
 
         yield watch
+
+
+@contextmanager
+def _drawn(
+    title: str, total: int, shown: bool, middle: tuple[ProgressColumn, ...], **fields: Any
+) -> Iterator[tuple[Progress, TaskID] | None]:
+    """A bar on standard error and its task; None where there is no terminal or nobody wants it."""
+    if not (shown and sys.stderr.isatty()):
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), *middle, TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield progress, progress.add_task(title, total=total, **fields)

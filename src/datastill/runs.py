@@ -18,7 +18,7 @@ import pandas as pd
 
 from datastill import artefact, report
 from datastill._errors import InputError
-from datastill.data.archive import make_folder, read_json, write_atomic, write_json
+from datastill.data.archive import finite, make_folder, read_json, write_atomic, write_json
 from datastill.data.dataset import Dataset, Rows, SupportSet, digest, take
 from datastill.estimators import (
     KIP,
@@ -116,6 +116,10 @@ def distill(
 
     estimator = _estimator(request, folder, verbose)
     try:
+        if request.task == "classification":  # test labels that training lacks are told before anything is learned
+            labels = ClassLabels.fit(data.y) if collected is None else collected.recipe.source.labels
+            if isinstance(labels, ClassLabels):
+                labels.codes(np.asarray(data.y_test))
         if collected is None:
             estimator.fit(data.x, data.y)
         else:
@@ -139,7 +143,7 @@ def distill(
     summary = _summary(estimator, data, request, scores)
     write_atomic(folder / "support.png", report.support_grid(summary.gallery))
     write_atomic(folder / "report.html", report.render(summary).encode())
-    numbers = json.loads(summary.to_json())
+    numbers = finite(summary.as_dict())
     write_json(done, numbers)
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
     return Result(folder, numbers, False)

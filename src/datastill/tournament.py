@@ -45,7 +45,7 @@ class Entrants:
         learners: names; see `learners.named_learner`.
         seeds: how many.
         kernel: of the methods that name none.
-        steps: of KIP.
+        steps: of methods that take steps; None leaves each its own.
         labels: "soft", "hard" or "expanded"; see `learners.training`.
         teacher: a learner that is trained on all rows and labels every set once more; None for none.
         robust: whether to train with hard labels, and without and with augmentation, too, for the robust scores.
@@ -56,7 +56,7 @@ class Entrants:
     learners: tuple[str, ...]
     seeds: int = 3
     kernel: str = "fc1"
-    steps: int = 1000
+    steps: int | None = None
     labels: str = "soft"
     teacher: str | None = None
     robust: bool = False
@@ -199,7 +199,7 @@ def made(data: Encoded, entrants: Entrants, name: str, folder: Path, seed: int) 
     where = set_folder(folder, name, seed)
     kind = estimator_of(base, data.held.regression)
     offered = {"kernel": kernel or entrants.kernel, "method": base, "max_iter": entrants.steps}
-    settings = {name: value for name, value in offered.items() if name in kind._get_param_names()}
+    settings = {k: v for k, v in offered.items() if v is not None and k in kind._get_param_names()}
     wanted = {"data": data.identity, "kernel": offered["kernel"], "steps": settings.get("max_iter")}
     support = None
     with suppress(InputError):  # a damaged set is made anew

@@ -46,7 +46,7 @@ def compare(
     task: Task = "auto",
     image_size: ImageSize = None,
     kernel: Annotated[str, typer.Option(help="Of the methods; as for `distill`.")] = "fc1",
-    steps: Annotated[int, typer.Option(help="Of KIP.")] = 1000,
+    steps: Annotated[int | None, typer.Option(help="Of methods that take steps; by default as `distill`.")] = None,
     labels: Labels = "soft",
     relabel_with: Annotated[
         str | None,
@@ -169,7 +169,9 @@ def certify(
     ] = 0.02,
     method: Annotated[str, typer.Option(help="As for `compare`.", rich_help_panel="Search")] = "kmeans",
     largest: Annotated[int, typer.Option(help="Budget at which to give up.", rich_help_panel="Search")] = 100,
-    steps: Annotated[int, typer.Option(help="Of KIP.", rich_help_panel="Search")] = 1000,
+    steps: Annotated[
+        int | None, typer.Option(help="Of methods that take steps; by default as `distill`.", rich_help_panel="Search")
+    ] = None,
     task: Task = "auto",
     out: Annotated[Path | None, typer.Option(help="Folder of the search.", rich_help_panel="Search")] = None,
     as_json: AsJson = False,
@@ -218,7 +220,7 @@ def _search(
     epsilon: float,
     method: str,
     largest: int,
-    steps: int,
+    steps: int | None,
     out: Path | None,
     as_json: bool,
 ) -> None:

@@ -37,6 +37,10 @@ OF_KIP = (
     *("batch", "learning_rate", "patience", "reg", "ridge", "memory_gb"),
 )
 """Options that say how KIP is to learn."""
+OF_ROWS = ("kernel", "preprocess", "augment", "batch", "memory_gb")
+"""Options of KIP that moments have no use for."""
+PARAMETERS = {"labels": "learn_labels", "steps": "max_iter", "batch": "batch_size", "memory_gb": "memory"}
+"""Options whose parameter of an estimator has another name."""
 LEAST_ROWS = 50
 """Of a table, of which some are held out to choose by."""
 
@@ -92,11 +96,18 @@ def distill(
         bool,
         typer.Option("--class-balanced", help="Count every class the same, not every row.", rich_help_panel="Method"),
     ] = False,
-    steps: Annotated[int, typer.Option(help="At most.", rich_help_panel="Optimisation")] = 1000,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            help="At most; by default 1,000 for kip, 1,200 for network-kip, as published for rfad, frepo and rcig.",
+            rich_help_panel="Optimisation",
+        ),
+    ] = None,
     batch: Annotated[
         int | None,
         typer.Option(
-            help="Training rows in a step; by default 5,000, and at least 20 for each example.",
+            help="Training rows in a step; by default 5,000 for kip, and at least 20 for each example, 5,120 for rfad, 1,024 "
+            "for frepo and rcig.",
             rich_help_panel="Optimisation",
         ),
     ] = None,
@@ -109,11 +120,13 @@ def distill(
         ),
     ] = None,
     patience: Annotated[
-        int,
+        int | None,
         typer.Option(
-            help="Validations without improvement before stopping; 0 never stops early.", rich_help_panel="Optimisation"
+            help="Validations without improvement before stopping; by default 10 for kip, 25 for rfad; 0 never stops "
+            "early.",
+            rich_help_panel="Optimisation",
         ),
-    ] = 10,
+    ] = None,
     reg: Annotated[
         float | None,
         typer.Option(
@@ -152,6 +165,7 @@ def distill(
         method = _method(context, dataset, as_json)
     if method not in runs.METHODS:
         raise InputError(f"Got --method {method}; expected one of auto, {', '.join(runs.METHODS)}.")
+    _refuse_unused(context, method, runs.estimator_of(method, task == "regression"), collected is not None)
     if labels not in ("solve", "gradient", "fixed"):
         raise InputError(f"Got --labels {labels}; expected solve, gradient or fixed.")
     if task == "regression" and ipc is not None:
@@ -172,7 +186,7 @@ def distill(
         "max_iter": steps,
         "batch_size": batch,
         "learning_rate": learning_rate,
-        "patience": patience if patience > 0 else "never",
+        "patience": patience if patience != 0 else "never",
         "reg": reg,
         "ridge": ridge,
         "memory": int(memory_gb * 2**30),
@@ -189,13 +203,28 @@ def distill(
 def _method(context: typer.Context, dataset: Any, quiet: bool) -> str:
     """Of tables the best of several, unless something is asked of KIP; of everything else KIP."""
     table = row_kind(dataset.x) == "table"
-    asked = [name for name in OF_KIP if getattr(context.get_parameter_source(name), "name", "DEFAULT") != "DEFAULT"]
+    asked = [name for name in OF_KIP if _given(context, name)]
     few = len(dataset.x) < LEAST_ROWS
     if table and not quiet:
         given = f"since --{asked[0].replace('_', '-')} is given" if asked else f"since there are {len(dataset.x)} rows"
         chosen = f"kip, {given}" if asked or few else "best-of, the default for tables"
         print(f"Method: {chosen}.", file=sys.stderr)
     return "best-of" if table and not asked and not few else "kip"
+
+
+def _given(context: typer.Context, option: str) -> bool:
+    """Whether an option was set, on the command line or by --config."""
+    return getattr(context.get_parameter_source(option), "name", "DEFAULT") != "DEFAULT"
+
+
+def _refuse_unused(context: typer.Context, method: str, estimator: Any, moments: bool) -> None:
+    """InputError for an option that was given and would change nothing."""
+    known = estimator._get_param_names()
+    for option in ("allocation", "optimiser", *OF_KIP):
+        without = moments and option in OF_ROWS
+        if _given(context, option) and (without or PARAMETERS.get(option, option) not in known):
+            what = "moments, whose pass has settled it" if without else f"--method {method}, which has no such setting"
+            raise InputError(f"Got --{option.replace('_', '-')} with {what}; try leaving it out.")
 
 
 @app.command()

@@ -69,7 +69,8 @@ Method = Annotated[
 KernelName = Annotated[
     str,
     typer.Option(
-        help="fc1, fc3, fc2-erf, fc1-nngp, rbf, rbf:0.5, linear, poly3, features:fourier; several with commas.",
+        help="fc1, fc3, fc2-erf, fc1-nngp, convnet3, conv-vec3, myrtle5, rbf, rbf:0.5, linear, poly3, features:fourier; "
+        "several with commas.",
         rich_help_panel="Method",
     ),
 ]
@@ -93,7 +94,7 @@ Allocation = Annotated[
     str,
     typer.Option(help="balanced or proportional: how --n-support is spread over classes.", rich_help_panel="Budget"),
 ]
-Seed = Annotated[int, typer.Option(help="Equal seeds give equal results.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Equal seeds give equal results.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Config = Annotated[
     Path | None,

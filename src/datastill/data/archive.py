@@ -41,10 +41,12 @@ def write_atomic(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         Path(temporary).chmod(0o666 & ~_umask())
         Path(temporary).replace(path)
-    except OSError as error:
+    except BaseException as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise OutputError(_cannot_write(path, error)) from error
+        if isinstance(error, OSError):
+            raise OutputError(_cannot_write(path, error)) from error
+        raise
 
 
 def write_json(path: Path, value: Any) -> None:

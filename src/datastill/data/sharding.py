@@ -36,8 +36,10 @@ def shards_of(
         rows: of a shard, about, where rows can be cut.
 
     Raises:
-        InputError: for a source that is missing or of another format, or given twice.
+        InputError: for a source that is missing or of another format, or given twice; for no rows in a shard.
     """
+    if rows < 1:
+        raise InputError(f"Got shards of {rows} rows; expected 1 or more; try {SHARD_ROWS:,}.")
     if isinstance(where, (str, Path)):
         where = [where]
     found = [shard for source in where for shard in _shards(str(source), target, image_size, rows)]

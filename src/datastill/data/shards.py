@@ -75,11 +75,14 @@ class Shard(ABC):
 
     @property
     def key(self) -> str:
-        """A digest of what is read: the file's place, size and time of change, and the part."""
-        path = Path(self.path)
-        found = [path.stat().st_size, path.stat().st_mtime_ns] if path.exists() else []
+        """A digest of what is read: its place, the part, and size and time of change of every file."""
+        found = [[file.stat().st_size, file.stat().st_mtime_ns] for file in self._files() if file.exists()]
         parts = [type(self).__name__, asdict(self), found]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+
+    def _files(self) -> list[Path]:
+        """What holds its rows."""
+        return [Path(self.path)]
 
 
 class _Indexed(Shard):
@@ -105,6 +108,9 @@ class StoredShard(_Indexed):
 
     x: Stored
     y: Stored
+
+    def _files(self) -> list[Path]:
+        return [Path(self.x.path), Path(self.y.path)]
 
     def labels(self) -> np.ndarray:
         """See `Shard.labels`."""
@@ -136,6 +142,9 @@ class ImageShard(_Indexed):
 
     image_size: int | None
     colours: bool
+
+    def _files(self) -> list[Path]:
+        return image_files(self.path)[self.start : self.stop]
 
     def labels(self) -> np.ndarray:
         """See `Shard.labels`."""

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from datastill._errors import InputError
 from datastill._typing import Array, Float, Key
 from datastill.features.base import Weights
-from datastill.features.conv import convolve, image_shape, mean_of_four, with_channels
+from datastill.features.conv import convolve, image_shape, margins, mean_of_four, with_channels
 
 NORM_EPSILON = 1e-5
 SHARPNESS = 60.0
@@ -66,8 +66,7 @@ class Body:
     def features(self, weights: Weights, x: Float[Array, "n *hwc"]) -> Float[Array, "n f"]:
         """φ(x)."""
         a = with_channels(x)
-        lacking = [-side % 2**self.depth for side in a.shape[1:3]]
-        a = jnp.pad(a, ((0, 0), *((n // 2, n - n // 2) for n in lacking), (0, 0)))
+        a = jnp.pad(a, ((0, 0), *(margins(side, 2**self.depth) for side in a.shape[1:3]), (0, 0)))
         for block in weights["blocks"]:
             if "gain" in block:
                 a = _normalised(a) * block["gain"] + block["offset"]

@@ -61,8 +61,7 @@ def sums_of(map: FeatureMap, targets: Targets, held: Targets | None) -> Sums:
 
 
 def sums_in(collected: Collected, balanced: bool = False, hold_out: bool = True) -> Sums:
-    """The sums that a pass left; with `balanced`, every class counts the same, and without `hold_out` all rows are
-    there to learn from and none to judge by.
+    """The sums that a pass left; without `hold_out`, of all rows to learn from; with `balanced`, classes count alike.
 
     Raises:
         InputError: for balanced sums of moments that are not kept apart by class.
@@ -184,9 +183,9 @@ def solve_labels(sums: Sums, x_s: np.ndarray, penalties: Penalties) -> LabelSolu
     """
     totals = sums.train
     phi = np.asarray(sums.map(x_s), np.float64)
-    k_ss, m = phi @ phi.T, float(np.mean(np.sum(phi**2, axis=1)))
+    k_ss = phi @ phi.T
     krr.solve(k_ss, np.zeros((len(phi), 1)), penalties.reg).unwrap()
-    root = np.linalg.cholesky(k_ss + penalties.reg * m * np.eye(len(phi)))
+    root = np.linalg.cholesky(krr.regularise(k_ss, penalties.reg))
     whitened = scipy.linalg.solve_triangular(root, phi, lower=True)
     second, n = np.asarray(totals.second), float(totals.size)
     eigenvalues, vectors = np.linalg.eigh(whitened @ second @ whitened.T / n)

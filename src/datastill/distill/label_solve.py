@@ -16,7 +16,7 @@ import scipy.linalg
 from datastill._errors import SolveError
 from datastill._typing import Float
 from datastill.kernels.base import Kernel
-from datastill.krr import solve
+from datastill.krr import regularise, solve
 
 ROUNDING = 1.0
 """Units in the last place by which an entry of a kernel block may be wrong."""
@@ -81,8 +81,8 @@ def label_solve(
         # y_sᵀ k_ss⁻¹ y_s = ‖L⁻¹ y_s‖² with k_ss = L Lᵀ: rows of zeros on the right to be met by L⁻¹ y_s.
         for block in blocks:
             weight = ridge * np.trace(block) / s * n
-            regularised = block + reg * np.trace(block) / s * np.eye(s)
-            root = scipy.linalg.solve_triangular(np.linalg.cholesky(regularised), np.eye(s), lower=True)
+            root = np.linalg.cholesky(regularise(block, reg))
+            root = scipy.linalg.solve_triangular(root, np.eye(s), lower=True)
             zeros = np.zeros((s, factor.shape[1] - s))
             factor = _stack(factor, np.concatenate([weight**0.5 * root, zeros], axis=1))
     a, b = factor[:s, :s], factor[:s, s:]

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from datastill._errors import SolveError
+from datastill._errors import InputError, SolveError
 from datastill.data.archive import read_tensors, write_tensors
 
 SECONDS_BETWEEN_CHECKPOINTS = 2.0
@@ -118,7 +118,8 @@ def run(
         while True:
             due = progress.step % schedule.every == 0 or progress.step == schedule.steps
             if due and not (progress.history and progress.history[-1].step == progress.step):
-                _validate(state, progress, examples, validate)
+                with _device(state, progress, checkpoint, identity):
+                    _validate(state, progress, examples, validate)
             if progress.step in moments and not any(at == progress.step for at, _ in progress.snapshots):
                 progress.snapshots.append((progress.step, np.array(examples(state)[0])))
             progress.converged = validate is not None and _stale(progress, schedule.patience)
@@ -134,13 +135,9 @@ def run(
                 return progress
             if interrupted():
                 raise KeyboardInterrupt
-            try:
+            with _device(state, progress, checkpoint, identity):
                 moved, loss = step(state, progress.step)
                 progress.loss = float(loss)
-            except jax.errors.JaxRuntimeError as error:  # no memory left, or a process is gone
-                if checkpoint is not None:
-                    _save(checkpoint, state, progress, identity)
-                raise _stopped(error, progress.step, checkpoint) from error
             state, progress.step = moved, progress.step + 1
             if watch is not None:
                 watch(progress)
@@ -169,11 +166,19 @@ def interrupt_at_step_boundary() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _stopped(error: Exception, step: int, checkpoint: Path | None) -> SolveError:
-    """What a device said, and how to go on."""
-    kept = "nothing is kept; try checkpoint" if checkpoint is None else f"{checkpoint} has the steps before; try again"
-    how = " with fewer processes" if jax.process_count() > 1 else " with a smaller batch_size or memory"
-    return SolveError(f"Got an error at step {step}: {str(error).splitlines()[0]}; {kept}{how}.")
+@contextmanager
+def _device(state: Any, progress: Progress, checkpoint: Path | None, identity: str) -> Iterator[None]:
+    """What a device says within, no memory left or a process gone, ends the run as a SolveError with how to go on."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        kept = "nothing is kept; try checkpoint"
+        if checkpoint is not None:
+            _save(checkpoint, state, progress, identity)
+            kept = f"{checkpoint} has the steps before; try again"
+        how = " with fewer processes" if jax.process_count() > 1 else " with a smaller batch_size or memory"
+        said = str(error).splitlines()[0]
+        raise SolveError(f"Got an error at step {progress.step}: {said}; {kept}{how}.") from error
 
 
 def snapshot_steps(steps: int) -> set[int]:
@@ -227,7 +232,11 @@ def _save(path: Path, state: Any, progress: Progress, identity: str) -> None:
 def _resume(path: Path, state: Any, fresh: Progress, identity: str) -> tuple[Any, Progress]:
     """The state and progress in the checkpoint; what was given, if the checkpoint is of another run."""
     tensors, text = read_tensors(path)
-    header = json.loads(text)
+    header = json.loads(text) if text.startswith("{") else {}
+    if "identity" not in header:
+        raise InputError(
+            f"Got the checkpoint {path}, which is another kind of file; expected one of a run; try another."
+        )
     if header["identity"] != identity:
         return state, fresh
     leaves, tree = jax.tree.flatten(state)

@@ -24,7 +24,7 @@ from datastill.data import sampling
 from datastill.distill import kip
 from datastill.distill.body import Body
 from datastill.distill.fit import Targets
-from datastill.distill.networks import key_of
+from datastill.distill.networks import adam, key_of
 from datastill.features.base import Weights
 
 Learned = dict[str, Array]
@@ -172,21 +172,14 @@ def _member(pool: ModelPool, targets: Targets, seed: int, m: int, turn: int, age
 
 def _trainer(problem: kip.Problem, pool: ModelPool) -> Callable[[Member, kip.State, int], Member]:
     """(member, set, steps) -> the member after so many steps of training."""
-    optimiser = optax.adam(pool.rate)
-
-    def loss(weights: Weights, x_s: Array, y_s: Array) -> Array:
-        return 0.5 * jnp.mean(jnp.sum((pool.body.outputs(weights, x_s) - y_s) ** 2, axis=1))
-
-    @jax.jit
-    def one(member: Member, learned: kip.State) -> Member:
-        x_s, y_s = support(problem, pool, kip.by_name(learned))
-        moves, memory = optimiser.update(jax.grad(loss)(member.weights, x_s, y_s), member.memory)
-        weights: Any = optax.apply_updates(member.weights, moves)
-        return Member(weights, memory, member.age + 1)
+    _, step = adam(pool.body.outputs, pool.rate)
+    seen = jax.jit(lambda learned: support(problem, pool, kip.by_name(learned)))
 
     def train(member: Member, learned: kip.State, count: int) -> Member:
-        for _ in range(count):  # not a loop of JAX's: in it, convolutions' derivatives are slow on CPUs
-            member = one(member, learned)
-        return member
+        x_s, y_s = seen(learned)
+        weights, memory = member.weights, member.memory
+        for _ in range(count):
+            weights, memory = step(weights, memory, x_s, y_s)
+        return Member(weights, memory, member.age + count)
 
     return train

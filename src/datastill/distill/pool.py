@@ -17,12 +17,11 @@ steps with their targets' features, so that a step costs little more than the su
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from datastill._errors import InputError
 from datastill._typing import Array, Float, Int, Key
@@ -30,7 +29,7 @@ from datastill.data import sampling
 from datastill.distill import kip
 from datastill.distill.fit import Targets
 from datastill.distill.from_moments import support_features
-from datastill.distill.networks import features_of, fresh, key_of, weight_shapes
+from datastill.distill.networks import adam, features_of, fresh, key_of, weight_shapes
 from datastill.features.base import Weights
 from datastill.features.conv import RandomConv
 from datastill.krr import cholesky_solve
@@ -191,22 +190,13 @@ def _meeting(nets: Nets, targets: Targets, seed: int) -> Callable[[Weights, int,
 
 def _trainer(formula: RandomConv, nets: Nets) -> Callable[[Weights, Key, Array, Array], Weights]:
     """(weights, key, x_s, y_s) -> weights after some steps of Adam on ½ mean ‖φ(x_s)V − y_s‖², V a fresh last layer."""
-    optimiser = optax.adam(nets.rate)
-
-    def loss(parameters: Any, x_s: Array, y_s: Array) -> Array:
-        own, last = parameters
-        return 0.5 * jnp.mean(jnp.sum((formula.block(own, x_s) @ last - y_s) ** 2, axis=1))
-
-    @jax.jit
-    def one(parameters: Any, memory: Any, x_s: Array, y_s: Array) -> Any:
-        moves, memory = optimiser.update(jax.grad(loss)(parameters, x_s, y_s), memory)
-        return optax.apply_updates(parameters, moves), memory
+    remember, step = adam(lambda parameters, x: formula.block(parameters[0], x) @ parameters[1], nets.rate)
 
     def train(weights: Weights, key: Key, x_s: Array, y_s: Array) -> Weights:
         parameters = weights, jax.random.normal(key, (nets.map.columns(x_s.shape[1:]), y_s.shape[1]), x_s.dtype)
-        memory = optimiser.init(parameters)
-        for _ in range(nets.trained):  # not a loop of JAX's: in it, convolutions' derivatives are slow on CPUs
-            parameters, memory = one(parameters, memory, x_s, y_s)
+        memory = remember(parameters)
+        for _ in range(nets.trained):
+            parameters, memory = step(parameters, memory, x_s, y_s)
         return parameters[0]
 
     return train

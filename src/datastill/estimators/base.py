@@ -6,7 +6,6 @@ imbalanced-learn's sense (`fit_resample`). `fit` validates once; everything belo
 
 import hashlib
 import json
-import resource
 import time
 from abc import abstractmethod
 from typing import Any, NamedTuple, Self
@@ -213,7 +212,7 @@ class Distiller(BaseEstimator):
 
     def _given_support(self, data: Data) -> Support:
         x_s, y_s = (self.init.x, self.init.y) if isinstance(self.init, SupportSet) else self.init
-        y_s = np.asarray(y_s)
+        x_s, y_s = x_s if isinstance(x_s, pd.DataFrame) else np.asarray(x_s), np.asarray(y_s)
         _check_kind(x_s, data.rows)
         _check_shape(x_s, data.rows)
         if len(x_s) != len(y_s) or not len(x_s):
@@ -272,7 +271,8 @@ class Distiller(BaseEstimator):
 
     def _identity(self, data: Data) -> str:
         """A digest of the settings and the data: two runs with the same one end in the same bits."""
-        parts = (self._settings(), repr(self.kernels_), data.seed, data.origin)
+        settings = {k: v for k, v in self._settings().items() if k != "random_state"}  # which data.seed stands for
+        parts = (settings, repr(self.kernels_), data.seed, data.origin)
         return hashlib.sha256(json.dumps(parts, default=repr).encode()).hexdigest()
 
     def _record(self, progress: loop.Progress) -> None:
@@ -289,7 +289,7 @@ class Distiller(BaseEstimator):
             "seed": data.seed,
             **data.origin,
             "seconds": round(seconds, 3),
-            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "peak_memory_bytes": _validate.peak_memory(),
             "versions": versions(),
         }
         if classes is not None:

@@ -69,8 +69,8 @@ class Coreset(ClassifierMixin, _Coreset):
         method: "random", "stratified", "kmeans-nearest", "kmedoids", "kcenter", "herding", "mmd" (rows of least maximum
             mean discrepancy); "lightweight", "leverage" (drawn, with weights); "facility-location",
             "saturated-coverage", "graph-cut", "feature-based", "log-determinant" (submodular); "margin", "entropy",
-            "forgetting", "el2n" (the hardest rows for a cheap model); "kmeans" and "archetypes" (new examples, mixtures
-            of rows).
+            "forgetting", "el2n" (the hardest rows for a cheap model); "kmeans", "kmeans-targets" (for real targets)
+            and "archetypes" (new examples, mixtures of rows).
         kernel: a kernel or its short name: what likeness means to herding and the submodular methods, and what
             `predict` uses.
         allocation: how `n_support` is spread over the classes: "balanced" or "proportional".

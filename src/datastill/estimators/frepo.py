@@ -23,7 +23,7 @@ class FRePo(OnModelPool):
         width: channels of the first block of the networks; each of the others has twice as many as the one before.
         depth: their blocks, each of which halves the image; None takes 3, or fewer where images are small.
         networks: in the pool.
-        target_rows: training rows in a step.
+        batch_size: training rows in a step.
         oldest: training steps on the set after which a network is drawn afresh.
         batch_norm: whether the networks have batch norm.
         flip: whether every example's mirror image is put beside it wherever the set is used; None does so for images in
@@ -57,7 +57,7 @@ class FRePo(OnModelPool):
         width: int = 128,
         depth: int | None = None,
         networks: int = 10,
-        target_rows: int = 1024,
+        batch_size: int = 1024,
         oldest: int = 100,
         batch_norm: bool = True,
         flip: bool | None = None,
@@ -76,7 +76,7 @@ class FRePo(OnModelPool):
         self.width = width
         self.depth = depth
         self.networks = networks
-        self.target_rows = target_rows
+        self.batch_size = batch_size
         self.oldest = oldest
         self.batch_norm = batch_norm
         self.flip = flip
@@ -98,7 +98,7 @@ class FRePo(OnModelPool):
         return ModelPool(
             Body(int(self.width), depth, normalised=bool(self.batch_norm)),
             size=int(self.networks),
-            batch=int(self.target_rows),
+            batch=int(self.batch_size),
             oldest=int(self.oldest),
             flip=flip,
         )

@@ -44,6 +44,8 @@ class _KIP(Distiller):
         super()._check_settings()
         for name, least in (("max_iter", 0), ("learning_rate", 0), ("memory", 1)):
             _validate.check_between(name, getattr(self, name), least)
+        if self.patience is not None:
+            _validate.check_between("patience", self.patience, 1)
         if self.batch_size != "auto":
             _validate.check_between("batch_size", self.batch_size, 1)
         _validate.check_between("validation_fraction", self.validation_fraction, 0, 0.9)
@@ -247,8 +249,8 @@ class KIP(ClassifierMixin, _KIP):
     Args:
         ipc: learned examples per class; 10 when neither budget is given.
         n_support: learned examples in all, spread over the classes.
-        kernel: a kernel, its short name ("fc1", "fc2-erf-nngp", "rbf", "linear", "poly3"), or several, of which one
-            is drawn for each step.
+        kernel: a kernel, its short name ("fc1", "fc2-erf-nngp", "convnet3", "myrtle5", "rbf", "linear", "poly3",
+            "features:conv"; see `gram.names.named`), or several, of which one is drawn for each step.
         learn_labels: True solves the labels in closed form at every step; "gradient" starts from solved labels, learns
             them by gradient beside the examples and solves them again at the end (better where a batch has fewer than
             ten rows for each example); False keeps them at the class of each example.

@@ -29,7 +29,8 @@ class LabelSolve(ClassifierMixin, _LabelSolve):
         reg: added to the diagonal of k_ss, as a fraction of its mean.
         ridge: weight of the squared norm of the predictor, as a fraction of the mean diagonal of k_ss; 0 is Label
             Solve as published.
-        init: "random" rows of each class, "noise", a `SupportSet`, or a pair (X_s, y_s).
+        init: "random" rows of each class, "noise", the name of a selector of `Coreset`, a
+            `SupportSet`, or a pair (X_s, y_s).
         preprocess: "standardise", "zca" (images), "zca-unit-norm" (images) or "none".
         class_balanced: whether every class counts the same, rather than every row.
         random_state: seed, RandomState or None.

@@ -23,7 +23,7 @@ class RCIG(OnModelPool):
         width: channels of the first block of the networks; each of the others has twice as many as the one before.
         depth: their blocks, each of which halves the image; None takes 3, or fewer where images are small.
         networks: in the pool.
-        target_rows: training rows in a step.
+        batch_size: training rows in a step.
         oldest: training steps on the set after which a network is drawn afresh.
         training: most training steps of a network after a step; at least 1 is made.
         inner_steps: of Adam on the set, in the linearisation.
@@ -59,7 +59,7 @@ class RCIG(OnModelPool):
         width: int = 128,
         depth: int | None = None,
         networks: int = 30,
-        target_rows: int = 1024,
+        batch_size: int = 1024,
         oldest: int = 100,
         training: int = 15,
         inner_steps: int = 20,
@@ -80,7 +80,7 @@ class RCIG(OnModelPool):
         self.width = width
         self.depth = depth
         self.networks = networks
-        self.target_rows = target_rows
+        self.batch_size = batch_size
         self.oldest = oldest
         self.training = training
         self.inner_steps = inner_steps
@@ -104,7 +104,7 @@ class RCIG(OnModelPool):
         return ModelPool(
             Body(int(self.width), depth, "softplus"),
             size=int(self.networks),
-            batch=int(self.target_rows),
+            batch=int(self.batch_size),
             oldest=int(self.oldest),
             trained=(1, int(self.training)),
             rate=rcig.POOL_RATE,

@@ -6,6 +6,7 @@ from operator import add
 from pathlib import Path
 from typing import Any
 
+from datastill import _validate
 from datastill.data import sampling
 from datastill.distill import kip, rfad
 from datastill.estimators.base import Data, Support
@@ -30,7 +31,7 @@ class RFAD(OnNetworks):
         depth: their layers, each of which halves the image; None takes 3, or fewer where images are small.
         networks: M.
         judges: networks of the kernel under which steps are validated and `predict` works.
-        target_rows: training rows in a step.
+        batch_size: training rows in a step.
         loss: "cross-entropy" or "square".
         learn_labels: whether label vectors are learned, or stay at the class of each example.
         max_iter: steps.
@@ -64,7 +65,7 @@ class RFAD(OnNetworks):
         depth: int | None = None,
         networks: int = 8,
         judges: int = 16,
-        target_rows: int = 5120,
+        batch_size: int = 5120,
         loss: str = "cross-entropy",
         learn_labels: bool = True,
         max_iter: int = 100_000,
@@ -84,7 +85,7 @@ class RFAD(OnNetworks):
         self.depth = depth
         self.networks = networks
         self.judges = judges
-        self.target_rows = target_rows
+        self.batch_size = batch_size
         self.loss = loss
         self.learn_labels = learn_labels
         self.max_iter = max_iter
@@ -98,6 +99,11 @@ class RFAD(OnNetworks):
         self.verbose = verbose
         self.random_state = random_state
 
+    def _check_settings(self) -> None:
+        super()._check_settings()
+        if self.patience is not None:
+            _validate.check_between("patience", self.patience, 1)
+
     def problem(self) -> kip.Problem:
         """What a fitted estimator minimises, over what and how."""
         labels = "gradient" if self.learn_labels else "fixed"
@@ -109,7 +115,7 @@ class RFAD(OnNetworks):
         self.settings_ = rfad.Settings(
             map=RandomConv(int(self.width), depth),
             networks=int(self.networks),
-            batch=int(self.target_rows),
+            batch=int(self.batch_size),
             loss=str(self.loss),
             judges=int(self.judges),
         )

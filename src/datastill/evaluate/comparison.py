@@ -1,5 +1,7 @@
 """How a small set does on test rows beside random rows, k-means centres and all the data, under one kernel."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,13 +9,14 @@ import pandas as pd
 from scipy import stats
 
 from datastill import krr
+from datastill._errors import SolveError
 from datastill.data import sampling
 from datastill.data.dataset import Rows
 from datastill.distill import fit as distil
 from datastill.distill import fit_moments, kip
 from datastill.distill.fit_moments import Sums
 from datastill.evaluate import intervals
-from datastill.evaluate.scores import Score
+from datastill.evaluate.scores import Role, Score
 from datastill.kernels.base import Kernel
 from datastill.preprocess.labels import ClassLabels, Labels
 from datastill.preprocess.space import Space
@@ -68,15 +71,15 @@ class Judge:
         """The label vectors of these rows that predict all training rows best, or some where the kernel is dear."""
         if self.sums is not None:
             return fit_moments.solve_labels(self.sums, x_s, self.problem.penalties).y_s
-        targets, n, most = self.targets, len(self.targets.x), self.target_rows(len(x_s))
+        targets, n, most = self.targets, len(self.targets.x), self.label_rows(len(x_s))
         if most < n:
             targets = targets.take(sampling.rng(seed, 9).choice(n, most, replace=False))
         return distil.solve_labels(self.problem, x_s, targets, seed).y_s
 
-    def target_rows(self, size: int) -> int:
+    def label_rows(self, size: int) -> int:
         """On how many training rows the labels of so many rows are solved."""
         n = len(self.targets.x)
-        return n if self.sums is not None else target_rows(self.problem.kernels[0], self.x_test.shape[1:], size, n)
+        return n if self.sums is not None else label_rows(self.problem.kernels[0], self.x_test.shape[1:], size, n)
 
     def judge(self, *predictions: np.ndarray) -> tuple[float, float, float]:
         """(score, low, high), 95 %: accuracy or R², the mean over the draws when there are several predictions.
@@ -120,7 +123,7 @@ def compare(judge: Judge, name: str, predicted: np.ndarray, budget: np.ndarray, 
     """
     targets, size = judge.targets, int(budget.sum())
     codes = np.zeros(len(targets.x), int) if targets.codes is None else targets.codes
-    few = judge.target_rows(size)
+    few = judge.label_rows(size)
     solved = "" if judge.problem.labels == "fixed" else ", labels solved"
     solved += f" on {few:,} rows" if solved and few < len(targets.x) else ""
 
@@ -128,23 +131,33 @@ def compare(judge: Judge, name: str, predicted: np.ndarray, budget: np.ndarray, 
     if not len(targets.x):  # moments alone: there are no rows to draw
         return [*scores, _everything(judge, seed)]
 
-    given, own = [], []
-    for draw in range(RANDOM_DRAWS):
-        chosen = sampling.rows_per_class(codes, budget, seed + draw + 1, replace=True)
-        x_s, vectors = targets.x[chosen], targets.y[chosen]
-        plain, better = judge.predict(x_s, vectors, judge.own_or_solved(x_s, vectors, seed))
-        own.append(plain)
-        given.append(better)
-    scores.append(Score(f"random rows{solved}", size, *judge.judge(*given), judge.metric, "random"))
+    draws: list[list[np.ndarray]] = []
+    with suppress(SolveError):
+        for draw in range(RANDOM_DRAWS):
+            chosen = sampling.rows_per_class(codes, budget, seed + draw + 1, replace=True)
+            x_s, vectors = targets.x[chosen], targets.y[chosen]
+            draws.append(judge.predict(x_s, vectors, judge.own_or_solved(x_s, vectors, seed)))
+    own, given = zip(*draws, strict=True) if len(draws) == RANDOM_DRAWS else ((), ())
+    scores.append(_score(judge, f"random rows{solved}", size, given, "random"))
     if solved:
-        scores.append(Score("random rows, own labels", size, *judge.judge(*own), judge.metric))
+        scores.append(_score(judge, "random rows, own labels", size, own))
 
-    scores.append(_kmeans(judge, rows, codes, budget, seed, solved))
-    scores.append(_everything(judge, seed))
-    return scores
+    name, found = f"k-means centres{solved}", []
+    with suppress(SolveError):
+        found = _kmeans(judge, rows, codes, budget, seed)
+    return [*scores, _score(judge, name, size, found), _everything(judge, seed)]
 
 
-def target_rows(kernel: Kernel, shape: tuple[int, ...], size: int, rows: int) -> int:
+def _score(judge: Judge, name: str, size: int, predictions: Sequence[np.ndarray], role: Role = "other") -> Score:
+    """Of a rival, or none where its kernel matrix could not be inverted, and so nothing is predicted."""
+    if not predictions:
+        return Score(
+            f"{name} (no figure: their kernel matrix is singular)", size, np.nan, metric=judge.metric, role=role
+        )
+    return Score(name, size, *judge.judge(*predictions), judge.metric, role)
+
+
+def label_rows(kernel: Kernel, shape: tuple[int, ...], size: int, rows: int) -> int:
     """On how many of all training rows the labels of `size` rows are solved: on all, unless the kernel is dear."""
     return min(rows, max(kernel.rows_within(WORK, shape, size), ROWS_PER_LABEL * size))
 
@@ -159,16 +172,15 @@ def _pairs_of_all(rows: int, test_rows: int) -> int:
     return min(rows, INDUCING_ROWS if rows > EXACT_ROWS else rows) * (rows + test_rows)
 
 
-def _kmeans(judge: Judge, rows: Rows, codes: np.ndarray, budget: np.ndarray, seed: int, solved: str) -> Score:
-    """k-means centres of each class with its label; in regression, of all rows with their cluster's mean target."""
+def _kmeans(judge: Judge, rows: Rows, codes: np.ndarray, budget: np.ndarray, seed: int) -> list[np.ndarray]:
+    """What k-means centres of each class with its label predict; in regression, of all rows with mean targets."""
     z = judge.space.encode(rows)
     centres = judge.space.encode_features(judge.space.decode(kmeans_centres(z, codes, budget, seed), in_range=False))
     if judge.targets.codes is None:
         vectors = _cluster_means(judge.targets, centres)
     else:
         vectors = judge.labels.encode(np.repeat(judge.labels.classes, budget))  # type: ignore[union-attr]
-    [predicted] = judge.predict(centres, judge.own_or_solved(centres, vectors, seed))
-    return Score(f"k-means centres{solved}", int(budget.sum()), *judge.judge(predicted), judge.metric)
+    return judge.predict(centres, judge.own_or_solved(centres, vectors, seed))
 
 
 def _cluster_means(targets: distil.Targets, centres: np.ndarray) -> np.ndarray:
@@ -185,21 +197,27 @@ def _everything(judge: Judge, seed: int) -> Score:
 
     The latter have labels solved on all rows. Not measured where the kernel is too dear for it.
     """
-    targets, n = judge.targets, len(judge.targets.x)
-    if judge.sums is not None:
-        n, weights = round(float(judge.sums.train.size)), fit_moments.ridge(judge.sums)
-        blocks = [np.asarray(block, np.float64) @ weights for block in judge.sums.map.blocks(judge.x_test)]
-        name, predicted = "all rows (ridge on all features)", judge.labels.decode(np.concatenate(blocks))
+    targets, sums, n = judge.targets, judge.sums, len(judge.targets.x)
+    found: list[np.ndarray] = []
+    if sums is not None:
+        name, n = "all rows (ridge on all features)", round(float(sums.train.size))
+        with suppress(SolveError):
+            weights = fit_moments.ridge(sums)
+            blocks = [np.asarray(block, np.float64) @ weights for block in sums.map.blocks(judge.x_test)]
+            found = [judge.labels.decode(np.concatenate(blocks))]
     elif not measures_all(judge.problem.kernels[0], judge.x_test.shape[1:], n, len(judge.x_test)):
         pairs = _pairs_of_all(n, len(judge.x_test))
         return Score(f"all rows (not measured: {pairs:,} pairs of rows)", n, np.nan, metric=judge.metric, role="all")
     elif n <= EXACT_ROWS:
-        name, [predicted] = "all rows", judge.predict(targets.x, targets.y)
+        name = "all rows"
+        with suppress(SolveError):
+            found = judge.predict(targets.x, targets.y)
     else:
         name = f"all rows (labels of {INDUCING_ROWS:,} solved on all)"
         chosen = sampling.rng(seed, 7).choice(n, INDUCING_ROWS, replace=False)
-        [predicted] = judge.predict(targets.x[chosen], judge.solved(targets.x[chosen], seed))
-    return Score(name, n, *judge.judge(predicted), judge.metric, "all")
+        with suppress(SolveError):
+            found = judge.predict(targets.x[chosen], judge.solved(targets.x[chosen], seed))
+    return _score(judge, name, n, found, "all")
 
 
 def nearest_rows(z: np.ndarray, codes: np.ndarray, support: np.ndarray, support_codes: np.ndarray) -> np.ndarray:

@@ -84,15 +84,6 @@ def standings(judged: Judged, rivals: Mapping[str, Rivals], full: str, alpha: fl
     return result
 
 
-def transfer(found: pd.DataFrame, asked: str) -> pd.DataFrame:
-    """Sets × learners: the mean score as a share of what the same learner reaches on all rows."""
-    own = found[found["asked"] == asked]
-    names = {axis: list(dict.fromkeys(own[axis])) for axis in ("set", "learner")}
-    return own.pivot(index="set", columns="learner", values="relative_to_full").reindex(
-        index=names["set"], columns=names["learner"]
-    )
-
-
 def robustness(
     found: pd.DataFrame, rivals: Mapping[str, Rivals], full: str, variants: Mapping[str, tuple[str, str]]
 ) -> pd.DataFrame:

@@ -126,6 +126,12 @@ def convolve(images: Array, filters: Array, padding: str) -> Array:
     )
 
 
+def margins(side: int, multiple: int) -> tuple[int, int]:
+    """Zeros before and after a side, so that the whole is a multiple."""
+    lacking = -side % multiple
+    return lacking // 2, lacking - lacking // 2
+
+
 def mean_of_four(a: Array) -> Array:
     """Means of 2×2 pixels; a last odd row or column is dropped."""
     n, h, w, c = a.shape

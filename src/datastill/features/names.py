@@ -15,9 +15,10 @@ from datastill.features.fourier import RandomFourier
 from datastill.features.patches import PatchConv
 
 HELP = (
-    "conv (images: patches of the data; conv5: of 5×5 pixels; conv5g2: pooled over 2×2 cells; conv-flip: closed under "
-    "mirroring), random-conv, fourier, laplace, relu (relu3: three layers), ntk (ntk3), each with a width after a "
-    "colon or not, as in fourier:2048, joined by + or, for features of features, by >, as in conv:256>relu:4096"
+    "conv (images: patches of the data; conv5: of 5×5 pixels; conv5g2: pooled over 2×2 cells; conv-flip: means over "
+    "an image and its mirror image), random-conv, fourier, laplace, relu (relu3: three layers), ntk (ntk3), each with "
+    "a width after a colon or not, as in fourier:2048, joined by + or, for features of features, by >, as in "
+    "conv:256>relu:4096"
 )
 TERM = re.compile(
     r"(?P<kind>conv-flip|conv|random-conv|fourier|laplace|relu|ntk)(?P<number>\d+)?(?:g(?P<grid>\d+))?(?::(?P<width>\d+))?"
@@ -30,8 +31,8 @@ SEEDS = 1000
 def named_map(name: str, seed: int = 0) -> FeatureMap:
     """The map with this short name; several joined by + are beside each other, and by >, one on the other.
 
-    "conv:512" is `PatchConv(words=512)`, "conv5g2" `PatchConv(size=5, grid=2)`, and "conv-flip" has mirrored words;
-    "random-conv:32" is
+    "conv:512" is `PatchConv(words=512)`, "conv5g2" `PatchConv(size=5, grid=2)`, and "conv-flip" takes means
+    over an image and its mirror image; "random-conv:32" is
     `RandomConv(width=32)`, "fourier:2048" `RandomFourier(2048)`, "laplace" its Laplace kernel, "relu3:1024"
     `RandomDense(1024, depth=3)` and "ntk" its NTK.
 

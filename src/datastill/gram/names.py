@@ -35,6 +35,9 @@ def named(name: str) -> Kernel:
     the same with a stem, "conv-vec3" without pooling, "myrtle5" is `Myrtle(depth=5)`; "rbf" takes the median heuristic
     and "rbf:0.5" half of it, "poly3" is `Polynomial(degree=3)`, "linear" is `Linear()`;
     "features:conv" is the kernel of a feature map, see `features.names.named_map`.
+
+    Raises:
+        InputError: for another name, or a depth or degree that the kernel does not have.
     """
     found = PATTERN.fullmatch(name.strip().lower())
     if not found:
@@ -62,7 +65,11 @@ def _network(architecture: str, depth: int | None, settings: dict[str, str]) -> 
 
 
 def as_kernels(kernel: KernelLike) -> tuple[Kernel, ...]:
-    """One kernel or feature map, a name, comma-separated names, or a sequence of them, as a tuple of kernels."""
+    """One kernel or feature map, a name, comma-separated names, or a sequence of them, as a tuple of kernels.
+
+    Raises:
+        InputError: for no kernel, or a name that `named` does not know.
+    """
     if isinstance(kernel, str):
         kernel = kernel.split(",")
     parts = [kernel] if isinstance(kernel, (Kernel, FeatureMap)) else list(kernel)

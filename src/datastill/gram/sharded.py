@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from datastill._errors import InputError
 from datastill._typing import Array
 from datastill.kernels.base import Kernel
 
@@ -18,7 +19,12 @@ def sharded(kernel: Kernel, devices: int | None = None) -> Kernel:
     the devices of all take part, each process must call the same with the same rows, and each receives the whole block:
     of n₁ × n₂ numbers, a process of P computes n₁/P rows and receives the others; in a derivative it also receives the
     sums of the slopes of the shorter side, once.
+
+    Raises:
+        InputError: for fewer than one device.
     """
+    if devices is not None and devices < 1:
+        raise InputError(f"Got devices={devices}; expected 1 or more; try leaving it out for all of them.")
     return Sharded(kernel, devices)
 
 

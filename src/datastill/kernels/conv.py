@@ -1,6 +1,8 @@
 """NNGP and NTK of infinitely wide convolutional networks: the ConvNet of dataset distillation, and Myrtle."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
+from types import ModuleType
 
 import jax.numpy as jnp
 
@@ -16,8 +18,41 @@ MOST_CHANNELS = 4
 """Of images, where sides are larger: what has more in its last axis, and no more in its first, has channels first."""
 
 
+class _Convolutional(Kernel):
+    """The kernel of a `Network`: a recursion over pairs of pixels, or over pixels where nothing is pooled."""
+
+    @property
+    @abstractmethod
+    def _network(self) -> Network:
+        """What the kernel is of."""
+
+    @property
+    def _recursion(self) -> ModuleType:
+        return pooled if self._network.pooling else unpooled
+
+    def block(self, x1: Float[Array, "n1 *hwc"], x2: Float[Array, "n2 *other"]) -> Float[Array, "n1 n2"]:
+        """See `Kernel.block`.
+
+        Raises:
+            InputError: for rows that are no images, or too small for the pooling.
+        """
+        x1, x2 = _images(self._network, x1), _images(self._network, x2)
+        if x1.shape[1:] != x2.shape[1:]:
+            raise InputError(f"Got images of shapes {x1.shape[1:]} and {x2.shape[1:]}; expected the same (h, w, c).")
+        return self._recursion.block(self._network, x1, x2)
+
+    def self_block(self, x: Float[Array, "n *hwc"]) -> Float[Array, " n"]:
+        """See `Kernel.self_block`."""
+        return self._recursion.diagonal(self._network, _images(self._network, x))
+
+    def activations(self, shape: tuple[int, ...]) -> float:
+        """See `Kernel.activations`: pairs of pixels in every layer, or pixels where nothing is pooled."""
+        _check_image(shape)
+        return self._network.activations(*shape[:2])
+
+
 @dataclass(frozen=True)
-class ConvNet(Kernel):
+class ConvNet(_Convolutional):
     """The kernel of a network of `depth` blocks [3×3 convolution, activation, mean over 2×2] and one linear output.
 
     The recursion over pairs of pixels is in `kernels.pooled`, and without pooling in `kernels.unpooled`. Convolutions
@@ -26,7 +61,7 @@ class ConvNet(Kernel):
     Args:
         depth: blocks, 1 or more.
         stem: whether a block without pooling comes first.
-        pooling: whether blocks end in pooling; "Conv-Vec" has none, and is hundreds of times cheaper.
+        pooling: whether blocks end in pooling; "Conv-Vec" has none, and is about fifty times cheaper.
         w_std: standard deviation of the weights, times the root of the fan-in.
         b_std: standard deviation of the biases.
         kind: "ntk" or "nngp".
@@ -48,22 +83,6 @@ class ConvNet(Kernel):
             raise InputError(f"Got depth={self.depth}; expected 1 or more blocks; try depth=3.")
         check_settings(self.activation, self.kind, self.w_std, self.b_std)
 
-    def block(self, x1: Float[Array, "n1 *hwc"], x2: Float[Array, "n2 *other"]) -> Float[Array, "n1 n2"]:
-        """See `Kernel.block`.
-
-        Raises:
-            InputError: for rows that are no images, or too small for the pooling.
-        """
-        return _block(self._network, x1, x2)
-
-    def self_block(self, x: Float[Array, "n *hwc"]) -> Float[Array, " n"]:
-        """See `Kernel.self_block`."""
-        return _self_block(self._network, x)
-
-    def activations(self, shape: tuple[int, ...]) -> float:
-        """See `Kernel.activations`: pairs of pixels in every layer, or pixels where nothing is pooled."""
-        return self._network.activations(*shape[:2])
-
     @property
     def _network(self) -> Network:
         stages = (1 + self.stem, *(1,) * (self.depth - 1))
@@ -71,7 +90,7 @@ class ConvNet(Kernel):
 
 
 @dataclass(frozen=True)
-class Myrtle(Kernel):
+class Myrtle(_Convolutional):
     """The kernel of a Myrtle network: 3×3 convolutions in three stages, two poolings, a mean of all pixels, an output.
 
     Its stages have 2, 1, 1 convolutions at depth 5, 2, 2, 2 at depth 7, and 3, 3, 3 at depth 10.
@@ -97,22 +116,6 @@ class Myrtle(Kernel):
             raise InputError(f"Got depth={self.depth}; expected one of {', '.join(map(str, MYRTLE))}.")
         check_settings(self.activation, self.kind, self.w_std, self.b_std)
 
-    def block(self, x1: Float[Array, "n1 *hwc"], x2: Float[Array, "n2 *other"]) -> Float[Array, "n1 n2"]:
-        """See `Kernel.block`.
-
-        Raises:
-            InputError: for rows that are no images, or too small for the pooling.
-        """
-        return _block(self._network, x1, x2)
-
-    def self_block(self, x: Float[Array, "n *hwc"]) -> Float[Array, " n"]:
-        """See `Kernel.self_block`."""
-        return _self_block(self._network, x)
-
-    def activations(self, shape: tuple[int, ...]) -> float:
-        """See `Kernel.activations`: pairs of pixels in every layer."""
-        return self._network.activations(*shape[:2])
-
     @property
     def _network(self) -> Network:
         return _network(self, MYRTLE[self.depth], "mean", True)
@@ -122,25 +125,19 @@ def _network(kernel: ConvNet | Myrtle, stages: tuple[int, ...], head: str, pooli
     return Network(stages, pooling, head, kernel.activation, kernel.w_std**2, kernel.b_std**2, kernel.kind == "ntk")
 
 
-def _block(network: Network, x1: Array, x2: Array) -> Array:
-    x1, x2 = _images(network, x1), _images(network, x2)
-    if x1.shape[1:] != x2.shape[1:]:
-        raise InputError(f"Got images of shapes {x1.shape[1:]} and {x2.shape[1:]}; expected the same (h, w, c).")
-    return (pooled if network.pooling else unpooled).block(network, x1, x2)
-
-
-def _self_block(network: Network, x: Array) -> Array:
-    return (pooled if network.pooling else unpooled).diagonal(network, _images(network, x))
+def _check_image(shape: tuple[int, ...]) -> None:
+    """InputError for rows that are no images."""
+    if len(shape) not in (2, 3):
+        raise InputError(
+            f"Got rows of shape {shape}; expected images, (n, h, w) or (n, h, w, c); try x.reshape(n, h, w, c), or "
+            "another kernel."
+        )
 
 
 def _images(network: Network, x: Array) -> Array:
     """(n, h, w) or (n, h, w, c) -> (n, h, w, c)."""
     shape = tuple(x.shape)
-    if len(shape) not in (3, 4):
-        raise InputError(
-            f"Got rows of shape {shape[1:]}; expected images, (n, h, w) or (n, h, w, c); try x.reshape(n, h, w, c), or "
-            "another kernel."
-        )
+    _check_image(shape[1:])
     if len(shape) == 4 and shape[1] <= MOST_CHANNELS < min(shape[2:]):
         raise InputError(
             f"Got images of shape {shape[1:]}, which looks like channels first; expected (n, h, w, c); try "

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from datastill._typing import Array, Float
+from datastill.features.conv import margins
 from datastill.learners.presets import Architecture
 
 NORM_EPSILON = 1e-5
@@ -79,7 +80,7 @@ class ConvNet(nnx.Module):
     def __init__(self, shape: tuple[int, int, int], outputs: int, what: Architecture, rngs: nnx.Rngs) -> None:
         h, w, channels = shape
         blocks, init = len(what.widths), what.initialisation
-        self.margins = tuple(_margins(side, 2**blocks if what.padded else 1) for side in (h, w))
+        self.margins = tuple(margins(side, 2**blocks if what.padded else 1) for side in (h, w))
         stem = what.widths[:1] if what.stem else ()
         self.stem = nnx.List([_convolution(channels, width, init, rngs) for width in stem])
         sizes = pairwise(((*stem, channels)[0], *what.widths))
@@ -106,12 +107,6 @@ def network(what: Architecture, shape: tuple[int, ...], outputs: int, seed: int)
         h, w, channels = shape
         return ConvNet((h, w, channels), outputs, what, rngs)
     return MLP(math.prod(shape), outputs, what, rngs)
-
-
-def _margins(side: int, multiple: int) -> tuple[int, int]:
-    """Zeros before and after, so that the whole is a multiple."""
-    lacking = -side % multiple
-    return lacking // 2, lacking - lacking // 2
 
 
 def _convolution(inputs: int, outputs: int, initialisation: str, rngs: nnx.Rngs) -> nnx.Conv:

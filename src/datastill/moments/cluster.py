@@ -4,7 +4,6 @@ Workers and the caller must see the same files. What a worker has finished is on
 the shard it was at, and a scheduler that is lost costs nothing that was finished.
 """
 
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -43,7 +42,7 @@ def collect_on(
             "tcp://host:8786".
         recipe: of `survey`.
         shards: all data.
-        folder: that workers see too, for a file of each finished shard. It is deleted at the end.
+        folder: that workers see too, for a file of each finished shard.
         watch: told of rows.
 
     Raises:
@@ -67,9 +66,7 @@ def collect_on(
             pairs = list(zip(files[::2], files[1::2], strict=False))
             merged = session.run({a: (_merge, a, b) for a, b in pairs})
             files = [merged[a] for a, _ in pairs] + files[2 * len(pairs) :]
-    total = load(files[0])
-    shutil.rmtree(folder, ignore_errors=True)
-    return total
+    return load(files[0])
 
 
 class Session:
@@ -88,15 +85,19 @@ class Session:
         for _ in range(RECONNECTIONS):
             waiting = {name: job for name, job in jobs.items() if name not in results}
             futures = {self._client.submit(*job, pure=False): name for name, job in waiting.items()}
+            failure: BaseException | None = None
             try:
                 for future in as_completed(futures, loop=self._client.loop, raise_errors=False):
                     if future.status == "finished":
                         results[futures[future]] = future.result()
                         done(results[futures[future]])
                     elif future.status == "error":
-                        raise future.exception()
+                        failure = future.exception()
+                        break
             except (OSError, TimeoutError):  # a closed connection, among others
                 pass
+            if failure is not None:  # of a job: it may be an OSError of its own
+                raise failure
             if len(results) == len(jobs):
                 return results
             self.close()

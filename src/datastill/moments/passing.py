@@ -1,6 +1,5 @@
 """The pass: shard by shard, each to a file of its own, so that one that is interrupted goes on where it stopped."""
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -76,29 +75,25 @@ def collect_all(
     Args:
         recipe: of `survey`.
         shards: all data.
-        folder: for a file of each finished shard; those that are there already are not made again. It is deleted at
-            the end. None keeps nothing.
+        folder: for a file of each finished shard; those that are there already are not made again. It can be deleted
+            once the result is saved. None keeps nothing.
         watch: told of rows.
 
     Raises:
         InputError: naming every shard that failed; the others are kept in the folder. Also for shards of equal rows.
     """
-    if folder is None or len(shards) == 1:
-        found = merged(recipe, ((shard.name, collect(recipe, shard, watch=watch)) for shard in shards))
-    else:
-        archive.make_folder(folder)
-        files: list[tuple[str, Path]] = []
-        failed: dict[str, InputError] = {}
-        for shard in shards:
-            try:
-                files.append((shard.name, collect_to(recipe, shard, folder, watch)))
-            except InputError as error:
-                failed[shard.name] = error
-        report_failures(failed, len(files), folder)
-        found = merged(recipe, ((name, load(file)) for name, file in files))
-    if folder is not None:
-        shutil.rmtree(folder, ignore_errors=True)
-    return found
+    if folder is None:
+        return merged(recipe, ((shard.name, collect(recipe, shard, watch=watch)) for shard in shards))
+    archive.make_folder(folder)
+    files: list[tuple[str, Path]] = []
+    failed: dict[str, InputError] = {}
+    for shard in shards:
+        try:
+            files.append((shard.name, collect_to(recipe, shard, folder, watch)))
+        except InputError as error:
+            failed[shard.name] = error
+    report_failures(failed, len(files), folder)
+    return merged(recipe, ((name, load(file)) for name, file in files))
 
 
 def collect_to(recipe: Recipe, shard: Shard, folder: Path, watch: Watcher | None = None) -> Path:

@@ -1,13 +1,13 @@
 """A finished run as a `Summary`: only what is to be shown, typed and worded; nothing is measured here."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from datastill.data.archive import finite
 from datastill.data.dataset import Rows, SupportSet
 from datastill.evaluate.scores import Score, Verdict, by_role, counted, headline, verdict
 from datastill.report.gallery import Gallery, build_gallery
@@ -80,8 +80,8 @@ class Summary:
             "verdict": asdict(self.verdict),
             "confidence": self.confidence,
             "metric": self.metric,
-            "scores": [_finite(asdict(score)) for score in self.scores],
-            "history": [_finite(asdict(progress)) for progress in self.history],
+            "scores": [finite(asdict(score)) for score in self.scores],
+            "history": [finite(asdict(progress)) for progress in self.history],
             "gallery": outline,
             "settings": dict(self.settings),
             "warnings": list(self.warnings),
@@ -203,10 +203,3 @@ def _usage(support: SupportSet, folder: str) -> str:
     if support.soft_labels is not None:
         lines.append("support.soft_labels    # what kernel ridge regression is trained on")
     return "\n".join(lines)
-
-
-def _finite(record: dict[str, Any]) -> dict[str, Any]:
-    """The record with every number that JSON does not have replaced by None."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in record.items()
-    }
