@@ -45,7 +45,7 @@ SETTINGS = {
     ("fashion_mnist", 50): ("conv-flip6:256>relu:8192", 200),
     ("cifar10", 1): ("conv-flip5:512", 600),
     ("cifar10", 10): ("conv-flip5:256+conv-flip5:512>relu:8192", 400),
-    ("cifar10", 50): ("conv-flip5:1024", 300),
+    ("cifar10", 50): ("conv-flip5:512+conv-flip5:512>relu:8192", 180),
 }
 RATE = 0.2
 RANDOM_DRAWS = 5

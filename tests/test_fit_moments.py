@@ -241,6 +241,7 @@ def test_rows_are_added_and_forgotten(files, tmp_path, capsys):
     left = str(tmp_path / "less.safetensors")
     assert run(["moments", str(files / "second.csv"), "--like", m, "--out", left, "--json"]) == 0
     assert run(["moments", m, left, "--out", str(tmp_path / "sum.safetensors"), "--drift", m, "--json"]) == 0
+    assert not list(tmp_path.glob("*.parts"))
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert found["rows"] == 900
     whole, parts = load(tmp_path / "sum.safetensors"), load(out)
