@@ -209,6 +209,16 @@ def test_manifest_and_tensors_of_two_runs_are_told_apart(part, tmp_path):
         SupportSet.load(tmp_path)
 
 
+def test_tensors_that_are_newer_than_the_manifest_are_told(tmp_path):
+    """As when a process ends between the two files."""
+    support().save(tmp_path)
+    before = (tmp_path / "manifest.json").read_text()
+    support(y=np.array([f"other {i}" for i in range(len(support().y))])).save(tmp_path)
+    (tmp_path / "manifest.json").write_text(before)
+    with pytest.raises(InputError, match="one is newer than the other"):
+        SupportSet.load(tmp_path)
+
+
 def test_no_pickle_is_written_or_read(tmp_path):
     support(TABLE, Y["object"]).save(tmp_path)
     for file in FILES:

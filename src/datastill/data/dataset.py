@@ -1,6 +1,7 @@
 """The two records everything else passes around: a dataset, and the small set that stands for it."""
 
 import hashlib
+import json
 import platform
 from dataclasses import dataclass, field
 from functools import cache
@@ -123,9 +124,9 @@ class SupportSet:
         archive.make_folder(folder)
         parts = {name: getattr(self, name) for name in PARTS}
         described, tensors = archive.pack(parts)
-        archive.write_tensors(folder / "support.safetensors", tensors)
-        manifest = {"schema": SCHEMA, "rows": row_kind(self.x), **described, "provenance": self.provenance}
-        archive.write_json(folder / "manifest.json", manifest)
+        described = {"schema": SCHEMA, "rows": row_kind(self.x), **described}
+        archive.write_tensors(folder / "support.safetensors", tensors, _digest_of(described))
+        archive.write_json(folder / "manifest.json", {**described, "provenance": self.provenance})
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -141,15 +142,23 @@ class SupportSet:
                 f"Got {folder}, whose manifest is not of the schema {SCHEMA!r}; expected a folder written by "
                 "`SupportSet.save` or `datastill distill`; try upgrading datastill."
             )
-        tensors, _ = archive.read_tensors(folder / "support.safetensors")
+        tensors, digest = archive.read_tensors(folder / "support.safetensors")
+        provenance = manifest.pop("provenance", {})
         try:
+            if digest not in ("", _digest_of(manifest)):  # "": of a set that was saved before there were digests
+                raise ValueError("one is newer than the other")
             parts = archive.unpack({name: manifest[name] for name in PARTS}, tensors)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"Got {folder}, whose manifest and tensors do not belong together ({error}); expected those of one "
                 "run; try making it again."
             ) from error
-        return cls(**parts, provenance=manifest.get("provenance", {}))
+        return cls(**parts, provenance=provenance)
 
 
 PARTS = ("x", "y", "classes", "soft_labels", "weights", "indices", "preprocessing")
+
+
+def _digest_of(described: dict[str, Any]) -> str:
+    """SHA-256 of a manifest without its provenance: the header of the tensors that belong to it."""
+    return hashlib.sha256(json.dumps(archive.finite(described), sort_keys=True).encode()).hexdigest()
