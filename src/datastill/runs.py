@@ -249,7 +249,6 @@ def _scores(estimator: Any, data: Dataset, request: Request) -> list[Score]:
         sums=estimator.sums_,
     )
     if isinstance(judge.labels, ClassLabels):
-        judge.labels.codes(judge.y_test)
         budget = np.bincount(judge.labels.codes(estimator.y_support_), minlength=len(judge.labels.classes))
     else:
         budget = np.array([len(estimator.X_support_)])

@@ -1,7 +1,6 @@
 """The two records everything else passes around: a dataset, and the small set that stands for it."""
 
 import hashlib
-import json
 import platform
 from dataclasses import dataclass, field
 from functools import cache
@@ -161,4 +160,4 @@ PARTS = ("x", "y", "classes", "soft_labels", "weights", "indices", "preprocessin
 
 def _digest_of(described: dict[str, Any]) -> str:
     """SHA-256 of a manifest without its provenance: the header of the tensors that belong to it."""
-    return hashlib.sha256(json.dumps(archive.finite(described), sort_keys=True).encode()).hexdigest()
+    return archive.tree_digest(archive.finite(described))

@@ -167,6 +167,8 @@ class Distiller(BaseEstimator):
     def _check_settings(self) -> None:
         for name in {"reg", "ridge"} & set(self.get_params(deep=False)):
             _validate.check_between(name, getattr(self, name), 0)
+        if getattr(self, "patience", None) is not None:
+            _validate.check_between("patience", self.patience, 1)
 
     def _budget(self, codes: np.ndarray | None, n: int) -> np.ndarray:
         """(C,) support rows for each class of n rows; one entry for regression."""

@@ -44,8 +44,6 @@ class _KIP(Distiller):
         super()._check_settings()
         for name, least in (("max_iter", 0), ("learning_rate", 0), ("memory", 1)):
             _validate.check_between(name, getattr(self, name), least)
-        if self.patience is not None:
-            _validate.check_between("patience", self.patience, 1)
         if self.batch_size != "auto":
             _validate.check_between("batch_size", self.batch_size, 1)
         _validate.check_between("validation_fraction", self.validation_fraction, 0, 0.9)

@@ -6,7 +6,6 @@ from operator import add
 from pathlib import Path
 from typing import Any
 
-from datastill import _validate
 from datastill.data import sampling
 from datastill.distill import kip, rfad
 from datastill.estimators.base import Data, Support
@@ -98,11 +97,6 @@ class RFAD(OnNetworks):
         self.checkpoint = checkpoint
         self.verbose = verbose
         self.random_state = random_state
-
-    def _check_settings(self) -> None:
-        super()._check_settings()
-        if self.patience is not None:
-            _validate.check_between("patience", self.patience, 1)
 
     def problem(self) -> kip.Problem:
         """What a fitted estimator minimises, over what and how."""

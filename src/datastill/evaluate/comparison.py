@@ -1,8 +1,9 @@
 """How a small set does on test rows beside random rows, k-means centres and all the data, under one kernel."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -131,25 +132,28 @@ def compare(judge: Judge, name: str, predicted: np.ndarray, budget: np.ndarray, 
     if not len(targets.x):  # moments alone: there are no rows to draw
         return [*scores, _everything(judge, seed)]
 
-    draws: list[list[np.ndarray]] = []
-    with suppress(SolveError):
-        for draw in range(RANDOM_DRAWS):
-            chosen = sampling.rows_per_class(codes, budget, seed + draw + 1, replace=True)
-            x_s, vectors = targets.x[chosen], targets.y[chosen]
-            draws.append(judge.predict(x_s, vectors, judge.own_or_solved(x_s, vectors, seed)))
-    own, given = zip(*draws, strict=True) if len(draws) == RANDOM_DRAWS else ((), ())
-    scores.append(_score(judge, f"random rows{solved}", size, given, "random"))
-    if solved:
-        scores.append(_score(judge, "random rows, own labels", size, own))
+    def random_rows(draw: int) -> list[np.ndarray]:
+        chosen = sampling.rows_per_class(codes, budget, seed + draw + 1, replace=True)
+        x_s, vectors = targets.x[chosen], targets.y[chosen]
+        return judge.predict(x_s, vectors, judge.own_or_solved(x_s, vectors, seed))
 
-    name, found = f"k-means centres{solved}", []
+    draws = _tried(lambda: [random_rows(draw) for draw in range(RANDOM_DRAWS)])
+    scores.append(_score(judge, f"random rows{solved}", size, [given for _, given in draws], "random"))
+    if solved:
+        scores.append(_score(judge, "random rows, own labels", size, [own for own, _ in draws]))
+    centres = _tried(lambda: _kmeans(judge, rows, codes, budget, seed))
+    return [*scores, _score(judge, f"k-means centres{solved}", size, centres), _everything(judge, seed)]
+
+
+def _tried(predictions: Callable[[], list[Any]]) -> list[Any]:
+    """What a rival predicts; nothing where its kernel matrix cannot be inverted."""
     with suppress(SolveError):
-        found = _kmeans(judge, rows, codes, budget, seed)
-    return [*scores, _score(judge, name, size, found), _everything(judge, seed)]
+        return predictions()
+    return []
 
 
 def _score(judge: Judge, name: str, size: int, predictions: Sequence[np.ndarray], role: Role = "other") -> Score:
-    """Of a rival, or none where its kernel matrix could not be inverted, and so nothing is predicted."""
+    """Of a rival, or none where nothing could be predicted."""
     if not predictions:
         return Score(
             f"{name} (no figure: their kernel matrix is singular)", size, np.nan, metric=judge.metric, role=role
@@ -198,26 +202,26 @@ def _everything(judge: Judge, seed: int) -> Score:
     The latter have labels solved on all rows. Not measured where the kernel is too dear for it.
     """
     targets, sums, n = judge.targets, judge.sums, len(judge.targets.x)
-    found: list[np.ndarray] = []
     if sums is not None:
         name, n = "all rows (ridge on all features)", round(float(sums.train.size))
-        with suppress(SolveError):
-            weights = fit_moments.ridge(sums)
-            blocks = [np.asarray(block, np.float64) @ weights for block in sums.map.blocks(judge.x_test)]
-            found = [judge.labels.decode(np.concatenate(blocks))]
+        found = _tried(lambda: [_ridge(judge, sums)])
     elif not measures_all(judge.problem.kernels[0], judge.x_test.shape[1:], n, len(judge.x_test)):
         pairs = _pairs_of_all(n, len(judge.x_test))
         return Score(f"all rows (not measured: {pairs:,} pairs of rows)", n, np.nan, metric=judge.metric, role="all")
     elif n <= EXACT_ROWS:
-        name = "all rows"
-        with suppress(SolveError):
-            found = judge.predict(targets.x, targets.y)
+        name, found = "all rows", _tried(lambda: judge.predict(targets.x, targets.y))
     else:
         name = f"all rows (labels of {INDUCING_ROWS:,} solved on all)"
         chosen = sampling.rng(seed, 7).choice(n, INDUCING_ROWS, replace=False)
-        with suppress(SolveError):
-            found = judge.predict(targets.x[chosen], judge.solved(targets.x[chosen], seed))
+        found = _tried(lambda: judge.predict(targets.x[chosen], judge.solved(targets.x[chosen], seed)))
     return _score(judge, name, n, found, "all")
+
+
+def _ridge(judge: Judge, sums: Sums) -> np.ndarray:
+    """What ridge regression on all features predicts."""
+    weights = fit_moments.ridge(sums)
+    blocks = [np.asarray(block, np.float64) @ weights for block in sums.map.blocks(judge.x_test)]
+    return judge.labels.decode(np.concatenate(blocks))
 
 
 def nearest_rows(z: np.ndarray, codes: np.ndarray, support: np.ndarray, support_codes: np.ndarray) -> np.ndarray:

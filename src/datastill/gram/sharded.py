@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from datastill._errors import InputError
 from datastill._typing import Array
+from datastill._validate import check_between
 from datastill.kernels.base import Kernel
 
 
@@ -23,8 +23,8 @@ def sharded(kernel: Kernel, devices: int | None = None) -> Kernel:
     Raises:
         InputError: for fewer than one device.
     """
-    if devices is not None and devices < 1:
-        raise InputError(f"Got devices={devices}; expected 1 or more; try leaving it out for all of them.")
+    if devices is not None:
+        check_between("devices", devices, 1)
     return Sharded(kernel, devices)
 
 

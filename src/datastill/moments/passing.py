@@ -82,7 +82,7 @@ def collect_all(
     Raises:
         InputError: naming every shard that failed; the others are kept in the folder. Also for shards of equal rows.
     """
-    if folder is None:
+    if folder is None or len(shards) == 1:  # of one shard, a file would be as large as the result
         return merged(recipe, ((shard.name, collect(recipe, shard, watch=watch)) for shard in shards))
     archive.make_folder(folder)
     files: list[tuple[str, Path]] = []
