@@ -205,7 +205,8 @@ def page() -> str:
     """docs/results.md."""
     sections = [part for make in (tables, notebook, scaling, forecasts, optimisers) for part in make()]
     sections += render_best_of.tables(RESULTS / "best_of")
-    sections += render_moments.accuracies(RESULTS / "moments") + render_moments.costs(read("moments_scale.json"))
+    sections += render_moments.accuracies(RESULTS / "moments") + render_moments.maps(read("maps.json"))
+    sections += render_moments.costs(read("moments_scale.json"))
     sections += render_moments.beside_rfad(read("rfad.json"))
     sections += render_teaching.tables(RESULTS / "teaching")
     sections += render_moments.optimisers(read("optimisers_moments.json"))

@@ -50,6 +50,30 @@ def accuracies(folder: Path) -> list[str]:
     return [*lines, ""]
 
 
+def maps(found: dict[str, Any] | None) -> list[str]:
+    """Ridge regression in each feature map, on validation rows."""
+    if not found:
+        return []
+    lines = [
+        "## Feature maps",
+        "",
+        f"What ridge regression on {found['rows']:,} training rows reaches on {found['held']:,} other ones: "
+        "accuracy in percent, and half the mean squared error. Seconds are those of taking the features of all these "
+        "rows and adding up their products. No test row is read. `python benchmarks/maps.py`.",
+        "",
+        "| data | map | columns | accuracy | loss | seconds |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {run['dataset']} | `{run['features']}` | {run['columns']:,} | {run['accuracy']:.1f} | {run['loss']:.4f} "
+        f"| {run['seconds']:.0f} |"
+        for name in SETS
+        for run in found["maps"]
+        if run["dataset"] == name
+    ]
+    return [*lines, ""]
+
+
 def costs(found: dict[str, Any] | None) -> list[str]:
     """The pass, and what follows, against the number of rows."""
     if not found:
