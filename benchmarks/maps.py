@@ -26,14 +26,16 @@ from datastill.preprocess.space import fit_space
 
 RESULT = Path(__file__).parent / "results" / "maps.json"
 ROWS, HELD = 20_000, 10_000
-GREY = ("conv8:256>relu:4096", "conv8:256+conv8:256>relu:4096", "conv8:256>relu:8192", "conv6g4:128>relu:8192")
-CLOTHES = ("6:256>relu:4096", "6:256>relu:8192", "8:256>relu:8192", "6g4:128>relu:8192", "6g4:256>relu:8192",
-           "5g5:256>relu:8192", "6:256>relu2:4096", "6:256>fourier:2048", "6:256>ntk:2048")  # fmt: skip
-COLOUR = ("5:512", "5:256>relu:8192", "5g4:256>relu:8192", "5g5:256>relu:8192")
 MAPS = {
-    "mnist": GREY,
-    "fashion_mnist": tuple(f"conv-flip{name}" for name in CLOTHES),
-    "cifar10": tuple(f"conv-flip{name}" for name in COLOUR),
+    "mnist": ("conv8:256>relu:4096", "conv8:256>relu:8192", "conv6g4:128>relu:8192"),
+    "fashion_mnist": (
+        "conv-flip6:256>relu:4096",
+        "conv-flip6:256>fourier:2048",
+        "conv-flip6:256>relu:8192",
+        "conv-flip6g4:128>relu:8192",
+        "conv-flip5g5:256>relu:8192",
+    ),
+    "cifar10": ("conv-flip5:256>relu:8192", "conv-flip5g4:256>relu:8192"),
 }
 
 
