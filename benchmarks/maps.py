@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from moments import accuracy
 
+from datastill import krr
 from datastill.data.archive import write_json
 from datastill.data.dataset import versions
 from datastill.distill import fit_moments
 from datastill.distill.fit import Targets
+from datastill.distill.from_moments import feature_loss
 from datastill.features.names import named_map
 from datastill.preprocess.labels import ClassLabels
 from datastill.preprocess.space import fit_space
@@ -52,12 +55,13 @@ def measured(features: str, train: Targets, held: Targets) -> dict[str, Any]:
     sums = fit_moments.sums_of(map, train, held)
     seconds = time.perf_counter() - started
     weights = fit_moments.ridge(sums)
-    predicted = np.concatenate([np.asarray(block) @ weights for block in map.blocks(held.x)])
+    with krr.float64(True):
+        loss = float(feature_loss(weights, sums.held))
     return {
         "features": features,
         "columns": map.columns(train.x.shape[1:]),
-        "accuracy": 100 * float(np.mean(predicted.argmax(axis=1) == held.codes)),
-        "loss": 0.5 * float(np.mean(np.sum((predicted - held.y) ** 2, axis=1))),
+        "accuracy": accuracy(sums, weights, held.x, held.codes),
+        "loss": loss,
         "seconds": seconds,
     }
 

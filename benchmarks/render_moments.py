@@ -58,8 +58,8 @@ def maps(found: dict[str, Any] | None) -> list[str]:
         "## Feature maps",
         "",
         f"What ridge regression on {found['rows']:,} training rows reaches on {found['held']:,} other ones: "
-        "accuracy in percent, and half the mean squared error. Seconds are those of taking the features of all these "
-        "rows and adding up their products. No test row is read. `python benchmarks/maps.py`.",
+        "accuracy in percent, and half the mean squared distance to the label vectors. Seconds are those of taking the "
+        "features of all these rows and adding up their products. No test row is read. `python benchmarks/maps.py`.",
         "",
         "| data | map | columns | accuracy | loss | seconds |",
         "|---|---|---|---|---|---|",
