@@ -4,6 +4,7 @@ from datastill.features.base import FeatureMap
 from datastill.features.conv import RandomConv
 from datastill.features.dense import RandomDense
 from datastill.features.fourier import RandomFourier
+from datastill.features.nystroem import Nystroem
 from datastill.features.patches import PatchConv
 
-__all__ = ["FeatureMap", "PatchConv", "RandomConv", "RandomDense", "RandomFourier"]
+__all__ = ["FeatureMap", "Nystroem", "PatchConv", "RandomConv", "RandomDense", "RandomFourier"]

@@ -83,6 +83,11 @@ class FeatureMap(ABC):
     def block(self, weights: Weights, x: Array) -> Array:
         """φ with these weights, traced and unchecked, in the precision of `x`: (n, …) -> (n, F)."""
 
+    @property
+    def wanted(self) -> int:
+        """How many rows are enough to `resolve` this map from: where they are dear, as features of a map are."""
+        return RESOLVING_ROWS
+
     def resolve(self, x: np.ndarray) -> Self:
         """This map with every setting that is left to the data filled in from the rows `x`."""
         return self
@@ -118,6 +123,11 @@ class Concatenated(FeatureMap):
         """See `FeatureMap.formula`."""
         return Concatenated(tuple(term.formula() for term in self.terms))
 
+    @property
+    def wanted(self) -> int:
+        """See `FeatureMap.wanted`."""
+        return max(term.wanted for term in self.terms)
+
     def resolve(self, x: np.ndarray) -> "Concatenated":
         """See `FeatureMap.resolve`."""
         return Concatenated(tuple(term.resolve(x) for term in self.terms))
@@ -149,6 +159,11 @@ class Scaled(FeatureMap):
     def formula(self) -> "Scaled":
         """See `FeatureMap.formula`."""
         return Scaled(self.map.formula(), self.factor)
+
+    @property
+    def wanted(self) -> int:
+        """See `FeatureMap.wanted`."""
+        return self.map.wanted
 
     def resolve(self, x: np.ndarray) -> "Scaled":
         """See `FeatureMap.resolve`."""
@@ -182,10 +197,16 @@ class Composed(FeatureMap):
         """See `FeatureMap.formula`."""
         return Composed(self.inner.formula(), self.outer.formula())
 
+    @property
+    def wanted(self) -> int:
+        """See `FeatureMap.wanted`."""
+        return max(self.inner.wanted, self.outer.wanted)
+
     def resolve(self, x: np.ndarray) -> "Composed":
         """See `FeatureMap.resolve`."""
         inner = self.inner.resolve(x)
-        some = np.asarray(inner(x[:: -(-len(x) // RESOLVING_ROWS)]))
+        places = np.linspace(0, len(x) - 1, min(self.outer.wanted, len(x))).round().astype(int)
+        some = np.asarray(inner(x[places]))
         return Composed(inner, self.outer.resolve(some.shape[1] ** 0.5 * some))
 
 

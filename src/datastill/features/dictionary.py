@@ -1,14 +1,13 @@
 """The words of a dictionary: patches of the data, whitened, as filters that act on raw patches."""
 
-import hashlib
-from dataclasses import dataclass, fields
-from functools import cached_property
+from dataclasses import dataclass
 
 import numpy as np
 
 from datastill._errors import InputError
 from datastill._typing import Float
 from datastill.features.numbers import uniforms
+from datastill.features.values import Values
 
 PATCHES = 50_000  # drawn for the whitening, and to choose words from
 CONTRAST = 0.05  # added to a patch's variance, in squared units of standardised pixels
@@ -16,8 +15,8 @@ WHITENING = 0.1  # of the mean eigenvalue, added to all
 FAINTEST = 0.2  # the fraction of patches, those of least norm after whitening, that are no words
 
 
-@dataclass(frozen=True, eq=False)
-class Dictionary:
+@dataclass(frozen=True, eq=False, repr=False)
+class Dictionary(Values):
     """What `PatchConv` learns from rows. Dictionaries of equal values are equal.
 
     Attributes:
@@ -33,24 +32,6 @@ class Dictionary:
     threshold: float
     mean: Float[np.ndarray, " f"]
     scale: Float[np.ndarray, " f"]
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of the values."""
-        hasher = hashlib.sha256()
-        for field in fields(self):
-            value = np.asarray(getattr(self, field.name))
-            hasher.update(repr((value.shape, value.dtype.str)).encode() + np.ascontiguousarray(value).tobytes())
-        return hasher.hexdigest()
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Dictionary) and self.digest == other.digest
-
-    def __hash__(self) -> int:
-        return hash(self.digest)
-
-    def __repr__(self) -> str:
-        return f"Dictionary({self.digest[:12]})"
 
 
 def sample_patches(images: np.ndarray, size: int, seed: int) -> Float[np.ndarray, "n d"]:

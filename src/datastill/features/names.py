@@ -12,18 +12,21 @@ from datastill.features.base import Composed, FeatureMap
 from datastill.features.conv import RandomConv
 from datastill.features.dense import RandomDense
 from datastill.features.fourier import RandomFourier
+from datastill.features.nystroem import Nystroem
 from datastill.features.patches import PatchConv
+from datastill.kernels.dense import FullyConnected
 
 HELP = (
     "conv (images: patches of the data; conv5: of 5×5 pixels; conv5g2: pooled over 2×2 cells; conv-flip: means over "
-    "an image and its mirror image), random-conv, fourier, laplace, relu (relu3: three layers), ntk (ntk3), each with "
-    "a width after a colon or not, as in fourier:2048, joined by + or, for features of features, by >, as in "
+    "an image and its mirror image), random-conv, fourier, laplace, relu (relu3: three layers), ntk (ntk3), nystroem "
+    "(infinitely wide relu, from rows of the data; nystroem2: two layers), each with a width after a colon or not, as "
+    "in fourier:2048, joined by + or, for features of features, by >, as in "
     "conv:256>relu:4096"
 )
 TERM = re.compile(
-    r"(?P<kind>conv-flip|conv|random-conv|fourier|laplace|relu|ntk)(?P<number>\d+)?(?:g(?P<grid>\d+))?(?::(?P<width>\d+))?"
+    r"(?P<kind>conv-flip|conv|random-conv|fourier|laplace|relu|ntk|nystroem)(?P<number>\d+)?(?:g(?P<grid>\d+))?(?::(?P<width>\d+))?"
 )
-NUMBERED = ("relu", "ntk", "conv", "conv-flip")
+NUMBERED = ("relu", "ntk", "nystroem", "conv", "conv-flip")
 SEEDS = 1000
 """Seeds of the terms of one map are this many times its own, and the next ones."""
 
@@ -58,11 +61,13 @@ def _term(name: str, seed: int) -> FeatureMap:
         map: FeatureMap = PatchConv(size=size, grid=grid, mirrored=kind == "conv-flip", seed=seed)
     elif kind in ("relu", "ntk"):
         map = RandomDense(depth=int(number or 1), kind="ntk" if kind == "ntk" else "nngp", seed=seed)
+    elif kind == "nystroem":
+        map = Nystroem(kernel=FullyConnected(depth=int(number or 1), kind="nngp"), seed=seed)
     elif kind == "random-conv":
         map = RandomConv(seed=seed)
     else:
         map = RandomFourier(kernel="laplace" if kind == "laplace" else "rbf", seed=seed)
     if width is None:
         return map
-    setting = {RandomFourier: "frequencies", PatchConv: "words"}.get(type(map), "width")
+    setting = {RandomFourier: "frequencies", PatchConv: "words", Nystroem: "landmarks"}.get(type(map), "width")
     return replace(map, **{setting: int(width)})  # type: ignore[type-var]

@@ -11,12 +11,15 @@ from datastill.features.conv import RandomConv
 from datastill.features.dense import RandomDense
 from datastill.features.dictionary import Dictionary
 from datastill.features.fourier import RandomFourier
+from datastill.features.nystroem import Landmarks, Nystroem
 from datastill.features.patches import PatchConv
+from datastill.kernels.classical import RBF, Linear, Polynomial
+from datastill.kernels.dense import FullyConnected
 
-KINDS: dict[str, Any] = {
-    kind.__name__: kind
-    for kind in (Composed, Concatenated, Dictionary, PatchConv, RandomConv, RandomDense, RandomFourier, Scaled)
-}
+MAPS = (Composed, Concatenated, Nystroem, PatchConv, RandomConv, RandomDense, RandomFourier, Scaled)
+LEARNT = (Dictionary, Landmarks)
+KERNELS = (FullyConnected, Linear, Polynomial, RBF)
+KINDS: dict[str, Any] = {kind.__name__: kind for kind in (*MAPS, *LEARNT, *KERNELS)}
 
 
 def state(map: FeatureMap) -> dict[str, Any]:
