@@ -310,6 +310,14 @@ def patch_features(x, filters, offsets, threshold, mean, scale, grid, contrast=0
     return np.array(out)
 
 
+def nystroem_features(x, landmarks, kernel, jitter=1e-5):
+    """R⁻¹k(z, x) of every row, R the Cholesky factor of the landmarks' matrix with its diagonal raised."""
+    x, z = x.astype(np.float64), landmarks.astype(np.float64)
+    k = kernel(z, z)
+    root = np.linalg.cholesky(k + jitter * np.trace(k) / len(k) * np.eye(len(k)))
+    return np.array([np.linalg.solve(root, kernel(z, row[None])[:, 0]) for row in x])
+
+
 def moments(phi, y):
     """Σ φφᵀ, Σ φyᵀ, Σ ‖y‖² and n, row by row."""
     second, cross, square = np.zeros((phi.shape[1],) * 2), np.zeros((phi.shape[1], y.shape[1])), 0.0

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import oracles
 from datastill._errors import InputError
 from datastill.data import archive
-from datastill.features import PatchConv, RandomConv, RandomDense, RandomFourier
+from datastill.features import Nystroem, PatchConv, RandomConv, RandomDense, RandomFourier
 from datastill.features.base import Composed, drawn
 from datastill.features.fourier import cosine_and_sine
 from datastill.features.names import named_map
@@ -34,6 +34,9 @@ VECTORS = {
     "ntk3": RandomDense(6, 3, kind="ntk"),
     "sum": RandomFourier(3, length_scale=1.0) + 0.5 * RandomDense(4),
     "composed": Composed(RandomDense(6), RandomFourier(5, length_scale=2.0)),
+    "nystroem": Nystroem(4),
+    "nystroem-rbf": Nystroem(4, RBF(2.0)),
+    "nystroem-composed": Composed(RandomDense(6), Nystroem(3)),
 }
 IMAGES = {
     "conv": RandomConv(3, 2),
@@ -83,11 +86,20 @@ def slow(map, x):
         return oracles.network_features(x, layers, map.kind, map.w_std, map.b_std)
     if isinstance(map, RandomConv):
         return oracles.convolutional_features(x, layers, map.pooling, map.w_std, map.b_std)
+    if isinstance(map, Nystroem):
+        return oracles.nystroem_features(x, map.chosen.rows, kernel_twin(map.kernel))
     if isinstance(map, Composed):
         phi = slow(map.inner, x)
         return slow(map.outer, phi.shape[1] ** 0.5 * phi)
     phi = oracles.patch_features(x, *layers, map.grid)
     return (phi + oracles.patch_features(x[:, :, ::-1], *layers, map.grid)) / 2 if map.mirrored else phi
+
+
+def kernel_twin(kernel):
+    """The twin of a kernel."""
+    if isinstance(kernel, RBF):
+        return lambda a, b: oracles.rbf(a, b, kernel.length_scale)
+    return lambda a, b: oracles.dense(a, b, kernel.depth, w_std=kernel.w_std, b_std=kernel.b_std)[0]
 
 
 # Random numbers
@@ -134,7 +146,7 @@ def test_streams_are_unrelated():
     assert max(abs(np.corrcoef([a, b, c])[np.triu_indices(3, 1)])) < 0.05
 
 
-@pytest.mark.parametrize("name", [name for name in MAPS if not name.startswith("patches")])
+@pytest.mark.parametrize("name", DRAWS)
 def test_draws_are_frozen(name, data):
     """Exact on every platform: what a seed means must never change."""
     hasher = hashlib.sha256()
@@ -291,7 +303,38 @@ def test_length_scales_left_to_the_data_are_medians(data):
     assert RandomFourier(kernel="laplace").resolve(x).length_scale == pytest.approx(np.median(distances))
     assert RandomFourier(kernel="laplace").resolve(np.ones((3, 2))).length_scale == 1.0
     both = (RandomFourier(3) + 2.0 * RandomFourier(4, seed=1)).resolve(x)
+    assert Nystroem(3, RBF()).resolve(x).kernel == RBF().resolve(x)
     assert both.terms[1].map.length_scale == RBF().resolve(x).length_scale
+
+
+def test_landmarks_have_the_kernel_itself_and_more_of_them_come_closer_to_it(data):
+    x = np.random.default_rng(2).standard_normal((200, 5)).astype(np.float32)
+    exact, errors = np.asarray(FullyConnected(kind="nngp")(x.astype(np.float64))), {}
+    for m in (20, 80, 200):
+        map = Nystroem(m).resolve(x)
+        phi = np.asarray(map(x), np.float64)
+        residual = exact - phi @ phi.T  # what a projection leaves is semidefinite
+        assert np.linalg.eigvalsh(residual)[0] > -1e-4
+        at = [int(np.flatnonzero((x == row).all(axis=1))[0]) for row in map.chosen.rows]
+        assert len(set(at)) == m
+        assert np.abs(residual[np.ix_(at, at)]).max() < 1e-3
+        errors[m] = np.trace(residual)
+    assert errors[20] > 2 * errors[80] > 10 * errors[200]
+    with_random_units = np.asarray(RandomDense(79)(x), np.float64)
+    nystroem = np.asarray(Nystroem(80).resolve(x)(x), np.float64)
+    assert (
+        5 * np.abs(nystroem @ nystroem.T - exact).mean()
+        < np.abs(with_random_units @ with_random_units.T - exact).mean()
+    )
+
+
+def test_equal_landmarks_do_no_harm():
+    x = np.repeat(np.random.default_rng(2).standard_normal((5, 4)).astype(np.float32), 8, axis=0)
+    map = Nystroem(30).resolve(x)
+    phi = np.asarray(map(x), np.float64)
+    assert np.isfinite(phi).all()
+    np.testing.assert_allclose(phi @ phi.T, FullyConnected(kind="nngp")(x.astype(np.float64)), rtol=0, atol=1e-3)
+    assert map.resolve(x[:3]) is map
 
 
 def test_an_image_and_its_mirror_image_have_the_same_mirrored_features(data):
@@ -336,8 +379,13 @@ def test_grey_images_need_no_channel(data):
         (lambda x: PatchConv(4, size=8).resolve(x[1]), "try a smaller size"),
         (lambda x: PatchConv(4, size=3).resolve(np.zeros_like(x[1])), "expected images that vary"),
         (lambda x: PatchConv(4, size=3).resolve(x[1])(x[1][..., :1]), "dictionary of 2 channels"),
+        (lambda x: Nystroem(0), "landmarks=0"),
+        (lambda x: Nystroem(4)(x[0]), r"try \.resolve"),
+        (lambda x: Nystroem(11).resolve(x[0]), "Got 10 rows to choose 11 landmarks from"),
+        (lambda x: Nystroem(4).resolve(x[0])(x[0][:, :3]), "landmarks of shape"),
         (lambda x: 0.0 * RandomDense(), "expected a number above 0"),
         (lambda x: RandomDense()(x[0], memory=0), "memory=0"),
+        (lambda x: state(Nystroem(4, RBF(1.0) + RBF(2.0))), "no saved form"),
         (lambda x: from_state({"type": "Quantum"}), "cannot be rebuilt"),
         (lambda x: from_state({"type": "RandomDense", "qubits": 3}), "cannot be rebuilt"),
         (lambda x: from_state({"type": "Dictionary", **vars(PatchConv(4, 3).resolve(x[1]).dictionary)}), "map"),
@@ -360,6 +408,8 @@ def test_bad_settings_are_refused(make, message, data):
         ("relu3:16", RandomDense(16, depth=3)),
         ("ntk", RandomDense(kind="ntk")),
         ("fourier:8+relu:8", RandomFourier(8) + RandomDense(8, seed=1)),
+        ("nystroem:9", Nystroem(9)),
+        ("nystroem2", Nystroem(kernel=FullyConnected(2, kind="nngp"))),
         ("conv5g2:8", PatchConv(8, size=5, grid=2)),
         ("conv-flip4", PatchConv(size=4, mirrored=True)),
         ("conv:8>relu:4+relu", Composed(PatchConv(8), RandomDense(4, seed=1)) + RandomDense(seed=2)),

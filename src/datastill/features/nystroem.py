@@ -36,15 +36,14 @@ class Nystroem(FeatureMap):
 
         φ(x) = R⁻¹ k(z, x)        φ(x)·φ(x') = k(x, z) (K_zz + …)⁻¹ k(z, x')
 
-    which is k itself on the landmarks (to the jitter), and of all kernels with m features drawn from the rows' own span
-    the one that random features of k need several times m to match. F = m.
+    which is k itself on the landmarks (to the jitter), and never more than k: k(x, x) − φ(x)·φ(x) is what of x no
+    combination of landmarks can say. F = m.
 
     The landmarks come from rows: `resolve` the map first. The state of the map holds them as they are, rows of data.
 
     Args:
         landmarks: m.
-        kernel: k, without settings that are left to the data; the default is the infinite ReLU network of one hidden
-            layer.
+        kernel: k; the default is the infinite ReLU network of one hidden layer.
         seed: of the choice of rows.
         chosen: what `resolve` found.
 
@@ -93,7 +92,7 @@ class Nystroem(FeatureMap):
         return self.kernel.block(x, jnp.asarray(rows)) @ inverse
 
     def resolve(self, x: np.ndarray) -> "Nystroem":
-        """With landmarks from the rows `x`, drawn without replacement."""
+        """With landmarks from the rows `x`, drawn without replacement, and the kernel's settings from them."""
         if self.chosen is not None:
             return self
         if len(x) < self.landmarks:
@@ -102,4 +101,6 @@ class Nystroem(FeatureMap):
                 "landmarks, or more rows."
             )
         order = np.argsort(uniforms(self.seed, "nystroem.rows", (len(x),)), kind="stable")
-        return replace(self, chosen=Landmarks(np.asarray(x[order[: self.landmarks]], np.float32)))
+        return replace(
+            self, kernel=self.kernel.resolve(x), chosen=Landmarks(np.asarray(x[order[: self.landmarks]], np.float32))
+        )

@@ -13,17 +13,23 @@ from datastill.features.dictionary import Dictionary
 from datastill.features.fourier import RandomFourier
 from datastill.features.nystroem import Landmarks, Nystroem
 from datastill.features.patches import PatchConv
+from datastill.kernels.base import Kernel
 from datastill.kernels.classical import RBF, Linear, Polynomial
+from datastill.kernels.conv import ConvNet, Myrtle
 from datastill.kernels.dense import FullyConnected
 
 MAPS = (Composed, Concatenated, Nystroem, PatchConv, RandomConv, RandomDense, RandomFourier, Scaled)
 LEARNT = (Dictionary, Landmarks)
-KERNELS = (FullyConnected, Linear, Polynomial, RBF)
+KERNELS = (ConvNet, FullyConnected, Linear, Myrtle, Polynomial, RBF)
 KINDS: dict[str, Any] = {kind.__name__: kind for kind in (*MAPS, *LEARNT, *KERNELS)}
 
 
 def state(map: FeatureMap) -> dict[str, Any]:
-    """What is needed to rebuild the map, as JSON types and arrays: its kind and its settings."""
+    """What is needed to rebuild the map, as JSON types and arrays: its kind and its settings.
+
+    Raises:
+        InputError: for maps and kernels of kinds that are not saved, such as a user's own or a sum of kernels.
+    """
     return _plain(map)
 
 
@@ -48,6 +54,11 @@ def from_state(saved: dict[str, Any]) -> FeatureMap:
 def _plain(value: Any) -> Any:
     if type(value) in KINDS.values():
         return {"type": type(value).__name__} | {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, (FeatureMap, Kernel)):
+        raise InputError(
+            f"Got a map with a {type(value).__name__} in it, which has no saved form; expected one of the kinds "
+            f"{', '.join(sorted(KINDS))}."
+        )
     if isinstance(value, tuple):
         return [_plain(v) for v in value]
     return value.item() if isinstance(value, np.generic) else value
