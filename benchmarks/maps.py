@@ -29,9 +29,25 @@ from datastill.preprocess.space import fit_space
 RESULT = Path(__file__).parent / "results" / "maps.json"
 ROWS, HELD = 20_000, 10_000
 MAPS = {
-    "mnist": ("conv8:256>relu:4096", "conv8:256>relu:8192"),
-    "fashion_mnist": ("conv-flip6:256>relu:4096", "conv-flip6:256>relu:8192", "conv-flip6g4:128>relu:8192"),
-    "cifar10": ("conv-flip5:256>relu:8192", "conv-flip5g4:256>relu:8192"),
+    "mnist": (
+        "conv8:256>relu:4096",
+        "conv8:256>relu:8192",
+        "conv8:256>nystroem:4096",
+        "conv8o3:256>nystroem:4096",
+    ),
+    "fashion_mnist": (
+        "conv-flip6:256>relu:4096",
+        "conv-flip6:256>relu:8192",
+        "conv-flip6g4:128>relu:8192",
+        "conv-flip6g4:128>nystroem:4096",
+        "conv-flip6o4:128>nystroem:4096",
+    ),
+    "cifar10": (
+        "conv-flip5:256>relu:8192",
+        "conv-flip5g4:256>relu:8192",
+        "conv-flip5:512>nystroem:4096",
+        "conv-flip5o3:512>nystroem:4096",
+    ),
 }
 
 

@@ -286,7 +286,7 @@ def convolutional_features(x, layers, pooling, w_std=2**0.5, b_std=0.1):
     return np.array([[*(w_std / np.sqrt(image.size) * image.ravel()), b_std] for image in a])
 
 
-def patch_features(x, filters, offsets, threshold, mean, scale, grid, contrast=0.05):
+def patch_features(x, filters, offsets, threshold, mean, scale, grid, overlap=False, contrast=0.05):
     """Two-sided responses of every patch to every word, averaged over grid cells, standardised; patch by patch."""
     size, words = len(filters), filters.shape[3]
     out = []
@@ -300,6 +300,14 @@ def patch_features(x, filters, offsets, threshold, mean, scale, grid, contrast=0
             response[i, j] = np.maximum(r - threshold, 0), np.maximum(-r - threshold, 0)
         cells = []
         for i, j in np.ndindex(grid, grid):
+            if overlap:
+                middle = [(c + 0.5) * p / grid - 0.5 for c, p in zip((i, j), positions, strict=True)]
+                total = weight = 0
+                for at in np.ndindex(*positions):
+                    near = [max(0, 1 - abs(a - m) * grid / p) for a, m, p in zip(at, middle, positions, strict=True)]
+                    total, weight = total + near[0] * near[1] * response[at], weight + near[0] * near[1]
+                cells.append(total / weight)
+                continue
             rows_, columns = (
                 slice(int(np.floor(c * p / grid)), int(np.ceil((c + 1) * p / grid)))
                 for c, p in zip((i, j), positions, strict=True)

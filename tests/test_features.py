@@ -42,6 +42,7 @@ IMAGES = {
     "conv": RandomConv(3, 2),
     "conv-unpooled": RandomConv(3, 2, pooling=False),
     "patches": PatchConv(4, size=3, grid=2),
+    "patches-overlap": PatchConv(4, size=3, grid=2, overlap=True),
     "patches-mirrored": PatchConv(4, size=3, grid=2, mirrored=True),
 }
 MAPS = VECTORS | IMAGES
@@ -91,8 +92,10 @@ def slow(map, x):
     if isinstance(map, Composed):
         phi = slow(map.inner, x)
         return slow(map.outer, phi.shape[1] ** 0.5 * phi)
-    phi = oracles.patch_features(x, *layers, map.grid)
-    return (phi + oracles.patch_features(x[:, :, ::-1], *layers, map.grid)) / 2 if map.mirrored else phi
+    phi = oracles.patch_features(x, *layers, map.grid, map.overlap)
+    if not map.mirrored:
+        return phi
+    return (phi + oracles.patch_features(x[:, :, ::-1], *layers, map.grid, map.overlap)) / 2
 
 
 def kernel_twin(kernel):
@@ -411,6 +414,7 @@ def test_bad_settings_are_refused(make, message, data):
         ("nystroem:9", Nystroem(9)),
         ("nystroem2", Nystroem(kernel=FullyConnected(2, kind="nngp"))),
         ("conv5g2:8", PatchConv(8, size=5, grid=2)),
+        ("conv5o2", PatchConv(size=5, grid=2, overlap=True)),
         ("conv-flip4", PatchConv(size=4, mirrored=True)),
         ("conv:8>relu:4+relu", Composed(PatchConv(8), RandomDense(4, seed=1)) + RandomDense(seed=2)),
     ],
@@ -421,7 +425,21 @@ def test_maps_have_short_names(name, map):
 
 
 @pytest.mark.parametrize(
-    "name", ["", "conf", "conv0", "fourier3", "relug2", "relu>", "fourier:", "relu:0", "fourier+", "fourier:-3"]
+    "name",
+    [
+        "",
+        "conf",
+        "conv0",
+        "fourier3",
+        "relug2",
+        "reluo2",
+        "conv5g",
+        "relu>",
+        "fourier:",
+        "relu:0",
+        "fourier+",
+        "fourier:-3",
+    ],
 )
 def test_other_names_are_refused(name):
     with pytest.raises(InputError, match="expected"):

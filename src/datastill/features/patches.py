@@ -27,7 +27,9 @@ class PatchConv(FeatureMap):
         r = word_k · W(q − mean q)        a = [max(r − t, 0), max(−r − t, 0)]
 
     with W the ZCA of patches and t a threshold. The features are the means of a over the cells, each standardised and
-    divided by √(F − 1), and a constant 1. F = 2Kg² + 1.
+    divided by √(F − 1), and a constant 1. F = 2Kg² + 1. Cells that overlap reach into their neighbours: means are
+    weighted by max(0, 1 − |distance from the middle|/side) along either axis, so that a part that moves a little
+    changes them a little.
 
     Words, whitening, threshold and scales come from rows: `resolve` them first. They depend on the rows, and to
     rounding on the linear algebra of the machine; the state of the map holds them.
@@ -37,6 +39,7 @@ class PatchConv(FeatureMap):
         size: of a patch, in pixels.
         active: the fraction of responses above t, on each side.
         grid: g.
+        overlap: whether cells overlap.
         mirrored: whether the features are means over the image and its mirror image, so that both are the same. The
             predictor that is best for rows and their mirror images is in the span of such features: half as many do.
         seed: of the patches.
@@ -50,6 +53,7 @@ class PatchConv(FeatureMap):
     size: int = 6
     active: float = 0.35
     grid: int = 3
+    overlap: bool = False
     mirrored: bool = False
     seed: int = 0
     dictionary: Dictionary | None = None
@@ -118,7 +122,7 @@ class PatchConv(FeatureMap):
 
         def of(image: Array) -> Array:
             r = _responses(filters, offsets, image)
-            means = jnp.asarray(_grid_means(*_places(image.shape, self.size), self.grid), r.dtype)
+            means = jnp.asarray(_grid_means(*_places(image.shape, self.size), self.grid, self.overlap), r.dtype)
             sides = [means @ jnp.maximum(side * r - threshold, 0) for side in (1, -1)]
             return jnp.stack(sides, axis=1).ravel()
 
@@ -146,7 +150,16 @@ def _places(shape: tuple[int, ...], size: int) -> tuple[int, int]:
     return shape[0] - size + 1, shape[1] - size + 1
 
 
-def _grid_means(height: int, width: int, grid: int) -> np.ndarray:
+def _grid_means(height: int, width: int, grid: int, overlap: bool) -> np.ndarray:
     """(g², places) weights of the means over the cells of a grid, row by row."""
-    rows, columns = cell_means(height, grid), cell_means(width, grid)
+    means = _overlapping_means if overlap else cell_means
+    rows, columns = means(height, grid), means(width, grid)
     return np.einsum("ip,jq->ijpq", rows, columns).reshape(grid**2, height * width)
+
+
+def _overlapping_means(length: int, cells: int) -> np.ndarray:
+    """(cells, length) weights of means that fall linearly from the middle of a cell to those of its neighbours."""
+    side = length / cells
+    middles = side * (np.arange(cells) + 0.5) - 0.5
+    weights = np.maximum(0, 1 - np.abs(np.arange(length) - middles[:, None]) / side)
+    return weights / weights.sum(axis=1, keepdims=True)
