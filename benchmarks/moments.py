@@ -39,11 +39,11 @@ MINUTES = {("cifar10", 1): 10, ("cifar10", 10): 20, ("cifar10", 50): 60, 1: 3, 1
 # (dataset, examples per class) -> feature map, steps
 SETTINGS = {
     ("mnist", 1): ("conv8:256>relu:4096", 600),
-    ("mnist", 10): ("conv8:256>relu:8192", 200),
-    ("mnist", 50): ("conv8:256+conv8:256>relu:4096", 300),
+    ("mnist", 10): ("conv8o3:256>nystroem:4096", 470),
+    ("mnist", 50): ("conv8o3:256>nystroem:4096", 440),
     ("fashion_mnist", 1): ("conv6g2:512", 600),
-    ("fashion_mnist", 10): ("conv-flip6g4:128>nystroem:4096", 470),
-    ("fashion_mnist", 50): ("conv-flip6g4:128>nystroem:4096", 430),
+    ("fashion_mnist", 10): ("conv-flip6o4:128>nystroem:4096", 470),
+    ("fashion_mnist", 50): ("conv-flip6o4:128>nystroem:4096", 430),
     ("cifar10", 1): ("conv-flip5:512", 600),
     ("cifar10", 10): ("conv-flip5:256+conv-flip5:512>relu:8192", 400),
     ("cifar10", 50): ("conv-flip5:512+conv-flip5:512>relu:8192", 180),
