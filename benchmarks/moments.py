@@ -4,8 +4,8 @@
 
 FOLDER holds mnist.npz, fashion_mnist.npz and cifar10.npz. One pass over the training rows serves every budget that has
 the same map, and its time counts for each. A cell that has its file is not run again. Maps and settings were chosen on
-validation rows: 10,000 of the training part (maps.py has those that decided on Fashion-MNIST and MNIST beyond 1 a
-class), and for the second layer of CIFAR-10 at 10 a class what a pass holds out; that of CIFAR-10 at 50 a class
+validation rows: 10,000 of the training part (maps.py and decision 25 have those that decided on Fashion-MNIST and MNIST
+beyond 1 a class), and for the second layer of CIFAR-10 at 10 a class what a pass holds out; that at 50 a class
 follows from those; steps beyond 1 a class fill the time. Then KIP learns from all training rows; the ceiling, whose
 penalty is chosen on rows held out, does not see those. Test rows are used once, for the figure here.
 """

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 
-import jax.numpy as jnp
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 
@@ -44,7 +43,7 @@ class Nystroem(FeatureMap):
     Args:
         landmarks: m.
         kernel: k; the default is the infinite ReLU network of one hidden layer.
-        seed: of the choice of rows.
+        seed: of the choice of rows; on another map they are evenly spaced, and the seed gives their order alone.
         chosen: what `resolve` found.
 
     Source: Williams and Seeger (2001), "Using the Nyström method to speed up kernel machines"; against random features:
@@ -89,7 +88,7 @@ class Nystroem(FeatureMap):
     def block(self, weights: Weights, x: Float[Array, "n *row"]) -> Float[Array, "n f"]:
         """See `FeatureMap.block`."""
         rows, inverse = (w.astype(x.dtype) for w in weights)
-        return self.kernel.block(x, jnp.asarray(rows)) @ inverse
+        return self.kernel.block(x, rows) @ inverse
 
     def resolve(self, x: np.ndarray) -> "Nystroem":
         """With landmarks from the rows `x`, drawn without replacement, and the kernel's settings from them."""

@@ -21,7 +21,7 @@ class Values:
         return hasher.hexdigest()
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and isinstance(other, Values) and self.digest == other.digest
+        return isinstance(other, type(self)) and self.digest == other.digest
 
     def __hash__(self) -> int:
         return hash(self.digest)
