@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import oracles
 from datastill import KIP, KIPRegressor, SupportSet, krr
 from datastill._errors import InputError
 from datastill.cli.app import run
@@ -72,6 +73,25 @@ def test_ridge_is_the_best_of_its_grid_on_held_out_rows():
     losses = [loss(krr.solve(sums.train.second, sums.train.cross, reg).unwrap()) for reg in fit_moments.RIDGES]
     assert loss(best) == pytest.approx(min(losses), rel=1e-9)
     assert max(losses) > 1.01 * min(losses)
+
+
+def test_steps_see_what_is_far_below_the_mean_of_the_features(tmp_path):
+    """The loss of a step is the least that any labels reach, though one direction is 10⁵ times the others together."""
+    collected = passed(tmp_path, map=RandomDense(300, b_std=100.0), kept=20)
+    settings = {**QUICK, "validation_fraction": 0}
+    start = KIP(15, **{**settings, "max_iter": 0}).fit_moments(collected)
+    model = KIP(15, **{**settings, "max_iter": 1}).fit_moments(collected)
+    sums, penalties = model.sums_, model.problem().penalties
+    second, cross = (np.asarray(a, np.float64) for a in sums.train[:2])
+    phi = np.asarray(sums.map(model.space_.encode_features(start.X_support_)), np.float64)
+    k_ss = oracles.regularise(phi @ phi.T, penalties.reg)
+    values, vectors = np.linalg.eigh(k_ss)
+    inside = (vectors / np.sqrt(values)).T @ phi  # orthonormal in k_ss
+    weight = N * penalties.ridge * np.trace(k_ss) / len(k_ss)
+    system = inside @ second @ inside.T + weight * np.eye(len(phi))
+    beta = np.linalg.solve(system, inside @ cross)
+    least = (float(sums.train.square) - np.sum(beta * (inside @ cross))) / (2 * N)
+    assert model.history_[-1].loss == pytest.approx(least, rel=1e-4)
 
 
 def test_a_set_is_learned_from_moments_alone(tmp_path):

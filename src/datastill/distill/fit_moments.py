@@ -231,9 +231,9 @@ def _ridge(totals: Totals, reg: float) -> np.ndarray | None:
 
 
 def on_device(totals: Totals) -> Totals:
-    """C in float32, which is most of the memory and of the work of a step; the rest in float64."""
+    """As JAX arrays, float64."""
     with krr.float64(True):
-        return Totals(jnp.asarray(totals.second, jnp.float32), *map(jnp.asarray, totals[1:]))
+        return Totals(*map(jnp.asarray, totals))
 
 
 def _totals(map: FeatureMap, targets: Targets) -> Totals:

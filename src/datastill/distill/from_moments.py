@@ -6,7 +6,8 @@ With features Φ = φ(x_s), k_ss = ΦΦᵀ regularised, and dual coefficients α
 
 Labels are given, α = k_ss⁻¹ y_s, or eliminated as in `objectives`, where k_tsᵀk_ts = ΦCΦᵀ and k_tsᵀy_t = ΦB.
 
-Call these under `krr.float64(True)`. Products with C are in C's precision; everything else is float64.
+Call these under `krr.float64(True)`, with float64 moments: what many examples can say is in directions of C that are a
+millionth of the largest, which is the mean of the features (docs/decisions/0027-moments-in-float64.md).
 """
 
 import jax
@@ -20,9 +21,6 @@ from datastill.features.base import FeatureMap, Weights
 from datastill.krr import cholesky_solve, regularise
 from datastill.moments.record import Totals
 
-ROUNDING = 1e-6
-"""Of the mean eigenvalue of k_tsᵀk_ts: what is added to all, where C is float32."""
-
 
 def feature_loss(weights: Float[Array, "f c"], totals: Totals, product: ArrayLike | None = None) -> Float[Array, ""]:
     """(tr WᵀCW − 2 tr WᵀB + c) / 2n of a predictor φ(x)·W, differentiable in W.
@@ -32,12 +30,12 @@ def feature_loss(weights: Float[Array, "f c"], totals: Totals, product: ArrayLik
         totals: of the moments.
         product: CW, where it is known.
     """
-    w = weights.astype(totals.second.dtype)
-    cw = jax.lax.stop_gradient(totals.second @ w if product is None else product)
+    cw = jax.lax.stop_gradient(totals.second @ weights if product is None else product)
     # C is the larger part of the work, and symmetric: with CW held constant and counted twice, less its value once,
     # the gradient is right without a second product.
-    quadratic = 2 * _inner(w, cw) - jax.lax.stop_gradient(_inner(w, cw))
-    return 0.5 * (quadratic - 2 * _inner(w, totals.cross) + totals.square) / totals.size
+    energy = jnp.sum(weights * cw)
+    quadratic = 2 * energy - jax.lax.stop_gradient(energy)
+    return 0.5 * (quadratic - 2 * jnp.sum(weights * totals.cross) + totals.square) / totals.size
 
 
 def label_loss(
@@ -72,12 +70,10 @@ def eliminated_loss(
     """
     phi, k_ss = support_features(map, weights, x_s, penalties.reg)
     fixed = jax.lax.stop_gradient(phi)
-    product = totals.second @ fixed.T.astype(totals.second.dtype)  # CΦᵀ: the step's only product with C
-    gram = fixed @ product.astype(jnp.float64)
-    if totals.second.dtype == jnp.float32:  # a direction of less than its rounding is noise, and may be negative
-        gram = gram + ROUNDING * jnp.trace(gram) / len(gram) * jnp.eye(len(gram))
-    alpha, penalty = best_coefficients(k_ss, gram, fixed @ totals.cross, jnp.asarray(totals.size), penalties.ridge)
-    return feature_loss(phi.T @ alpha, totals, product @ alpha.astype(product.dtype)) + penalty, alpha
+    product = totals.second @ fixed.T  # CΦᵀ: the step's only product with C
+    moment, size = fixed @ totals.cross, jnp.asarray(totals.size)
+    alpha, penalty = best_coefficients(k_ss, fixed @ product, moment, size, penalties.ridge)
+    return feature_loss(phi.T @ alpha, totals, product @ alpha) + penalty, alpha
 
 
 def predictor(
@@ -103,10 +99,6 @@ def check_support(totals: Totals, examples: int) -> None:
             f"Got {examples} examples to learn from moments of rank at most {rank} ({columns} features, {rows:g} "
             "rows); expected no more; try fewer examples, or a map of more features."
         )
-
-
-def _inner(a: Array, b: ArrayLike) -> Float[Array, ""]:
-    return jnp.sum((a * jnp.asarray(b, a.dtype)).astype(jnp.float64))
 
 
 def support_features(

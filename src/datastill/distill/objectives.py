@@ -17,6 +17,7 @@ from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
+from jax.scipy.linalg import solve_triangular
 
 from datastill._typing import Array, Float
 from datastill.gram.tiled import sum_tiles, tile_rows
@@ -125,6 +126,11 @@ def best_coefficients(
         ridge: see `Penalties`.
     """
     weight = ridge * jnp.trace(k_ss) / len(k_ss)
-    system = gram + targets * weight * k_ss
-    alpha = jax.lax.stop_gradient(cholesky_solve(*jax.lax.stop_gradient((system, moment))))
+    # Solved for β = Lᵀα, with k_ss = LLᵀ: G alone has the square of the condition of k_ss, and rounding would decide.
+    fixed, g, r, w = jax.lax.stop_gradient((k_ss, gram, moment, targets * weight))
+    root = jnp.linalg.cholesky(fixed)
+    whitened = solve_triangular(root, solve_triangular(root, g, lower=True).T, lower=True)
+    system = (whitened + whitened.T) / 2 + w * jnp.eye(len(fixed))
+    beta = cholesky_solve(system, solve_triangular(root, r, lower=True))
+    alpha = solve_triangular(root, beta, lower=True, trans="T")
     return alpha, 0.5 * weight * jnp.sum(alpha * (k_ss @ alpha))
