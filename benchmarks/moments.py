@@ -42,7 +42,7 @@ SETTINGS = {
     ("mnist", 10): ("conv8o3:256>nystroem:4096", 470),
     ("mnist", 50): ("conv8o3:256>nystroem:4096", 440),
     ("fashion_mnist", 1): ("conv6g2:512", 600),
-    ("fashion_mnist", 10): ("conv-flip6g4:128>relu:8192", 220),
+    ("fashion_mnist", 10): ("conv-flip6o4:128>nystroem:4096", 430),
     ("fashion_mnist", 50): ("conv-flip6g4:128>relu:8192", 270),
     ("cifar10", 1): ("conv-flip5:512", 600),
     ("cifar10", 10): ("conv-flip5:256+conv-flip5:512>relu:8192", 400),
