@@ -87,6 +87,7 @@ def cell(
         "pass_seconds": pass_seconds,
         "minutes": (seconds + pass_seconds) / 60,
         "columns": collected.train.columns,
+        "float64": True,  # decision 27; runs of before do not have it
     }
 
 

@@ -25,7 +25,8 @@ def accuracies(folder: Path) -> list[str]:
         "over seeds (n); the published figure is KIP ConvNet's under its own (Nguyen et al., 2021, arXiv:2107.13034). "
         "Random rows have as many rows and solved labels; all rows is ridge regression on the same features, of nine "
         "tenths of the training rows, its penalty chosen on the rest. KIP learned from as many rows as is said: runs "
-        "made before it could take the held-out rows as well, from nine tenths. Minutes are of two CPU cores, the pass "
+        "made before it could take the held-out rows as well, from nine tenths. Runs marked * are from before "
+        "[decision 27](decisions/0027-moments-in-float64.md), and are to be made again. Minutes are of two CPU cores, the pass "
         "over the data included, beside the limit we set ourselves. Maps and settings were chosen on validation rows "
         "(those of CIFAR-10 at 50 a class follow from 10 a class). "
         "`python benchmarks/moments.py`.",
@@ -41,6 +42,7 @@ def accuracies(folder: Path) -> list[str]:
                 continue
             scores = [run["accuracy"] for run in runs]
             spread = f" ± {stdev(scores):.1f}" if len(scores) > 1 else ""
+            spread += "" if "float64" in runs[0] else " *"
             rows = f"{runs[0]['rows']:,} rows" if "rows" in runs[0] else "nine tenths"
             lines.append(
                 f"| {name}, {ipc} | `{runs[0]['features']}` | {rows} | **{mean(scores):.1f}**{spread} | {len(scores)} "
