@@ -18,6 +18,7 @@ from datastill.preprocess.augment import Augmentation, number_of_versions
 
 VERSIONS = 4
 SIDES = 2
+COPIES = 2  # of a side's C in full where it is learned from: for NumPy and for JAX
 SAMPLED_ROWS = 20_000
 SAMPLED_SHARDS = 20
 SAMPLED_NUMBERS = 2**26
@@ -90,7 +91,7 @@ def survey(
 def _check_size(columns: int, groups: int) -> None:
     """Refuse, with the numbers, sums that do not fit in memory while they are made and learned from."""
     sums = SIDES * groups * triangle.entries(columns)
-    needed, present = 8 * (sums + SIDES * columns**2), memory_present()
+    needed, present = 8 * (sums + COPIES * SIDES * columns**2), memory_present()
     if needed > present:
         raise InputError(
             f"Got a map of {columns:,} features, whose sums need {needed / 2**30:.1f} GiB; this machine has "
