@@ -27,8 +27,8 @@ def accuracies(folder: Path) -> list[str]:
         "tenths of the training rows, its penalty chosen on the rest. KIP learned from as many rows as is said: runs "
         "made before it could take the held-out rows as well, from nine tenths. Runs marked * are from before "
         "[decision 27](decisions/0027-moments-in-float64.md), and are to be made again. Minutes are of two CPU "
-        "cores, the pass over the data included, beside the limit we set ourselves. Maps and settings were chosen on validation rows "
-        "(those of CIFAR-10 at 50 a class follow from 10 a class). "
+        "cores, the pass over the data included, beside the limit we set ourselves. Maps and settings were "
+        "chosen on validation rows (those of CIFAR-10 at 50 a class follow from 10 a class). "
         "`python benchmarks/moments.py`.",
         "",
         "| data, per class | map | learned from | here | n | published | random | all rows | minutes | limit |",
