@@ -56,7 +56,7 @@ class Problem:
                 return formula.block(weights, self.space.features(z)).T @ alpha.astype(z.dtype)
 
             _, moved = jax.jvp(of, (z,), (v,))
-            return jax.vjp(of, z)[1](train.second @ moved / train.size.astype(jnp.float32))[0]
+            return jax.vjp(of, z)[1]((train.second @ moved / train.size).astype(moved.dtype))[0]
 
         def judge(z: Any) -> Any:
             found = predictor(formula, weights, self.space.features(z), None, train, PENALTIES)
