@@ -130,7 +130,6 @@ def best_coefficients(
     fixed, g, r, w = jax.lax.stop_gradient((k_ss, gram, moment, targets * weight))
     root = jnp.linalg.cholesky(fixed)
     whitened = solve_triangular(root, solve_triangular(root, g, lower=True).T, lower=True)
-    system = (whitened + whitened.T) / 2 + w * jnp.eye(len(fixed))
-    beta = cholesky_solve(system, solve_triangular(root, r, lower=True))
+    beta = cholesky_solve(whitened + w * jnp.eye(len(fixed)), solve_triangular(root, r, lower=True))
     alpha = solve_triangular(root, beta, lower=True, trans="T")
     return alpha, 0.5 * weight * jnp.sum(alpha * (k_ss @ alpha))
