@@ -42,12 +42,12 @@ def accuracies(folder: Path) -> list[str]:
                 continue
             scores = [run["accuracy"] for run in runs]
             spread = f" ± {stdev(scores):.1f}" if len(scores) > 1 else ""
-            spread += "" if "float64" in runs[0] else " *"
+            mark = "" if all("float64" in run for run in runs) else " *"
             rows = f"{runs[0]['rows']:,} rows" if "rows" in runs[0] else "nine tenths"
             lines.append(
-                f"| {name}, {ipc} | `{runs[0]['features']}` | {rows} | **{mean(scores):.1f}**{spread} | {len(scores)} "
-                f"| {runs[0]['published']} | {mean(r['random'] for r in runs):.1f} | {runs[0]['ceiling']:.1f} "
-                f"| {mean(r['minutes'] for r in runs):.1f} | {runs[0]['limit_minutes']} |"
+                f"| {name}, {ipc} | `{runs[0]['features']}` | {rows} | **{mean(scores):.1f}**{spread}{mark} "
+                f"| {len(scores)} | {runs[0]['published']} | {mean(r['random'] for r in runs):.1f} "
+                f"| {runs[0]['ceiling']:.1f} | {mean(r['minutes'] for r in runs):.1f} | {runs[0]['limit_minutes']} |"
             )
     return [*lines, ""]
 
