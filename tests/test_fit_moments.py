@@ -76,7 +76,7 @@ def test_ridge_is_the_best_of_its_grid_on_held_out_rows():
 
 
 def test_steps_see_what_is_far_below_the_mean_of_the_features(tmp_path):
-    """The loss of a step is the least that any labels reach, though one direction is 10⁵ times the others together."""
+    """A step's loss is the least of any labels, though one direction is nearly 10⁴ times the others together."""
     collected = passed(tmp_path, map=RandomDense(300, b_std=100.0), kept=20)
     settings = {**QUICK, "validation_fraction": 0}
     start = KIP(15, **{**settings, "max_iter": 0}).fit_moments(collected)
