@@ -110,19 +110,20 @@ def optimisers(found: dict[str, Any] | None) -> list[str]:
     lines = [
         "## Optimisers on moments",
         "",
-        f"Fashion-MNIST, map `{settings['features']}`, labels eliminated, examples within the data's range; each "
-        f"optimiser from the same rows for as long as {settings['steps']} steps of Adam take, mean over seeds (n). No "
+        f"Fashion-MNIST, map `{settings['features']}`, labels eliminated, examples within the data's range; our "
+        "optimisers from the same rows for as many steps, the others as long as Adam takes, mean over seeds (n). No "
         "test row is read. `python benchmarks/optimisers_moments.py`; see "
-        "[decision 14](decisions/0014-adam-from-moments.md).",
+        "[decision 28](decisions/0028-l-bfgs-from-moments.md).",
         "",
-        "| per class | optimiser | steps | training loss | validation loss | validation accuracy, % | n |",
-        "|---|---|---|---|---|---|---|",
+        "| per class | optimiser | steps | seconds | training loss | validation loss | validation accuracy, % | n |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     groups: dict[tuple[int, str], list[dict[str, Any]]] = defaultdict(list)
     for row in found["rows"]:
         groups[row["ipc"], row["optimiser"]].append(row)
     lines += [
-        f"| {ipc} | {name} | {mean(r['steps'] for r in rows):.0f} | {mean(r['training_loss'] for r in rows):.4f} "
+        f"| {ipc} | {name} | {mean(r['steps'] for r in rows):.0f} | {mean(r['seconds'] for r in rows):.0f} "
+        f"| {mean(r['training_loss'] for r in rows):.4f} "
         f"| {mean(r['validation_loss'] for r in rows):.4f} "
         f"| {100 * mean(r['validation_accuracy'] for r in rows):.1f} | {len(rows)} |"
         for (ipc, name), rows in groups.items()

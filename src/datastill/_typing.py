@@ -12,18 +12,19 @@ import jax
 import numpy as np
 
 if TYPE_CHECKING:
+    from typing import Annotated as Bool
     from typing import Annotated as Float
     from typing import Annotated as Int
 else:
     try:
-        from jaxtyping import Float, Int
+        from jaxtyping import Bool, Float, Int
     except ImportError:
 
         class Float:
             def __class_getitem__(cls, item: Any) -> Any:
                 return item[0]
 
-        Int = Float
+        Bool = Int = Float
 
 Array = jax.Array
 ArrayLike = jax.Array | np.ndarray

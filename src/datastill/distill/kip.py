@@ -18,7 +18,8 @@ import optax
 import optax.contrib
 
 from datastill._errors import InputError
-from datastill._typing import Array, Float, Key
+from datastill._typing import Array, Bool, Float, Key
+from datastill.distill import quasi_newton
 from datastill.distill.objectives import Penalties, eliminated_loss, label_loss
 from datastill.kernels.base import Kernel
 from datastill.krr import float64
@@ -56,11 +57,17 @@ class Problem:
 
 
 def optimiser(learning_rate: float, steps: int, rule: str = "muon") -> optax.GradientTransformation:
-    """Muon or Adam on the examples, read as an (s, d) matrix, and Adam on label vectors, with a cosine to zero.
+    """The rule that moves examples and label vectors.
 
-    Muon (Jordan et al., 2024) orthogonalises the momentum, so that all examples move by as much, each its own way;
-    chosen by measurement, see `docs/decisions/0003-optimiser.md`. Updates have root mean square `learning_rate`.
+    "muon" (Jordan et al., 2024; the examples, read as an (s, d) matrix, all move by as much, each its own way) and
+    "adam" have Adam for label vectors and fall by a cosine to zero; "lbfgs" moves all together. Updates have root mean
+    square `learning_rate`, the first one only with "lbfgs".
+
+    Chosen by measurement: "muon" where the loss is of batches (`docs/decisions/0003-optimiser.md`), "lbfgs" where it is
+    exact and smooth (0028), "adam" where it is exact and has jumps.
     """
+    if rule == "lbfgs":
+        return quasi_newton.lbfgs(learning_rate, steps)
     schedule = optax.cosine_decay_schedule(learning_rate, max(steps, 1))
     slower = optax.cosine_decay_schedule(LABEL_RATE * learning_rate, max(steps, 1))
     of_examples = optax.adam(schedule) if rule == "adam" else optax.contrib.muon(schedule, consistent_rms=1.0)
@@ -136,7 +143,7 @@ def descent(problem: Problem, loss: Callable[..., Array]) -> Callable[..., tuple
 
     def advance(state: State, *data: Any) -> tuple[State, Array]:
         value, gradient = jax.value_and_grad(loss)(by_name(state), *data)
-        return move(state, gradient), value
+        return move(state, gradient, value), value
 
     return advance
 
@@ -146,15 +153,20 @@ def by_name(state: State) -> dict[str, Array]:
     return {"z": state.z, "y": state.y, **state.others}
 
 
-def mover(problem: Problem) -> Callable[[State, dict[str, Array]], State]:
-    """The step (state, gradient) -> state of the problem's optimiser, to be traced; gradients as in `by_name`."""
+def mover(problem: Problem) -> Callable[..., State]:
+    """The step (state, gradient, loss) -> state of the problem's optimiser, to be traced; gradients as in `by_name`.
 
-    def move(state: State, gradient: dict[str, Array]) -> State:
+    The loss is for L-BFGS.
+    """
+    rule = optax.with_extra_args_support(problem.optimiser)
+
+    def move(state: State, gradient: dict[str, Array], value: Array | None = None) -> State:
         parameters, shape = _parameters(problem, state), state.z.shape
         own = {name: gradient[name].reshape(parameters[name].shape) for name in parameters}
         if problem.learned is not None:
             own["z"] = own["z"] * problem.learned.reshape(len(state.z), -1)
-        updates, memory = problem.optimiser.update(own, state.optimiser, parameters)
+        free = {name: jnp.ones(own[name].shape, bool) for name in own} | {"z": _free(problem, state.z, own["z"])}
+        updates, memory = rule.update(own, state.optimiser, parameters, value=value, free=free)
         moved: Any = optax.apply_updates(parameters, updates)
         z = moved["z"].reshape(shape)
         z = z if problem.project is None else problem.project(z)
@@ -172,6 +184,13 @@ def corruption_mask(shape: tuple[int, ...], rho: float, generator: np.random.Gen
     d = int(np.prod(shape[1:]))
     order = generator.permuted(np.tile(np.arange(d), (shape[0], 1)), axis=1)
     return (order >= round(rho * d)).astype(np.float32).reshape(shape)
+
+
+def _free(problem: Problem, z: Array, gradient: Array) -> Bool[Array, "s d"]:
+    """Which coordinates may move against the gradient (s, d): not those that are frozen, or held by a bound."""
+    down = z - jnp.sign(gradient.reshape(z.shape))  # far enough not to be rounded away
+    moves = (down if problem.project is None else problem.project(down)) != z
+    return moves.reshape(gradient.shape)
 
 
 def _parameters(problem: Problem, state: State) -> dict[str, Array]:

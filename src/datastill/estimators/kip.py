@@ -156,7 +156,8 @@ class _KIP(Distiller):
         learn: Callable[..., loop.Progress]
         if data.sums is not None:
             check_support(data.sums.train, len(z))
-            rule = kip.optimiser(float(self.learning_rate), int(self.max_iter), "adam")
+            name = "adam" if self.space_.table else "lbfgs"  # a table's loss has jumps where its values are rounded
+            rule = kip.optimiser(float(self.learning_rate), int(self.max_iter), name)
             problem = replace(problem, optimiser=rule)
             learn = partial(fit_moments.learn, sums=data.sums)
             solve = partial(fit_moments.solve_labels, data.sums, penalties=problem.penalties)
@@ -241,8 +242,9 @@ class _KIP(Distiller):
 class KIP(ClassifierMixin, _KIP):
     """Kernel Inducing Points: a few learned examples on which kernel ridge regression does as on all the data.
 
-    Minimises ½ mean ‖k_ts k_ss⁻¹ y_s − y_t‖² over the examples x_s (and their label vectors y_s), by Muon with a
-    cosine schedule, keeping the step with the least validation loss.
+    Minimises ½ mean ‖k_ts k_ss⁻¹ y_s − y_t‖² over the examples x_s (and their label vectors y_s), keeping the step
+    with the least validation loss: by Muon; from moments, whose loss has no noise, by L-BFGS, but by Adam for tables,
+    where rounded values make the loss jump.
 
     Args:
         ipc: learned examples per class; 10 when neither budget is given.
@@ -255,7 +257,8 @@ class KIP(ClassifierMixin, _KIP):
         max_iter: steps at most.
         batch_size: training rows in a step, all of them when there are no more; "auto" takes 5,000, fewer
             under a kernel of pairs of pixels, and at least 20 for each example.
-        learning_rate: root mean square of the first step, in units of the standardised data; falls by a cosine.
+        learning_rate: root mean square of the first step, in units of the standardised data; falls by a cosine
+            (L-BFGS finds its own after the first).
         reg: added to the diagonal of k_ss, as a fraction of its mean.
         ridge: weight of the squared norm of the predictor when labels are solved, as a fraction of the mean diagonal.
         init: where examples start: "random" rows of each class, "noise", the name of a selector of `Coreset`, a
