@@ -36,6 +36,9 @@ APART = 0.1  # standard deviations
 VALIDATIONS = 40
 LEAST_BETWEEN = 20
 
+MANY = 200
+"""Examples from which on L-BFGS learns more from moments than Adam (docs/decisions/0028-l-bfgs-from-moments.md)."""
+
 
 class _KIP(Distiller):
     """Examples learned by gradient descent through kernel ridge regression."""
@@ -156,7 +159,8 @@ class _KIP(Distiller):
         learn: Callable[..., loop.Progress]
         if data.sums is not None:
             check_support(data.sums.train, len(z))
-            name = "adam" if self.space_.table else "lbfgs"  # a table's loss has jumps where its values are rounded
+            # A table's loss has jumps where its values are rounded.
+            name = "lbfgs" if len(z) >= MANY and self.space_.table is None else "adam"
             rule = kip.optimiser(float(self.learning_rate), int(self.max_iter), name)
             problem = replace(problem, optimiser=rule)
             learn = partial(fit_moments.learn, sums=data.sums)
@@ -243,8 +247,8 @@ class KIP(ClassifierMixin, _KIP):
     """Kernel Inducing Points: a few learned examples on which kernel ridge regression does as on all the data.
 
     Minimises ½ mean ‖k_ts k_ss⁻¹ y_s − y_t‖² over the examples x_s (and their label vectors y_s), keeping the step
-    with the least validation loss: by Muon; from moments, whose loss has no noise, by L-BFGS, but by Adam for tables,
-    where rounded values make the loss jump.
+    with the least validation loss: by Muon; from moments, whose loss has no noise, by L-BFGS for 200 examples and
+    more, and by Adam for fewer, and for tables, where rounded values make the loss jump.
 
     Args:
         ipc: learned examples per class; 10 when neither budget is given.
