@@ -334,3 +334,16 @@ def test_misuse_is_told_in_one_line(files, tmp_path, arguments, message, capsys,
     said = capsys.readouterr().err
     assert message in said
     assert len(said.splitlines()) == 1
+
+
+def test_many_examples_are_learned_by_curvature(tmp_path, monkeypatch):
+    rules = []
+    rule_of = kip.optimiser
+    monkeypatch.setattr(
+        kip, "optimiser", lambda rate, steps, rule="muon": rules.append(rule) or rule_of(rate, steps, rule)
+    )
+    collected = passed(tmp_path, map=RandomFourier(300, length_scale=4.0), kept=100)
+    model = KIP(n_support=201, **{**QUICK, "max_iter": 5}).fit_moments(collected)
+    KIP(2, **{**QUICK, "max_iter": 1}).fit_moments(collected)
+    assert [rule for rule in rules if rule != "muon"] == ["lbfgs", "adam"]
+    assert model.history_[-1].validation_loss < model.history_[0].validation_loss
