@@ -42,7 +42,7 @@ def accuracies(folder: Path) -> list[str]:
                 continue
             scores = [run["accuracy"] for run in runs]
             spread = f" ± {stdev(scores):.1f}" if len(scores) > 1 else ""
-            mark = "" if all("rule" in run for run in runs) else " *"
+            mark = "" if all("ridge" in run for run in runs) else " *"
             rows = f"{runs[0]['rows']:,} rows" if "rows" in runs[0] else "nine tenths"
             lines.append(
                 f"| {name}, {ipc} | `{runs[0]['features']}` | {rows} | **{mean(scores):.1f}**{spread}{mark} "
