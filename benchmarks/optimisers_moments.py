@@ -180,7 +180,7 @@ def main() -> None:
                 row = {"ipc": ipc, "seed": seed, "optimiser": name, "steps": steps, "seconds": taken}
                 rows.append(row | problem.result(z))
                 print(rows[-1], flush=True)
-                settings = {"features": FEATURES, "inner": INNER}
+                settings = {"features": FEATURES, "inner": INNER, "ridge": PENALTIES.ridge}
                 write_json(RESULT, {"settings": settings, "rows": rows, "versions": versions()})
 
 

@@ -111,7 +111,8 @@ def optimisers(found: dict[str, Any] | None) -> list[str]:
     lines = [
         "## Optimisers on moments",
         "",
-        f"Fashion-MNIST, map `{settings['features']}`, labels eliminated, examples within the data's range; our "
+        f"Fashion-MNIST, map `{settings['features']}`, labels eliminated with ridge "
+        f"{settings['ridge']:.0e}, examples within the data's range; our "
         "optimisers from the same rows for as many steps, the others as long as Adam takes, mean over seeds (n). No "
         "test row is read. `python benchmarks/optimisers_moments.py`; see "
         "[decision 28](decisions/0028-l-bfgs-from-moments.md).",

@@ -32,7 +32,7 @@ BODY = Body(3, 2, normalised=True)
 POOL = ModelPool(BODY, size=3, batch=20, oldest=4, trained=(1, 3))
 
 
-def problem(labels="gradient", optimiser=None, project=None):
+def problem(labels="gradient", optimiser=None, project=kip.anywhere):
     rule = frepo.optimiser(0.01, 100) if optimiser is None else optimiser
     return kip.Problem((), lambda z: z, labels, rule, project, penalties=Penalties(1e-3))
 

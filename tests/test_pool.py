@@ -29,7 +29,7 @@ TARGETS = Targets(X, LABELS.encode(CODES), CODES)
 NETS = pool.Nets(RandomConv(4, 2), size=3, at_once=2, every=2, trained=5, oldest=10, targets=20)
 
 
-def problem(labels="gradient", project=None):
+def problem(labels="gradient", project=kip.anywhere):
     return kip.Problem((), lambda z: z, labels, optax.adam(0.05), project, penalties=Penalties(1e-2))
 
 

@@ -29,6 +29,11 @@ LABELS = ("solve", "gradient", "fixed")
 LABEL_RATE = 0.1
 
 
+def anywhere(z: Array) -> Array:
+    """The projection where everything is allowed."""
+    return z
+
+
 @dataclass(frozen=True, eq=False)
 class Problem:
     """What is minimised, over what, and how.
@@ -38,7 +43,7 @@ class Problem:
         features: z -> what the kernels see; differentiable.
         labels: "solve" eliminates them at every step, "gradient" learns them beside z, "fixed" leaves them.
         optimiser: an optax transformation.
-        project: z -> the nearest z that is allowed, after each step; None allows everything.
+        project: z -> the nearest z that is allowed, after each step.
         learned: 1 where z may change and 0 where it is frozen noise; None learns everything.
         penalties: the regularisers.
         augmentation: of the target images, on what the kernels see.
@@ -49,7 +54,7 @@ class Problem:
     features: Callable[[Array], Array]
     labels: str
     optimiser: optax.GradientTransformation
-    project: Callable[[Array], Array] | None = None
+    project: Callable[[Array], Array] = anywhere
     learned: np.ndarray | None = None
     penalties: Penalties = Penalties()
     augmentation: Augmentation = Augmentation()
@@ -168,8 +173,7 @@ def mover(problem: Problem) -> Callable[..., State]:
         free = {name: jnp.ones(own[name].shape, bool) for name in own} | {"z": _free(problem, state.z, own["z"])}
         updates, memory = rule.update(own, state.optimiser, parameters, value=value, free=free)
         moved: Any = optax.apply_updates(parameters, updates)
-        z = moved["z"].reshape(shape)
-        z = z if problem.project is None else problem.project(z)
+        z = problem.project(moved["z"].reshape(shape))
         if problem.learned is not None:
             z = jnp.where(problem.learned == 1, z, state.z)
         return State(z, moved.get("y", state.y), memory, {name: moved[name] for name in state.others})
@@ -189,8 +193,7 @@ def corruption_mask(shape: tuple[int, ...], rho: float, generator: np.random.Gen
 def _free(problem: Problem, z: Array, gradient: Array) -> Bool[Array, "s d"]:
     """Which coordinates may move against the gradient (s, d): not those that are frozen, or held by a bound."""
     down = z - jnp.sign(gradient.reshape(z.shape))  # far enough not to be rounded away
-    moves = (down if problem.project is None else problem.project(down)) != z
-    return moves.reshape(gradient.shape)
+    return (problem.project(down) != z).reshape(gradient.shape)
 
 
 def _parameters(problem: Problem, state: State) -> dict[str, Array]:

@@ -73,7 +73,10 @@ def lbfgs(learning_rate: float, steps: int) -> optax.GradientTransformationExtra
         value = value.astype(memory.value.dtype)
         moved = z - memory.point
         fell = value <= memory.value + ENOUGH * (memory.gradient @ moved)
-        memory = jax.lax.cond(fell, _accept, _shorten, memory, z, value, g, may, jnp.float32(learning_rate))
+        rate = jnp.float32(learning_rate)
+        memory = jax.lax.cond(
+            fell, lambda m: _accept(m, z, value, g, may, rate), lambda m: _shorten(m, z, value, rate), memory
+        )
         memory = memory._replace(steps=memory.steps + 1)
         there = memory.point + jnp.where(memory.steps < steps, memory.length, 0) * memory.direction
         return restore(there - z), memory
@@ -89,17 +92,17 @@ def _accept(memory: Memory, z: Array, value: Array, g: Array, free: Array, rate:
     moves = memory.moves.at[slot].set(jnp.where(curved, move, memory.moves[slot]))
     turns = memory.turns.at[slot].set(jnp.where(curved, turn, memory.turns[slot]))
     pairs = memory.pairs + curved
-    direction = jnp.where(pairs > 0, newton(g, free, moves, turns, pairs), steepest(g, free, rate))
+    direction = jnp.where(pairs > 0, newton(g, free, moves, turns, pairs), steepest(g, rate))
     return Memory(z, value, g, direction, jnp.ones_like(memory.length), moves, turns, pairs, memory.steps)
 
 
-def _shorten(memory: Memory, z: Array, value: Array, g: Array, free: Array, rate: Array) -> Memory:
+def _shorten(memory: Memory, z: Array, value: Array, rate: Array) -> Memory:
     """The point evaluated is too high: t of the parabola's lowest point, or down the gradient if that is too short."""
     slope = memory.gradient @ (z - memory.point)
     above = value - memory.value - slope
     length = memory.length * jnp.clip(-slope / (2 * above), 0.1, 0.5).astype(memory.length.dtype)
     shorter = memory._replace(length=length)
-    down = steepest(memory.gradient, free, rate)
+    down = steepest(memory.gradient, rate)
     afresh = shorter._replace(
         direction=down,
         length=jnp.ones_like(length),
@@ -110,9 +113,8 @@ def _shorten(memory: Memory, z: Array, value: Array, g: Array, free: Array, rate
     return jax.tree.map(lambda a, b: jnp.where(length < SHORTEST, a, b), afresh, shorter)
 
 
-def steepest(g: Float[Array, " n"], free: Bool[Array, " n"], rate: Float[Array, ""]) -> Float[Array, " n"]:
-    """Down the gradient, with `rate` as the root mean square."""
-    g = jnp.where(free, g, 0)
+def steepest(g: Float[Array, " n"], rate: Float[Array, ""]) -> Float[Array, " n"]:
+    """Down the gradient, with `rate` as the root mean square; bounds may cut it off."""
     return -rate * g / jnp.maximum(jnp.sqrt(jnp.mean(g**2)), jnp.finfo(g.dtype).tiny)
 
 

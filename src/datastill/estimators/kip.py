@@ -65,7 +65,7 @@ class _KIP(Distiller):
             features=lambda z: self.space_.features(self.space_.settle(z)),
             labels=str(labels),
             optimiser=kip.optimiser(float(self.learning_rate), int(self.max_iter)),
-            project=self.space_.clip if self.keep_range else None,
+            project=self.space_.clip if self.keep_range else kip.anywhere,
             penalties=Penalties(float(self.reg), float(self.ridge)),
             augmentation=how or Augmentation(),
             memory=int(self.memory),

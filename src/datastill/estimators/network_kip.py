@@ -103,7 +103,7 @@ class NetworkKIP(OnNetworks):
             super().problem(),
             labels="gradient" if self.learn_labels else "fixed",
             optimiser=optax.adam(rate),
-            project=self.space_.clip if self.keep_range else None,
+            project=self.space_.clip if self.keep_range else kip.anywhere,
         )
 
     def _prepare(self, X: Any, y: Any) -> Data:

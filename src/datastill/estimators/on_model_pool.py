@@ -20,7 +20,7 @@ class OnModelPool(OnNetworks):
         return replace(
             super().problem(),
             labels="gradient" if self.learn_labels else "fixed",
-            project=self.space_.clip if self.keep_range else None,
+            project=self.space_.clip if self.keep_range else kip.anywhere,
         )
 
     @abstractmethod
