@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import teaching
 
@@ -91,7 +92,12 @@ def run(data: str, kernel: str, variant: str, points: int, seed: int, rows: Data
         "best_step": getattr(model, "best_iter_", 0),
         "history": history,
         "settings": {**common, **chosen},
-        "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
+        "machine": {
+            "processor": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+            "device": jax.devices()[0].device_kind,
+            "peak_memory_bytes": teaching.peak(),
+        },
         "versions": {name: version(name) for name in ("datastill", "jax", "numpy", "optax", "scikit-learn")},
     }
 

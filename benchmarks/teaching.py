@@ -17,6 +17,7 @@ import jax
 import numpy as np
 
 from datastill import KIP, NetworkKIP, SupportSet
+from datastill._validate import peak_memory
 from datastill.data.archive import read_json, write_json
 from datastill.data.dataset import Dataset
 from datastill.learners.named import named_learner
@@ -24,6 +25,7 @@ from datastill.preprocess.labels import ClassLabels
 from datastill.preprocess.space import fit_space
 
 RESULTS = Path(__file__).parent / "results" / "teaching"
+DEVICE = "cpu" if jax.default_backend() == "cpu" else "gpu"
 JUDGES, JUDGE_SEEDS = ("net:dsa", "net:frepo"), 5
 METHODS = {"network-kip": NetworkKIP, "convnet-kip": KIP}
 IMAGES = ("mnist", "fashion_mnist", "cifar10")
@@ -52,15 +54,19 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Of its files."""
-        return f"{self.data}-{self.method}-{self.ipc}"
+        """Of its files; those of a CPU are not taken for a GPU's, which have other settings."""
+        return f"{self.data}-{self.method}-{self.ipc}{'' if DEVICE == 'cpu' else '-gpu'}"
 
 
 def cells() -> list[Cell]:
     """All, in order of cost, with settings for the device at hand."""
-    device = "cpu" if jax.default_backend() == "cpu" else "gpu"
     digits = Cell("digits", "convnet-kip", 1, {"kernel": "convnet2", "max_iter": 100, "batch_size": 500})
-    return [digits, *(Cell(data, "network-kip", ipc, SETTINGS[device]) for ipc in (1, 10, 50) for data in IMAGES)]
+    return [digits, *(Cell(data, "network-kip", ipc, SETTINGS[DEVICE]) for ipc in (1, 10, 50) for data in IMAGES)]
+
+
+def peak() -> int:
+    """Bytes held at most: of the device where it says so, else of this process."""
+    return int((jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use", peak_memory()))
 
 
 def run(cell: Cell, data: Dataset, seed: int, until: float) -> dict[str, Any] | None:
@@ -87,6 +93,7 @@ def run(cell: Cell, data: Dataset, seed: int, until: float) -> dict[str, Any] | 
                 "published": PUBLISHED.get((cell.data, cell.ipc)),
                 "networks": {"learned": {}, "random": {}},
                 "device": jax.devices()[0].device_kind,
+                "peak_memory_bytes": peak(),
                 "cores": os.cpu_count(),
                 "versions": {name: version(name) for name in ("datastill", "jax", "flax", "optax", "numpy")},
             },

@@ -1,5 +1,6 @@
 """Kernels of convolutional networks: properties, slow twins, frozen reference values, wide finite networks."""
 
+from dataclasses import replace
 from unittest.mock import Mock
 
 import jax
@@ -11,13 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import oracles
-from datastill import KIP
+from datastill import KIP, RFAD
 from datastill._errors import InputError
 from datastill.distill import fit
 from datastill.features.conv import RandomConv
 from datastill.gram import sharded, tiled
 from datastill.gram.names import named
-from datastill.kernels import RBF, ConvNet, Myrtle, fused, maps, pooled, unpooled
+from datastill.kernels import RBF, ConvNet, FullyConnected, Myrtle, fused, maps, pooled, unpooled
 from datastill.kernels.dual import ACTIVATIONS
 
 SHAPE = (4, 5, 2)
@@ -130,35 +131,63 @@ def test_equals_the_frozen_reference(reference, kind, dtype, shared):
 
 
 @pytest.mark.slow
-def test_is_the_limit_of_wide_networks(rng):
+@pytest.mark.parametrize(
+    ("kernel", "stages", "pooling", "head", "activation"),
+    [
+        (ConvNet(2), ((True,), (True,)), True, "flatten", "relu"),
+        (ConvNet(1, stem=True), ((False, True),), True, "flatten", "relu"),
+        (ConvNet(2, pooling=False), ((False,), (False,)), False, "flatten", "relu"),
+        (Myrtle(5), ((False, True), (True,), (False,)), True, "mean", "relu"),
+        (ConvNet(2, activation="erf"), ((True,), (True,)), True, "flatten", "erf"),
+    ],
+)
+def test_is_the_limit_of_wide_networks(kernel, stages, pooling, head, activation, rng):
     x = rng.standard_normal((3, 8, 9, 2))
-    draws = [np.asarray(RandomConv(400, 2, seed=seed)(x)) for seed in range(40)]
-    finite = np.mean([phi @ phi.T for phi in draws], axis=0)
-    assert oracles.relative(ConvNet(2, kind="nngp")(x), finite) < 0.02
-    slopes = np.mean([_tangents(x, 256, np.random.default_rng(seed)) for seed in range(40)], axis=0)
-    assert oracles.relative(ConvNet(1)(x), slopes) < 0.02
+    layers = [ends for stage in stages for ends in stage]
+    found = [_finite_kernels(x, layers, head, activation, 200, np.random.default_rng(seed)) for seed in range(24)]
+    nngp, ntk = np.mean(found, axis=0)
+    assert oracles.relative(replace(kernel, kind="nngp")(x), nngp) < 0.04
+    assert oracles.relative(kernel(x), ntk) < 0.08  # a finite network's is larger, by a multiple of depth/width
 
 
-def _tangents(x, width, rng):
-    """Inner products of all gradients of one random network of one block, float64."""
-    with jax.enable_x64(True):
-        parameters = [
-            jnp.asarray(rng.standard_normal(shape))
-            for shape in ((3, 3, x.shape[3], width), (width,), (x.shape[1] // 2 * (x.shape[2] // 2) * width,), ())
-        ]
+def _finite_kernels(x, layers, head, activation, width, rng):
+    """Inner products of the last features, and of all gradients, of one random network, float64.
 
-        def network(parameters, image):
-            weights, biases, last, bias = parameters
+    `layers` says of each convolution whether pooling follows.
+    """
+    act = {"relu": lambda h: jnp.maximum(h, 0), "erf": jax.lax.erf}[activation]
+    w, b = 2**0.5, 0.1
+
+    def features(parameters, image):
+        a = image
+        for (weights, biases), pools in zip(parameters, layers, strict=True):
             h = jax.lax.conv_general_dilated(
-                image[None], weights, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+                a[None], weights, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
             )[0]
-            a = jnp.maximum((2 / (9 * x.shape[3])) ** 0.5 * h + 0.1 * biases, 0)
-            a = a[: x.shape[1] // 2 * 2, : x.shape[2] // 2 * 2]
-            a = a.reshape(x.shape[1] // 2, 2, x.shape[2] // 2, 2, width).mean(axis=(1, 3)).ravel()
-            return (2 / len(a)) ** 0.5 * a @ last + 0.1 * bias
+            a = act(w / (9 * a.shape[2]) ** 0.5 * h + b * biases)
+            if pools:
+                a = a[: len(a) // 2 * 2, : a.shape[1] // 2 * 2]
+                a = a.reshape(len(a) // 2, 2, a.shape[1] // 2, 2, -1).mean(axis=(1, 3))
+        a = a.ravel() if head == "flatten" else a.mean(axis=(0, 1))
+        return w / len(a) ** 0.5 * a
 
-        rows = [jax.flatten_util.ravel_pytree(jax.grad(network)(parameters, jnp.asarray(image)))[0] for image in x]
-        return np.asarray(jnp.stack(rows) @ jnp.stack(rows).T)
+    def output(parameters, image):
+        (body, last, bias) = parameters
+        return features(body, image) @ last + b * bias
+
+    with jax.enable_x64(True):
+        channels = [x.shape[3], *[width] * (len(layers) - 1)]
+        body = [
+            (jnp.asarray(rng.standard_normal((3, 3, c, width))), jnp.asarray(rng.standard_normal(width)))
+            for c in channels
+        ]
+        phi = jnp.stack([features(body, image) for image in jnp.asarray(x)])
+        last = jnp.asarray(rng.standard_normal(phi.shape[1]))
+        slope = jax.jit(jax.grad(output))
+        rows = jnp.stack(
+            [jax.flatten_util.ravel_pytree(slope((body, last, 0.0), image))[0] for image in jnp.asarray(x)]
+        )
+        return np.asarray([phi @ phi.T + b**2, rows @ rows.T])
 
 
 @pytest.mark.parametrize("kernel", [ConvNet(2), ConvNet(2, pooling=False), Myrtle(5)])
@@ -232,6 +261,9 @@ def test_channels_may_be_left_out(rng):
         (lambda: ConvNet(2).activations((64,)), r"rows of shape \(64,\); expected images"),
         (lambda: KIP(1, kernel="convnet2").fit(np.eye(64), np.arange(64) % 2), r"rows of shape \(64,\)"),
         (lambda: ConvNet(2)(np.ones((2, 3, 32, 32))), r"\(3, 32, 32\), which looks like channels first"),
+        (lambda: RandomConv(4, 2)(np.ones((2, 3, 32, 32))), r"\(3, 32, 32\), which looks like channels first"),
+        (lambda: RFAD(1).fit(np.ones((4, 3, 32, 32)), np.arange(4) % 2), "looks like channels first"),
+        (lambda: ConvNet(2).diagonal(np.full((2, 8, 8, 1), np.nan)), "x with 128 entries that are NaN"),
         (lambda: ConvNet(2)(np.ones((2, 8, 8, 1)), np.ones((2, 8, 8, 3))), r"\(8, 8, 1\) and \(8, 8, 3\)"),
     ],
 )
@@ -294,10 +326,35 @@ def test_fused_first_activation_compiles_for_gpus_and_serves_them_alone(within_f
     with jax.enable_x64(within_float64):
         traced = jax.jit(lambda *inputs: fused.first(relu, True, *inputs)).trace(*inputs)
         assert "triton" in traced.lower(lowering_platforms=("cuda",)).as_text()
-    assert not fused.serves(relu, np.dtype(np.float32))
+    assert not fused.serves(relu, np.dtype(np.float32), 28)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     for capability, expected in (("9.0", True), ("7.5", False), ("gfx90a", False)):
         monkeypatch.setattr(jax, "devices", lambda capability=capability: [Mock(compute_capability=capability)])
-        assert fused.serves(relu, np.dtype(np.float32)) is expected
-    assert not fused.serves(relu, np.dtype(np.float64))
-    assert not fused.serves(ACTIVATIONS["erf"], np.dtype(np.float32))
+        assert fused.serves(relu, np.dtype(np.float32), 28) is expected
+    assert not fused.serves(relu, np.dtype(np.float32), 257)
+    assert not fused.serves(relu, np.dtype(np.float64), 28)
+    assert not fused.serves(ACTIVATIONS["erf"], np.dtype(np.float32), 28)
+
+
+@pytest.mark.parametrize("kernel", [ConvNet(2), ConvNet(2, pooling=False), FullyConnected(2), RBF(3.0)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, bool])
+def test_integers_are_numbers(kernel, dtype, rng):
+    x = rng.integers(0, 200, (3, 8, 8, 1)).astype(dtype)
+    x = x if isinstance(kernel, ConvNet) else x.reshape(3, -1)
+    np.testing.assert_allclose(kernel(x), kernel(x.astype(np.float32)), rtol=1e-6)
+    np.testing.assert_allclose(kernel.diagonal(x), np.diagonal(kernel(x)), rtol=1e-4)
+
+
+@pytest.mark.parametrize("kernel", [ConvNet(2), ConvNet(2, pooling=False)])
+def test_no_rows_have_no_kernel(kernel, rng):
+    x = rng.standard_normal((3, 8, 8, 1))
+    assert kernel(x, x[:0]).shape == (3, 0) and kernel(x[:0], x).shape == (0, 3)
+
+
+@pytest.mark.parametrize("kernel", [ConvNet(2, activation="erf"), FullyConnected(2, activation="erf")])
+def test_erf_of_large_numbers_is_finite(kernel, rng):
+    x = (1e4 * rng.standard_normal((6, 8, 8, 1))).astype(np.float32)
+    x = x if isinstance(kernel, ConvNet) else x.reshape(6, -1)
+    assert np.isfinite(kernel(x)).all()
+    gradient = jax.grad(lambda a: kernel.block(a, jnp.asarray(x)).sum())(jnp.asarray(x))
+    assert np.isfinite(gradient).all()

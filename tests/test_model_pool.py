@@ -12,7 +12,7 @@ from scipy.signal import correlate2d
 from sklearn.datasets import load_digits
 
 import oracles
-from datastill import RCIG, FRePo
+from datastill import RCIG, RFAD, FRePo
 from datastill._errors import InputError
 from datastill.cli.app import run
 from datastill.distill import frepo, kip, loop, model_pool, rcig
@@ -234,7 +234,7 @@ def test_rates_are_tuned_every_fifty_steps(fell, factor):
     assert float(found["steps"]) == 0 and not found["smooth"].any()
 
 
-@pytest.mark.parametrize("wrong", [{"penalty": 0.0}, {"inner_steps": 0}, {"inverse_steps": 0}])
+@pytest.mark.parametrize("wrong", [{"penalty": 0.0}, {"inner_steps": 1}, {"inverse_steps": 1}])
 def test_rcig_settings_are_checked(wrong):
     with pytest.raises(InputError, match="expected a penalty above 0"):
         rcig.Settings(**wrong)
@@ -347,6 +347,23 @@ def test_images_in_colour_are_flipped():
     model = FRePo(1, max_iter=0, **QUICK).fit(X, CODES)
     assert model.pool_.flip
     assert not FRePo(1, max_iter=0, flip=False, **QUICK).fit(X, CODES).pool_.flip
+
+
+@pytest.mark.parametrize("estimator", [FRePo, RCIG, RFAD])
+def test_images_in_colour_are_whitened(estimator):
+    def whitening(x, **settings):
+        return estimator(1, max_iter=0, width=8, random_state=0, **settings).fit(x, CODES).space_.whitening
+
+    assert whitening(X) is not None and not whitening(X).unit_norm
+    assert whitening(X, preprocess="standardise") is None
+    assert whitening(X[..., :1]) is None and whitening(X[..., 0]) is None
+
+
+@pytest.mark.slow
+def test_whitened_images_are_learned():
+    learned = FRePo(2, max_iter=20, learning_rate=0.01, **QUICK).fit(X, CODES)
+    assert learned.X_support_.shape == (6, 7, 8, 2) and learned.score(X, CODES) > 0.8
+    assert learned.X_support_.min() >= X.min() - 1e-4 and learned.X_support_.max() <= X.max() + 1e-4
 
 
 @pytest.mark.parametrize("estimator", [FRePo, RCIG])

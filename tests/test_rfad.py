@@ -112,6 +112,7 @@ def test_a_set_predicts_better_than_where_it_started_and_is_of_the_images_own_ki
     assert learned.settings_.map.depth == 3 and learned.n_iter_ == 60
     assert learned.score(x[1200:], y[1200:]) > start.score(x[1200:], y[1200:]) + 0.03
     assert learned.history_[-1].validation_score > learned.history_[0].validation_score
+    assert [record.step for record in learned.history_] == [0, 40, 60]
 
 
 @pytest.mark.slow

@@ -16,6 +16,9 @@ from datastill._errors import InputError
 LARGEST = 1e100
 """Beyond this, squares and sums of squares overflow even float64."""
 
+MOST_CHANNELS = 4
+"""Of images, where sides are larger: what has more in its last axis, and no more in its first, has channels first."""
+
 COPIES = 2
 """Of the data in float32 that are held at once: all rows, and those not held out for validation."""
 
@@ -119,6 +122,15 @@ def check_between(name: str, value: Any, low: float, high: float = np.inf) -> No
     if not isinstance(value, (int, float, np.integer, np.floating)) or not low <= value <= high:
         span = f"{low:g} or more" if high == np.inf else f"a number from {low:g} to {high:g}"
         raise InputError(f"Got {name}={value!r}; expected {span}.")
+
+
+def check_channels_last(row: tuple[int, ...]) -> None:
+    """InputError for the shape of an image that has its channels first, as it looks."""
+    if len(row) == 3 and row[0] <= MOST_CHANNELS < min(row[1:]):
+        raise InputError(
+            f"Got images of shape {row}, which looks like channels first; expected (n, h, w, c); try "
+            "x.transpose(0, 2, 3, 1)."
+        )
 
 
 def check_memory(rows: int, columns: int) -> None:

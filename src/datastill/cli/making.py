@@ -78,8 +78,13 @@ def distill(
         ),
     ] = "lazy",
     preprocess: Annotated[
-        str, typer.Option(help="standardise, zca, zca-unit-norm or none.", rich_help_panel="Method")
-    ] = "standardise",
+        str | None,
+        typer.Option(
+            help="standardise, zca, zca-unit-norm or none; by default standardise, and zca for images in colour with "
+            "rfad, frepo or rcig.",
+            rich_help_panel="Method",
+        ),
+    ] = None,
     augment: Annotated[
         str | None,
         typer.Option(

@@ -39,7 +39,8 @@ def objective(problem: kip.Problem, pool: ModelPool) -> Objective:
     def loss(learned: Learned, weights: Weights, phi_t: Array, y_t: Array) -> Array:
         x_s, y_s = support(problem, pool, learned)
         phi_s = pool.body.features(weights, x_s)
-        k_ss = regularise((phi_s @ phi_s.T).astype(jnp.float64), problem.penalties.reg)
+        wide = phi_s.astype(jnp.float64)  # rounded afterwards, the product need not be semidefinite
+        k_ss = regularise(wide @ wide.T, problem.penalties.reg)
         f = phi_t @ (phi_s.T @ cholesky_solve(k_ss, y_s).astype(phi_s.dtype))
         return 0.5 * jnp.mean(jnp.sum((f - y_t) ** 2, axis=1)) - label_margin(learned["y"], 1 / y_t.shape[1])
 

@@ -45,7 +45,7 @@ class Settings:
 
     Attributes:
         penalty: l for each example.
-        inner_steps: of Adam on g.
+        inner_steps: of Adam on g; 2 or more, as rates are tuned by whether losses fall.
         inverse_steps: of Adam on ½ vᵀ ∇²g v − vᵀ ∂L/∂w.
     """
 
@@ -54,10 +54,10 @@ class Settings:
     inverse_steps: int = 20
 
     def __post_init__(self) -> None:
-        if not self.penalty > 0 or min(self.inner_steps, self.inverse_steps) < 1:
+        if not self.penalty > 0 or min(self.inner_steps, self.inverse_steps) < 2:
             raise InputError(
                 f"Got penalty={self.penalty}, inner_steps={self.inner_steps}, inverse_steps={self.inverse_steps}; "
-                "expected a penalty above 0 and 1 step or more of each."
+                "expected a penalty above 0 and 2 steps or more of each."
             )
 
 
@@ -85,7 +85,8 @@ def objective(problem: kip.Problem, pool: ModelPool, settings: Settings) -> Obje
         """φ_s, k, a and y_s − out_s."""
         x_s, y_s = support(problem, pool, learned)
         phi, left = body.features(weights, x_s), (y_s - moved(weights, w, x_s)).astype(jnp.float64)
-        k = (phi @ phi.T).astype(jnp.float64)
+        wide = phi.astype(jnp.float64)  # rounded afterwards, the product need not be semidefinite
+        k = wide @ wide.T
         return phi, k, cholesky_solve(k + penalty(left) * jnp.eye(len(k)), left), left
 
     def penalty(left: Array) -> float:

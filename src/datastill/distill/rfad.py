@@ -33,6 +33,7 @@ from datastill.features.conv import RandomConv
 from datastill.krr import cholesky_solve, float64, regularise
 
 VALIDATED = 2_000
+EVERY = 40  # steps between validations, as published
 LOSSES = ("cross-entropy", "square")
 
 

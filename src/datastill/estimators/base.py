@@ -149,12 +149,15 @@ class Distiller(BaseEstimator):
     def _prepare(self, X: Any, y: Any) -> Data:
         rows, y, codes = self._check(X, y)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        self.space_ = spaces.fit_space(rows, self.preprocess)
+        self.space_ = spaces.fit_space(rows, self._preprocessing(rows))
         _validate.check_memory(len(rows), self.space_.columns or int(np.prod(rows.shape[1:])))
         x = self.space_.encode_features(rows)
         self.kernels_ = tuple(k.resolve(x) for k in as_kernels(self.kernel or "fc1"))
         origin = {"n_train": len(y), "digest": {"x": digest(rows), "y": digest(y)}}
         return Data(rows, y, codes, self._as_targets(x, y), seed, origin)
+
+    def _preprocessing(self, rows: Rows) -> str:
+        return str(self.preprocess)
 
     def targets(self, X: Rows, y: np.ndarray) -> distil.Targets:
         """Rows and labels as a fitted estimator's kernel sees them."""

@@ -33,6 +33,8 @@ class FRePo(OnModelPool):
         learning_rate: of LAMB on examples and labels; falls by a cosine to a tenth.
         reg: added to the diagonal of φ_s φ_sᵀ, as a fraction of its mean.
         init: where examples start; as for `KIP`.
+        preprocess: "standardise", "zca", "zca-unit-norm" or "none"; None takes "zca" for images in colour, as was
+            published, and "standardise" for others.
         keep_range: whether examples stay within the data's range, and in its dtype.
         checkpoint: file to resume from and to keep up to date.
         verbose: whether to draw a progress bar, when standard error is a terminal.
@@ -66,6 +68,7 @@ class FRePo(OnModelPool):
         learning_rate: float = frepo.RATE,
         reg: float = 1e-6,
         init: Any = "random",
+        preprocess: str | None = None,
         keep_range: bool = True,
         checkpoint: str | Path | None = None,
         verbose: bool = False,
@@ -85,6 +88,7 @@ class FRePo(OnModelPool):
         self.learning_rate = learning_rate
         self.reg = reg
         self.init = init
+        self.preprocess = preprocess
         self.keep_range = keep_range
         self.checkpoint = checkpoint
         self.verbose = verbose

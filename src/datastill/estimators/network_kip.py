@@ -36,6 +36,8 @@ class NetworkKIP(OnNetworks):
         learning_rate: of the first step, in units of the standardised data; falls by a cosine.
         reg: added to the diagonal of φ(x_s) φ(x_s)ᵀ, as a fraction of its mean.
         init: where examples start; as for `KIP`.
+        preprocess: "standardise", "zca", "zca-unit-norm" or "none"; None takes "zca" for images in colour and
+            "standardise" for others.
         keep_range: whether examples stay within the data's range, and in its dtype.
         checkpoint: file to resume from and to keep up to date.
         verbose: whether to draw a progress bar, when standard error is a terminal.
@@ -71,6 +73,7 @@ class NetworkKIP(OnNetworks):
         learning_rate: float = 0.03,
         reg: float = 5e-3,
         init: Any = "random",
+        preprocess: str | None = "standardise",
         keep_range: bool = True,
         checkpoint: str | Path | None = None,
         verbose: bool = False,
@@ -91,6 +94,7 @@ class NetworkKIP(OnNetworks):
         self.learning_rate = learning_rate
         self.reg = reg
         self.init = init
+        self.preprocess = preprocess
         self.keep_range = keep_range
         self.checkpoint = checkpoint
         self.verbose = verbose

@@ -9,6 +9,7 @@ from sklearn.base import ClassifierMixin
 
 from datastill import _validate
 from datastill._errors import InputError
+from datastill.data.dataset import Rows
 from datastill.distill import loop
 from datastill.estimators.base import Data, Distiller, Support
 from datastill.estimators.kip import validation_interval
@@ -26,7 +27,6 @@ class OnNetworks(ClassifierMixin, Distiller):
     """Images, and the loop around a step that learns them."""
 
     kernel = None
-    preprocess = "standardise"
 
     def _check_settings(self) -> None:
         super()._check_settings()
@@ -36,6 +36,11 @@ class OnNetworks(ClassifierMixin, Distiller):
     def _solves_labels(self) -> bool:
         return False
 
+    def _preprocessing(self, rows: Rows) -> str:
+        if self.preprocess is not None:
+            return str(self.preprocess)
+        return "zca" if len(rows.shape) == 4 and rows.shape[3] > 1 else "standardise"
+
     def _depth_for(self, row: tuple[int, ...]) -> int:
         """Layers of the networks, each of which halves the image.
 
@@ -44,6 +49,7 @@ class OnNetworks(ClassifierMixin, Distiller):
         """
         if len(row) < 2:
             raise InputError(f"Got rows of {row[0]} numbers; expected images, (n, h, w) or (n, h, w, c); try KIP.")
+        _validate.check_channels_last(row)
         side = min(row[:2])
         if side < 2:
             raise InputError(f"Got images of {row[0]}×{row[1]} pixels; expected 2×2 at least; try KIP.")
@@ -58,8 +64,9 @@ class OnNetworks(ClassifierMixin, Distiller):
         examples: Callable[[Any], tuple[np.ndarray, np.ndarray]],
         validate: loop.Validator | None = None,
         patience: int | None = None,
+        every: int | None = None,
     ) -> Support:
-        """The loop, and what it found."""
+        """The loop, and what it found; validations come every so many steps, or as `validation_interval` has it."""
         steps = int(self.max_iter)
         with bar(f"{type(self).__name__}: {len(start.z)} examples", steps, "accuracy", bool(self.verbose)) as watch:
             progress = loop.run(
@@ -67,7 +74,7 @@ class OnNetworks(ClassifierMixin, Distiller):
                 step,
                 examples,
                 validate,
-                loop.Schedule(steps, validation_interval(steps), patience),
+                loop.Schedule(steps, every or validation_interval(steps), patience),
                 None if self.checkpoint is None else Path(self.checkpoint),
                 self._identity(data),
                 watch,

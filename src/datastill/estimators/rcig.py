@@ -33,8 +33,11 @@ class RCIG(OnModelPool):
         learn_labels: whether label vectors are learned, or stay at the class of each example.
         max_iter: steps.
         learning_rate: of AdaBelief on examples and labels.
-        reg: penalty of the inner problem, for each example; an absolute number.
+        reg: penalty of the inner problem, for each example, an absolute number; in `predict`, what is added to the
+            diagonal of the kernel matrix of the examples, as a fraction of its mean.
         init: where examples start; as for `KIP`.
+        preprocess: "standardise", "zca", "zca-unit-norm" or "none"; None takes "zca" for images in colour, as was
+            published, and "standardise" for others.
         keep_range: whether examples stay within the data's range, and in its dtype.
         checkpoint: file to resume from and to keep up to date.
         verbose: whether to draw a progress bar, when standard error is a terminal.
@@ -70,6 +73,7 @@ class RCIG(OnModelPool):
         learning_rate: float = rcig.RATE,
         reg: float = 5e-4,
         init: Any = "random",
+        preprocess: str | None = None,
         keep_range: bool = True,
         checkpoint: str | Path | None = None,
         verbose: bool = False,
@@ -91,6 +95,7 @@ class RCIG(OnModelPool):
         self.learning_rate = learning_rate
         self.reg = reg
         self.init = init
+        self.preprocess = preprocess
         self.keep_range = keep_range
         self.checkpoint = checkpoint
         self.verbose = verbose

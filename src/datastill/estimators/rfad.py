@@ -34,11 +34,13 @@ class RFAD(OnNetworks):
         loss: "cross-entropy" or "square".
         learn_labels: whether label vectors are learned, or stay at the class of each example.
         max_iter: steps.
-        patience: validations without improvement before stopping; None never stops early.
+        patience: validations, each after 40 steps, without improvement before stopping; None never stops early.
         validation_fraction: of the rows, held out.
         learning_rate: of AdaBelief on the examples.
         reg: added to the diagonal of k_ss, as a fraction of its mean.
         init: where examples start; as for `KIP`.
+        preprocess: "standardise", "zca", "zca-unit-norm" or "none"; None takes "zca" for images in colour, as was
+            published, and "standardise" for others.
         keep_range: whether examples end within the data's range, and in its dtype.
         checkpoint: file to resume from and to keep up to date.
         verbose: whether to draw a progress bar, when standard error is a terminal.
@@ -73,6 +75,7 @@ class RFAD(OnNetworks):
         learning_rate: float = 1e-3,
         reg: float = 5e-3,
         init: Any = "random",
+        preprocess: str | None = None,
         keep_range: bool = True,
         checkpoint: str | Path | None = None,
         verbose: bool = False,
@@ -93,6 +96,7 @@ class RFAD(OnNetworks):
         self.learning_rate = learning_rate
         self.reg = reg
         self.init = init
+        self.preprocess = preprocess
         self.keep_range = keep_range
         self.checkpoint = checkpoint
         self.verbose = verbose
@@ -133,4 +137,5 @@ class RFAD(OnNetworks):
             rfad.examples,
             rfad.validator(problem, self.settings_, held, data.seed) if len(kept_out) else None,
             self.patience,
+            rfad.EVERY,
         )

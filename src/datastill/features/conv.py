@@ -9,6 +9,7 @@ import numpy as np
 
 from datastill._errors import InputError
 from datastill._typing import Array, Float
+from datastill._validate import check_channels_last
 from datastill.features.base import FeatureMap, Weights
 from datastill.features.numbers import normals
 
@@ -102,10 +103,11 @@ def image_shape(row: tuple[int, ...]) -> tuple[int, int, int]:
     """(h, w, channels) of a row.
 
     Raises:
-        InputError: for rows that are not images.
+        InputError: for rows that are not images, or have their channels first.
     """
     if len(row) not in (2, 3):
         raise InputError(f"Got rows of shape {row}; expected images, (h, w) or (h, w, c); try a map for vectors.")
+    check_channels_last(row)
     return row[0], row[1], row[2] if len(row) == 3 else 1
 
 

@@ -29,7 +29,8 @@ class Kernel(ABC):
             x2: (n2, …) rows; `x1` when left out.
 
         Returns:
-            (n1, n2). Float64 NumPy input is computed in float64 whatever JAX's global precision.
+            (n1, n2). Float64 NumPy input is computed in float64 whatever JAX's global precision, and integers as
+            floats.
 
         Raises:
             InputError: for NaN and infinity in NumPy input, with the place of the first.
@@ -39,12 +40,18 @@ class Kernel(ABC):
                 check_finite(rows, name)
         x2 = x1 if x2 is None else x2
         with precision_of(x1, x2):
-            return self._jitted(jnp.asarray(x1), jnp.asarray(x2))
+            return self._jitted(_real(x1), _real(x2))
 
     def diagonal(self, x: ArrayLike) -> Array:
-        """The n values k(x_i, x_i), without the other n² − n."""
+        """The n values k(x_i, x_i), without the other n² − n.
+
+        Raises:
+            InputError: for NaN and infinity in NumPy input, with the place of the first.
+        """
+        if isinstance(x, np.ndarray):
+            check_finite(x, "x")
         with precision_of(x):
-            return self.self_block(jnp.asarray(x))
+            return self.self_block(_real(x))
 
     @partial(jax.jit, static_argnums=0)
     def _jitted(self, x1: Array, x2: Array) -> Array:
@@ -152,3 +159,9 @@ def precision_of(*arrays: ArrayLike) -> AbstractContextManager:
     """A context in which float64 NumPy input stays float64; the caller's own precision for everything else."""
     wants_float64 = any(isinstance(x, np.ndarray) and x.dtype == np.float64 for x in arrays)
     return jax.enable_x64(True) if wants_float64 else nullcontext()
+
+
+def _real(x: ArrayLike) -> Array:
+    """As floating-point numbers: integers would wrap around."""
+    x = jnp.asarray(x)
+    return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.result_type(float))

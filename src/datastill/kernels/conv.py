@@ -8,14 +8,13 @@ import jax.numpy as jnp
 
 from datastill._errors import InputError
 from datastill._typing import Array, Float
+from datastill._validate import check_channels_last
 from datastill.kernels import pooled, unpooled
 from datastill.kernels.base import Kernel
 from datastill.kernels.network import Network, check_settings
 
 MYRTLE = {5: (2, 1, 1), 7: (2, 2, 2), 10: (3, 3, 3)}
 """Convolutions in each stage, by depth, the linear output counted."""
-MOST_CHANNELS = 4
-"""Of images, where sides are larger: what has more in its last axis, and no more in its first, has channels first."""
 
 
 class _Convolutional(Kernel):
@@ -138,11 +137,7 @@ def _images(network: Network, x: Array) -> Array:
     """(n, h, w) or (n, h, w, c) -> (n, h, w, c)."""
     shape = tuple(x.shape)
     _check_image(shape[1:])
-    if len(shape) == 4 and shape[1] <= MOST_CHANNELS < min(shape[2:]):
-        raise InputError(
-            f"Got images of shape {shape[1:]}, which looks like channels first; expected (n, h, w, c); try "
-            "x.transpose(0, 2, 3, 1)."
-        )
+    check_channels_last(shape[1:])
     least = network.least_side
     if min(shape[1:3]) < least:
         raise InputError(

@@ -72,7 +72,7 @@ def _erf_unit(k: Array) -> Array:
 
 
 def _erf_pair(z: Array) -> tuple[Array, Array]:
-    return 2 / jnp.pi * jnp.arcsin(z), 2 / jnp.pi / jnp.sqrt(_room(z))
+    return 2 / jnp.pi * _arcsin(z), 2 / jnp.pi / jnp.sqrt(_room(z))
 
 
 def _erf_bend(z: Array) -> Array:
@@ -82,6 +82,12 @@ def _erf_bend(z: Array) -> Array:
 def _erf_intercept(z: Array) -> Array:
     f, slope = _erf_pair(z)
     return f - z * slope
+
+
+def _arcsin(z: Array) -> Array:
+    """Of cosines that rounding may have put at ±1 or beyond: there ±π/2, with a derivative of 0."""
+    inside = jnp.abs(z) < 1
+    return jnp.where(inside, jnp.arcsin(jnp.where(inside, z, 0)), jnp.sign(z) * (jnp.pi / 2))
 
 
 def _room(z: Array) -> Array:

@@ -18,13 +18,18 @@ SIDE = 64
 """Pixels on each side of a program's square."""
 LEAST_WIDTH = 16
 """Numbers in a patch that a product needs on the chip's matrix units."""
+MOST_WIDTH = 256
+"""Numbers in a patch of which two squares' fit on chip: 28 channels."""
 LEAST_CAPABILITY = 8.0
 """CUDA's compute capability that the compiler asks for."""
 
 
-def serves(dual: Dual, dtype: jnp.dtype) -> bool:
-    """Whether this machine's default device and these numbers can have it: float32 and ReLU on a recent NVIDIA GPU."""
-    if jax.default_backend() != "gpu" or dtype != jnp.float32 or dual is not ACTIVATIONS["relu"]:
+def serves(dual: Dual, dtype: jnp.dtype, d: int) -> bool:
+    """Whether this machine's default device and these numbers can have it, patches of d numbers among them.
+
+    It is made for float32 and ReLU on a recent NVIDIA GPU.
+    """
+    if jax.default_backend() != "gpu" or dtype != jnp.float32 or dual is not ACTIVATIONS["relu"] or d > MOST_WIDTH:
         return False
     try:
         from jax.experimental.pallas import triton  # noqa: F401  # what JAX has under experimental may move

@@ -33,7 +33,7 @@ def first(
 
     Before the first activation Θ is Σ, so that Θ becomes f' z · size size.
     """
-    return (fused.first if fused.serves(dual, p.dtype) else plain_first)(dual, ntk, p, size1, q, size2)
+    return (fused.first if fused.serves(dual, p.dtype, p.shape[3]) else plain_first)(dual, ntk, p, size1, q, size2)
 
 
 def plain_first(dual: Dual, ntk: bool, p: Array, size1: Array, q: Array, size2: Array) -> Maps:

@@ -36,6 +36,9 @@ def over_pairs(
         arrange: what is done to all tiles, (tiles, b, …), beforehand.
     """
     n2 = len(jax.tree.leaves(two)[0])
+    if not n2:
+        leaf = jax.tree.leaves(one)[0]
+        return jnp.zeros((len(leaf), 0), leaf.dtype)
     size = -(-n2 // -(-n2 // max(most, 1)))
     tiles = arrange(jax.tree.map(partial(split_tiles, size=size), two))
 
