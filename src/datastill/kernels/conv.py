@@ -144,4 +144,4 @@ def _images(network: Network, x: Array) -> Array:
             f"Got images of {shape[1]}×{shape[2]} pixels; expected {least}×{least} or more for {len(network.stages)} "
             "stages with pooling; try a smaller depth, pooling=False, or larger images."
         )
-    return jnp.asarray(x).reshape(*shape[:3], -1)
+    return jnp.asarray(x).reshape(*shape[:3], *(shape[3:] or (1,)))
