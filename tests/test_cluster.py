@@ -13,10 +13,11 @@ import pandas as pd
 import pytest
 
 from datastill._errors import InputError
+from datastill.cli.app import run
 from datastill.data.sharding import shards_of
 from datastill.features import RandomFourier
-from datastill.moments import collect_all, survey
-from datastill.moments.cluster import collect_on
+from datastill.moments import collect_all, load, survey
+from datastill.moments.cluster import _session, collect_on
 
 pytest.importorskip("distributed")
 pytestmark = pytest.mark.slow
@@ -177,6 +178,45 @@ def test_a_shard_that_cannot_be_read_is_named_and_the_rest_is_kept(tmp_path, gri
     assert parts(folder) == 3
     (tmp_path / "2.parquet").write_bytes(whole)
     assert_same(collect_on(grid.address, recipe, shards, folder), recipe, shards)
+
+
+def test_a_worker_that_stays_makes_the_pass_that_is_asked_for(work, grid):
+    recipe, shards, folder = work
+    other = survey(shards, RandomFourier(5, seed=3), kept=7)
+    grid.start_worker()
+    for how in (recipe, other):
+        assert_same(collect_on(grid.address, how, shards, folder), how, shards)
+
+
+def test_workers_may_have_another_working_folder(work, grid, tmp_path, monkeypatch):
+    recipe, _, folder = work
+    grid.start_worker()
+    monkeypatch.chdir(tmp_path)
+    shards = shards_of(["data.npz"], rows=2000)
+    assert_same(collect_on(grid.address, recipe, shards, folder), recipe, shards)
+
+
+def test_what_kills_every_worker_is_named():
+    with _session("local:1") as session, pytest.raises(InputError, match="Got the shard, at which worker after"):
+        session.run({"the shard": (os._exit, 1)})
+
+
+def test_a_scheduler_without_workers_is_not_waited_for(work, grid, monkeypatch):
+    monkeypatch.setattr("datastill.moments.cluster.SECONDS_TO_CONNECT", 8)
+    recipe, shards, folder = work
+    with pytest.raises(InputError, match="no worker joined in 8 s"):
+        collect_on(grid.address, recipe, shards, folder)
+
+
+def test_the_command_line_takes_workers(tmp_path, capsys):
+    found = []
+    for name, words in (("one", []), ("two", ["--cluster", "local:2"])):
+        out = tmp_path / f"{name}.safetensors"
+        command = ["moments", "digits", "--features", "relu:32", "--shard-rows", "500", *words, "--out", str(out)]
+        assert run([*command, "--json"]) == 0
+        found.append(load(out))
+    np.testing.assert_allclose(found[1].train.second, found[0].train.second, rtol=0, atol=1e-4)
+    assert found[1].train.shards == found[0].train.shards and len(found[0].train.shards) == 3
 
 
 def test_shards_of_equal_rows_are_named(tmp_path, work):

@@ -17,7 +17,7 @@ from datastill.features import PatchConv, RandomConv, RandomDense, RandomFourier
 from datastill.moments import Collected, collect, collect_all, load, moments_of, save, survey
 from datastill.moments.drift import drift
 from datastill.moments.files import is_moments, load_recipe, manifest, save_recipe
-from datastill.moments.passing import collect_to, part_file
+from datastill.moments.passing import collect_to, forgettable, part_file
 from datastill.moments.sample import Sample, held_out, row_hashes
 
 DRAW = np.random.default_rng(0)
@@ -195,6 +195,36 @@ def test_forgetting_is_never_having_seen(tmp_path):
     assert not np.isin(forgotten.starts.hashes, row_hashes(whole.recipe.space.encode(X[50:90]))).any()
 
 
+def test_no_forgotten_row_stays_in_the_samples(tmp_path):
+    """Though the samples are not the rows of least hashes any more, once rows were forgotten and others added."""
+    whole = made(npz(tmp_path), kept=2, held=0.0)
+    hashes = row_hashes(whole.recipe.space.encode(X))
+    order = np.argsort(hashes)
+    first, later = order[: N // 2], order[N // 2 :]
+
+    def of(rows, name):
+        return shards_of([npz(tmp_path, X[rows], Y[rows], name)])[0]
+
+    total = collect(whole.recipe, of(first, "first"))
+    least = total.starts.hashes
+    total = total - forgettable(total, of(first[np.isin(hashes[first], least[:3])], "a"))
+    total = total + collect(whole.recipe, of(later, "b"))
+    some = np.concatenate([first[100:], later])
+    assert np.isin(total.starts.hashes, hashes[some]).any()
+    total = total - forgettable(total, of(some, "c"))
+    assert not np.isin(total.starts.hashes, hashes[some]).any()
+    assert total.count == 100 - 3
+
+
+def test_a_forgotten_shard_may_be_added_again(tmp_path):
+    whole = made(npz(tmp_path))
+    more = shards_of([npz(tmp_path, X[:40] + 1, Y[:40], "more")])[0]
+    both = whole + collect(whole.recipe, more)
+    again = both - forgettable(both, more)
+    assert again.train.shards == whole.train.shards and again.held.shards == whole.held.shards
+    assert_same(again + collect(whole.recipe, more), both)
+
+
 def test_rows_that_were_never_added_are_not_forgotten(tmp_path):
     whole = made(npz(tmp_path))
     strange = npz(tmp_path, 5 + 9 * X[:9], Y[:9], "strange")
@@ -284,7 +314,14 @@ def test_what_is_saved_is_the_same(map, by_class, tmp_path):
     assert (again - found).count == 0
     assert again.digest == found.digest
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["m.safetensors"]
-    assert is_moments(tmp_path / "new" / "m.safetensors")
+    assert is_moments(tmp_path / "new" / "m.safetensors") and is_moments(tmp_path / "new" / "m")
+    assert load(tmp_path / "new" / "m").digest == found.digest
+    assert not is_moments("digits")
+    whole = (tmp_path / "new" / "m.safetensors").read_bytes()
+    (tmp_path / "short.safetensors").write_bytes(whole[:1000])
+    assert is_moments(tmp_path / "short.safetensors")
+    with pytest.raises(InputError, match="cannot be read"):
+        load(tmp_path / "short.safetensors")
     assert not is_moments(tmp_path / "data.npz")
 
 

@@ -18,6 +18,8 @@ from datastill.distill.objectives import Penalties
 from datastill.features import RandomDense, RandomFourier
 from datastill.gram import kernel_of
 from datastill.moments import collect_all, load, survey
+from datastill.moments.passing import forgettable
+from datastill.preprocess.augment import Augmentation
 
 DRAW = np.random.default_rng(0)
 N = 900
@@ -324,6 +326,12 @@ def test_a_set_is_distilled_and_started_again_from_the_last(files, tmp_path, cap
         (["compare", "{m}", "--ipc", "1"], "no rows"),
         (["distill", "{m}", "--method", "kmeans"], "expected kip"),
         (["distill", "{m}", "--ipc", "50"], "rank at most"),
+        (["distill", "{m}", "--task", "regression"], "moments for classification"),
+        (["moments", "{m}", "--add", "{second}", "--held", "0.3", "--out", "{out}"], "--held with moments"),
+        (
+            ["moments", "digits", "--features", "relu:8", "--task", "clasification", "--out", "{out}"],
+            "expected one of auto",
+        ),
     ],
 )
 def test_misuse_is_told_in_one_line(files, tmp_path, arguments, message, capsys, monkeypatch):
@@ -334,6 +342,41 @@ def test_misuse_is_told_in_one_line(files, tmp_path, arguments, message, capsys,
     said = capsys.readouterr().err
     assert message in said
     assert len(said.splitlines()) == 1
+
+
+def test_a_class_that_is_forgotten_gets_no_examples(tmp_path):
+    collected = passed(tmp_path)
+    for k in (1, 2):
+        rows = np.flatnonzero(Y == k)
+        np.savez(tmp_path / "gone.npz", x_train=X[rows], y_train=Y[rows])
+        left = collected - forgettable(collected, shards_of([tmp_path / "gone.npz"])[0])
+        model = KIP(2, **QUICK).fit_moments(left)
+        assert model.y_support_.tolist() == [c for c in range(3) for _ in range(2) if c != k]
+
+
+def test_fractions_are_of_the_data_and_not_of_the_rows_that_were_kept(tmp_path):
+    collected = passed(tmp_path, kept=3)
+    assert len(KIP(n_support=0.02, **QUICK).fit_moments(collected).X_support_) == round(0.02 * len(X))
+    per_class = np.bincount(KIP(ipc=0.02, **QUICK).fit_moments(collected).y_support_)
+    assert per_class.tolist() == [round(0.02 * n) for n in np.bincount(Y)]
+
+
+def test_the_suffix_may_be_left_out(files, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(["moments", "iris", "--features", "fourier:20", "--out", "m"]) == 0
+    assert "classification, 3 classes" in capsys.readouterr().out
+    assert run(["distill", "m", "--ipc", "1", "--steps", "2", "--out", "run", "--json"]) == 0
+    assert (tmp_path / "m.safetensors").exists()
+
+
+def test_options_of_a_pass_are_kept(tmp_path):
+    out = tmp_path / "m.safetensors"
+    words = ["--keep", "0", "--by-class", "--held", "0.2", "--augment", "shift=1", "--versions", "3"]
+    assert run(["moments", "digits", "--features", "conv4:8", *words, "--out", str(out), "--json"]) == 0
+    found = load(out)
+    assert len(found.starts.z) == len(found.checks.z) == 0
+    assert found.train.by_class and found.recipe.versions == 3 and found.recipe.augment == Augmentation.parse("shift=1")
+    assert 0.1 < found.held.count / found.count < 0.3
 
 
 def test_many_examples_are_learned_by_curvature(tmp_path, monkeypatch):

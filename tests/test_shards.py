@@ -202,3 +202,29 @@ def test_the_key_of_a_folders_shard_tells_of_its_files(kind, tmp_path):
     assert shards_of([tmp_path])[0].key == before
     os.utime(file, ns=(0, 0))
     assert shards_of([tmp_path])[0].key != before
+
+
+def test_the_key_of_packed_idx_tells_of_its_files(tmp_path):
+    folder = write_idx(tmp_path, "packed", gzip.compress, ".gz")
+    before = shards_of([folder])[0].key
+    for file in folder.iterdir():
+        os.utime(file, ns=(0, 0))
+    assert shards_of([folder])[0].key != before
+
+
+def test_the_key_is_the_same_from_every_working_folder(tmp_path, monkeypatch):
+    np.savez(tmp_path / "data.npz", x_train=np.ones((6, 2)), y_train=np.arange(6) % 2)
+    monkeypatch.chdir(tmp_path)
+    (here,), (there,) = shards_of(["data.npz"]), shards_of([tmp_path / "data.npz"])
+    assert here.key == there.key and here.absolute() == there
+    assert shards_of(["digits"])[0].absolute().path == "digits"
+
+
+def test_images_that_come_later_are_seen(tmp_path):
+    for name in ("a/0.png", "a/1.png", "b/2.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / name)
+    assert shards_of([tmp_path])[0].stop == 3
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "b" / "3.png")
+    os.utime(tmp_path / "b", ns=(1, 1))
+    assert shards_of([tmp_path])[0].stop == 4

@@ -14,8 +14,8 @@ from datastill.data.shards import Shard
 from datastill.features.names import named_map
 from datastill.moments import Collected, Recipe, collect_all, load, save, survey
 from datastill.moments.drift import drift
-from datastill.moments.files import is_moments, manifest
-from datastill.moments.passing import Watcher, collect
+from datastill.moments.files import file_of, is_moments, manifest
+from datastill.moments.passing import Watcher, forgettable
 from datastill.moments.survey import VERSIONS
 from datastill.progress import rows_bar
 
@@ -81,10 +81,10 @@ def carry_out(request: Request, out: Path | None, against: Path | None = None, v
         total = added if base is None else base + added
     for source in request.forget:
         assert total is not None
-        recipe = total.recipe
-        rows = reduce(add, [collect(recipe, shard, named=False) for shard in _shards(request, recipe, [source])])
-        total = total - rows
-        description["forgotten"] = description.get("forgotten", 0) + rows.count
+        for shard in _shards(request, total.recipe, [source]):
+            rows = forgettable(total, shard)
+            total = total - rows
+            description["forgotten"] = description.get("forgotten", 0) + rows.count
     if total is None:
         raise InputError("Got no data; expected at least one path or built-in name.")
     if against is not None:
@@ -93,7 +93,7 @@ def carry_out(request: Request, out: Path | None, against: Path | None = None, v
         save(total, out)
         shutil.rmtree(_parts(out), ignore_errors=True)
         description["out"] = str(out)
-    size = out.stat().st_size if out is not None else sum(Path(source).stat().st_size for source in saved)
+    size = out.stat().st_size if out is not None else sum(file_of(source).stat().st_size for source in saved)
     return {**manifest(total), **description, "bytes": size, "n_shards": len(total.train.shards)}
 
 

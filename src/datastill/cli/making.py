@@ -25,6 +25,7 @@ from datastill.cli.options import (
     Test,
     budget,
     budgets,
+    given,
     load_data,
     load_moments,
     slug,
@@ -163,7 +164,10 @@ def distill(
         if method not in ("auto", "kip"):
             raise InputError(f"Got --method {method} with moments, which hold no rows to choose from; expected kip.")
         method = "kip"
+        asked = task
         dataset, task, collected = load_moments(data, target, test, image_size)
+        if asked not in ("auto", task):
+            raise InputError(f"Got --task {asked} with moments for {task}; expected the same; try leaving it out.")
     else:
         dataset, task = load_data(data, target, test, task, image_size, seed, as_json)
     if method == "auto":
@@ -208,7 +212,7 @@ def distill(
 def _method(context: typer.Context, dataset: Any, quiet: bool) -> str:
     """Of tables the best of several, unless something is asked of KIP; of everything else KIP."""
     table = row_kind(dataset.x) == "table"
-    asked = [name for name in OF_KIP if _given(context, name)]
+    asked = [name for name in OF_KIP if given(context, name)]
     few = len(dataset.x) < LEAST_ROWS
     if table and not quiet:
         given = f"since --{asked[0].replace('_', '-')} is given" if asked else f"since there are {len(dataset.x)} rows"
@@ -217,17 +221,12 @@ def _method(context: typer.Context, dataset: Any, quiet: bool) -> str:
     return "best-of" if table and not asked and not few else "kip"
 
 
-def _given(context: typer.Context, option: str) -> bool:
-    """Whether an option was set, on the command line or by --config."""
-    return getattr(context.get_parameter_source(option), "name", "DEFAULT") != "DEFAULT"
-
-
 def _refuse_unused(context: typer.Context, method: str, estimator: Any, moments: bool) -> None:
     """InputError for an option that was given and would change nothing."""
     known = estimator._get_param_names()
     for option in ("allocation", "optimiser", *OF_KIP):
         without = moments and option in OF_ROWS
-        if _given(context, option) and (without or PARAMETERS.get(option, option) not in known):
+        if given(context, option) and (without or PARAMETERS.get(option, option) not in known):
             what = "moments, whose pass has settled it" if without else f"--method {method}, which has no such setting"
             raise InputError(f"Got --{option.replace('_', '-')} with {what}; try leaving it out.")
 

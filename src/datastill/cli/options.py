@@ -166,6 +166,11 @@ def load_moments(path: str, target: str | None, test: str | None, image_size: in
     return runs.sampled(collected, Path(path).stem, held), task, collected
 
 
+def given(context: typer.Context, option: str) -> bool:
+    """Whether an option was set, on the command line or by --config."""
+    return getattr(context.get_parameter_source(option), "name", "DEFAULT") != "DEFAULT"
+
+
 def words(text: str) -> tuple[str, ...]:
     """Names separated by commas, each once."""
     return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))

@@ -8,14 +8,17 @@ import typer
 
 from datastill._errors import InputError
 from datastill.cli.app import app
-from datastill.cli.options import AsJson, Config, ImageSize, Seed, Target, Task
+from datastill.cli.options import AsJson, Config, ImageSize, Seed, Target, Task, given
 from datastill.console import bytes_text, print_facts, print_json, seconds_text
 
 LARGE_OVERLAP = 0.01
+OF_A_PASS = ("features", "task", "preprocess", "held", "keep", "by_class", "augment", "versions", "seed")
+"""Options that moments were made with, and that those added to them share."""
 
 
 @app.command()
 def moments(
+    context: typer.Context,
     data: Annotated[
         list[str],
         typer.Argument(
@@ -28,11 +31,11 @@ def moments(
     features: Annotated[
         str,
         typer.Option(
-            help="The feature map: conv, conv-flip, random-conv (images); fourier, laplace, relu2, ntk; with a width "
-            "as in fourier:2048, joined by +.",
+            help="The feature map: conv8, conv-flip6o4, random-conv (images); fourier, laplace, relu2, ntk, nystroem; "
+            "each with a width, as in fourier:2048, joined by + or, one on the other, by >.",
         ),
     ] = "",
-    out: Annotated[Path | None, typer.Option(help="File to write, ending in .safetensors.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File to write; .safetensors is added.")] = None,
     add: Annotated[
         list[str] | None, typer.Option(metavar="DATA", help="Rows to add; may be given several times.")
     ] = None,
@@ -98,12 +101,17 @@ def moments(
 ) -> None:
     """Pass over DATA once, and keep the sums that `distill` needs of it; or add, take out and compare such sums."""
     from datastill import passes
-    from datastill.moments.files import SUFFIX
+    from datastill.moments.files import SUFFIX, is_moments
 
-    if out is not None and out.suffix != SUFFIX:
+    if out is not None and out.suffix not in ("", SUFFIX):
         raise InputError(
             f"Got --out {out}; expected a name that ends in {SUFFIX}; try --out {out.with_suffix(SUFFIX)}."
         )
+    if like is not None or any(map(is_moments, data)):
+        settled = [option for option in OF_A_PASS if given(context, option)]
+        if settled:
+            option = settled[0].replace("_", "-")
+            raise InputError(f"Got --{option} with moments, whose pass has settled it; try leaving it out.")
     request = passes.Request(
         data=tuple(data),
         features=features,
@@ -123,6 +131,7 @@ def moments(
         cluster=cluster,
         seed=seed,
     )
+    out = out if out is None else out.with_suffix(SUFFIX)
     found = passes.carry_out(request, out, drift, verbose=not as_json)
     if as_json:
         print_json(found)
@@ -130,10 +139,16 @@ def moments(
         _print(found)
 
 
+def _task(found: dict[str, Any]) -> str:
+    classes = f", {len(found['counts']['train'])} classes" if found["task"] == "classification" else ""
+    return f"{found['task']}{classes}"
+
+
 def _print(found: dict[str, Any]) -> None:
     facts = [
         ("feature map", f"{found['map']}, {found['columns']:,} features"),
         ("rows", f"{found['rows']:,.0f}, of which {sum(found['counts']['held']):,.0f} held out"),
+        ("task", _task(found)),
         ("shards", f"{found['n_shards']:,}"),
         ("size", bytes_text(found["bytes"])),
     ]

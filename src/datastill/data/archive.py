@@ -85,13 +85,13 @@ def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], str]:
         ) from error
 
 
-def read_header(path: Path) -> str:
-    """The text of a .safetensors file; empty where it cannot be read."""
+def read_header(path: Path) -> str | None:
+    """The text of a .safetensors file; None where it cannot be read."""
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             return str((file.metadata() or {}).get(HEADER, ""))
     except (OSError, safetensors.SafetensorError):
-        return ""
+        return None
 
 
 def pack(tree: Any, name: str = "") -> tuple[Any, dict[str, np.ndarray]]:

@@ -32,6 +32,11 @@ def split(y: np.ndarray | None, n: int, fraction: float, seed: int) -> tuple[np.
     return np.setdiff1d(np.arange(n), chosen), chosen
 
 
+def class_counts(codes: np.ndarray | None, n: int) -> np.ndarray:
+    """Rows of each class; of n rows without classes, their number."""
+    return np.array([n]) if codes is None else np.bincount(codes)
+
+
 Budget = int | float | Mapping[Any, int | float]
 """Examples: a number, a fraction of the rows (below 1), or either for each class label."""
 
@@ -43,7 +48,7 @@ def budget_per_class(
     labels: np.ndarray | None = None,
     proportional: bool = False,
 ) -> np.ndarray:
-    """(C,) support rows for each class, from one of the two budgets; at least 1 each.
+    """(C,) support rows for each class, from one of the two budgets; at least 1 each, none of a class without rows.
 
     Args:
         counts: (C,) rows of each class in the data.
@@ -55,6 +60,12 @@ def budget_per_class(
     """
     if (ipc is None) == (n_support is None):
         raise InputError(f"Got ipc={ipc} and n_support={n_support}; expected exactly one of them; try ipc=10.")
+    occurring = counts > 0
+    if not occurring.all():
+        budget = np.zeros(len(counts), int)
+        names = None if labels is None else labels[occurring]
+        budget[occurring] = budget_per_class(counts[occurring], ipc, n_support, names, proportional)
+        return budget
     classes = len(counts)
     if isinstance(ipc, Mapping):
         named = {str(label): value for label, value in ipc.items()}

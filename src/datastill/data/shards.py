@@ -9,17 +9,17 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
 from datastill._errors import InputError
-from datastill.data import delimited, images, sources, tables
+from datastill.data import delimited, images, named, sources, tables
 from datastill.data.dataset import Dataset, Rows, take
 from datastill.data.raw import unreadable
 from datastill.data.stored import Stored
@@ -73,11 +73,15 @@ class Shard(ABC):
         """The path and, of a part, which part."""
         return f"{self.path}[{self.start}:{self.stop}]"
 
+    def absolute(self) -> Self:
+        """The same shard, wherever it is read from."""
+        return replace(self, path=_absolute(self.path))
+
     @property
     def key(self) -> str:
         """A digest of what is read: its place, the part, and size and time of change of every file."""
         found = [[file.stat().st_size, file.stat().st_mtime_ns] for file in self._files() if file.exists()]
-        parts = [type(self).__name__, asdict(self), found]
+        parts = [type(self).__name__, asdict(self.absolute()), found]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
     def _files(self) -> list[Path]:
@@ -109,6 +113,11 @@ class StoredShard(_Indexed):
     x: Stored
     y: Stored
 
+    def absolute(self) -> Self:
+        """See `Shard.absolute`."""
+        x, y = (replace(array, path=_absolute(array.path)) for array in (self.x, self.y))
+        return replace(super().absolute(), x=x, y=y)
+
     def _files(self) -> list[Path]:
         return [Path(self.x.path), Path(self.y.path)]
 
@@ -125,6 +134,10 @@ class StoredShard(_Indexed):
 @dataclass(frozen=True)
 class LoadedShard(_Indexed):
     """Rows of data that can only be loaded whole: compressed arrays, built-in names."""
+
+    def _files(self) -> list[Path]:
+        path = Path(self.path)
+        return sorted(path.iterdir()) if path.is_dir() else [path]
 
     def labels(self) -> np.ndarray:
         """See `Shard.labels`."""
@@ -216,10 +229,21 @@ def loaded(source: str) -> Dataset:
     return sources.load(source)
 
 
-@lru_cache(maxsize=4)
 def image_files(folder: str) -> list[Path]:
-    """Of a folder of images, by class and name; the last few lists are kept."""
+    """Of a folder of images, by class and name; the last few lists are kept, as long as no file comes or goes."""
+    path = Path(folder)
+    changed = sorted(entry.stat().st_mtime_ns for entry in path.iterdir() if entry.is_dir()) if path.is_dir() else []
+    return _image_files(folder, tuple(changed))
+
+
+@lru_cache(maxsize=4)
+def _image_files(folder: str, changed: tuple[int, ...]) -> list[Path]:
     return images.image_files(Path(folder))
+
+
+def _absolute(path: str) -> str:
+    """The path from the root; a built-in name stays."""
+    return path if named.find(path) is not None else str(Path(path).absolute())
 
 
 def _labels(path: str, target: str, frames: Iterator[pd.DataFrame]) -> np.ndarray:

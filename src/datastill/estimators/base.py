@@ -46,6 +46,7 @@ class Data(NamedTuple):
         seed: of everything random.
         origin: how many rows there are in all, and a digest of them.
         sums: what stands for all rows under the kernel of a feature map; None where the rows themselves are used.
+        in_all: rows of each class (in regression, one number) of the whole data; None where `rows` are all.
     """
 
     rows: Rows
@@ -55,6 +56,12 @@ class Data(NamedTuple):
     seed: int
     origin: dict[str, Any]
     sums: Sums | None = None
+    in_all: np.ndarray | None = None
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Rows of each class (in regression, one number) of the whole data."""
+        return sampling.class_counts(self.codes, len(self.y)) if self.in_all is None else self.in_all
 
 
 class Support(NamedTuple):
@@ -173,14 +180,14 @@ class Distiller(BaseEstimator):
         if getattr(self, "patience", None) is not None:
             _validate.check_between("patience", self.patience, 1)
 
-    def _budget(self, codes: np.ndarray | None, n: int) -> np.ndarray:
-        """(C,) support rows for each class of n rows; one entry for regression."""
-        if codes is None:
+    def _budget(self, counts: np.ndarray) -> np.ndarray:
+        """(C,) support rows for each class, from its rows; one entry for regression."""
+        if not isinstance(self, ClassifierMixin):
             wanted = DEFAULT_POINTS if self.n_support is None else self.n_support
-            return np.array([sampling.as_count("n_support", wanted, n)])
+            return np.array([sampling.as_count("n_support", wanted, int(counts.sum()))])
         ipc = DEFAULT_IPC if self.ipc is None and self.n_support is None else self.ipc
         proportional = getattr(self, "allocation", "balanced") == "proportional"
-        return sampling.budget_per_class(np.bincount(codes), ipc, self.n_support, self.classes_, proportional)
+        return sampling.budget_per_class(counts, ipc, self.n_support, self.classes_, proportional)
 
     def _initial_support(self, data: Data) -> Support:
         if isinstance(self.init, (SupportSet, tuple, list)):
@@ -193,7 +200,7 @@ class Distiller(BaseEstimator):
                 f"{', '.join(METHODS)}."
             )
         codes = np.zeros(len(data.y), int) if data.codes is None else data.codes
-        budget = self._budget(data.codes, len(data.y))
+        budget = self._budget(data.counts)
         indices = sampling.rows_per_class(codes, budget, data.seed, replace=not self._selects_rows)
         z = self.space_.encode(take(data.rows, indices))
         if self.init == "noise":
@@ -203,7 +210,7 @@ class Distiller(BaseEstimator):
 
     def _choose(self, method: str, data: Data, optimiser: str = "lazy") -> Support:
         """What a selector chooses."""
-        targets, budget = data.targets, self._budget(data.codes, len(data.y))
+        targets, budget = data.targets, self._budget(data.counts)
         chosen = choose(
             method, Candidates(targets.x, targets.y, data.codes, self.kernels_[0]), budget, data.seed, optimiser
         )

@@ -116,7 +116,7 @@ class _BestOf(Distiller):
 
     def _affordable(self, codes: np.ndarray | None, rest: np.ndarray, n: int) -> tuple[dict[str, Any], dict[str, int]]:
         """The budget, with no more examples of a class than it has rows left, and the classes that this cuts."""
-        budget = self._budget(codes, n)
+        budget = self._budget(sampling.class_counts(codes, n))
         rows = np.array([len(rest)]) if codes is None else np.bincount(codes[rest])
         if (budget >= rows).all():
             raise InputError(

@@ -132,7 +132,8 @@ class _KIP(Distiller):
             "moments": {"map": repr(collected.recipe.source.map), "digests": collected.recipe.source.digests},
         }
         y_rows = labels.decode(targets.y)
-        return Data(rows, y_rows, targets.codes, targets, seed, origin, sums)
+        in_all = np.rint(collected.counts).astype(int)
+        return Data(rows, y_rows, targets.codes, targets, seed, origin, sums, in_all)
 
     def _prepare(self, X: Any, y: Any) -> Data:
         data = super()._prepare(X, y)

@@ -16,7 +16,7 @@ from datastill.data import archive
 from datastill.data.shards import Shard
 from datastill.moments.collected import Collected, Recipe
 from datastill.moments.files import SUFFIX, load, load_recipe, save, save_recipe
-from datastill.moments.passing import Watcher, collect_to, report_failures, require_new
+from datastill.moments.passing import Watcher, collect_to, recipe_file, report_failures, require_new
 
 SECONDS_TO_CONNECT = 30
 RECONNECTIONS = 20
@@ -51,10 +51,10 @@ def collect_on(
     """
     folder = folder.absolute()
     archive.make_folder(folder)
-    how = folder / f"recipe{SUFFIX}"
+    how = recipe_file(recipe, folder)
     save_recipe(recipe, how)
     with _session(where) as session:
-        jobs = {shard.name: (_part, str(how), shard, str(folder)) for shard in shards}
+        jobs = {shard.name: (_part, str(how), shard.absolute(), str(folder)) for shard in shards}
         found: dict[str, Part] = session.run(jobs, lambda part: watch(part.rows) if watch else None)
         failed = {n: InputError(p.error) for n, p in found.items() if p.error}
         report_failures(failed, len(found) - len(failed), folder)
@@ -79,23 +79,29 @@ class Session:
 
     def run(self, jobs: dict[str, tuple[Any, ...]], done: Callable[[Any], None] = lambda _: None) -> dict[str, Any]:
         """Job name -> result of (function, *arguments); what a lost scheduler did not deliver is asked for again."""
-        from distributed import as_completed
+        from distributed import KilledWorker, as_completed
 
         results: dict[str, Any] = {}
         for _ in range(RECONNECTIONS):
             waiting = {name: job for name, job in jobs.items() if name not in results}
             futures = {self._client.submit(*job, pure=False): name for name, job in waiting.items()}
-            failure: BaseException | None = None
+            failed, failure = "", None
             try:
                 for future in as_completed(futures, loop=self._client.loop, raise_errors=False):
                     if future.status == "finished":
                         results[futures[future]] = future.result()
                         done(results[futures[future]])
                     elif future.status == "error":
-                        failure = future.exception()
+                        failed, failure = futures[future], future.exception()
                         break
             except (OSError, TimeoutError):  # a closed connection, among others
                 pass
+            if isinstance(failure, KilledWorker):
+                raise InputError(
+                    f"Got {failed}, at which worker after worker died, most likely for want of memory; expected one "
+                    "that is finished; try fewer features, fewer workers on a machine, or smaller shards; what is "
+                    "finished is kept."
+                ) from failure
             if failure is not None:  # of a job: it may be an OSError of its own
                 raise failure
             if len(results) == len(jobs):
@@ -147,7 +153,8 @@ def _connected(address: str) -> Any:
     deadline = time.monotonic() + SECONDS_TO_CONNECT
     while True:
         try:
-            return Client(address, timeout=5, set_as_default=False)
+            client = Client(address, timeout=5, set_as_default=False)
+            break
         except (OSError, TimeoutError, ValueError) as error:
             if isinstance(error, ValueError) or time.monotonic() > deadline:
                 raise InputError(
@@ -155,6 +162,15 @@ def _connected(address: str) -> Any:
                     "tcp://localhost:8786; try `dask scheduler`."
                 ) from error
             time.sleep(0.5)
+    try:
+        client.wait_for_workers(1, timeout=SECONDS_TO_CONNECT)
+    except (OSError, TimeoutError) as error:
+        client.close(timeout=2)
+        raise InputError(
+            f"Got --cluster {address}, a scheduler that no worker joined in {SECONDS_TO_CONNECT} s; expected one or "
+            f"more; try `dask worker {address}`."
+        ) from error
+    return client
 
 
 def _part(how: str, shard: Shard, folder: str) -> Part:

@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 
 from datastill._errors import InputError
-from datastill.data import archive
+from datastill.data import archive, named
 from datastill.moments import triangle
 from datastill.moments.collected import Collected, Recipe
 from datastill.moments.record import Moments
 from datastill.moments.sample import Sample
 from datastill.moments.source import Source, source_from_state, source_state
 from datastill.preprocess.augment import Augmentation
+from datastill.preprocess.labels import ClassLabels
 
-SCHEMA = "datastill.moments/1"
+KIND = "datastill.moments/"
+SCHEMA = f"{KIND}1"
 SUFFIX = ".safetensors"
 SIDES = ("train", "held")
 SAMPLES = ("starts", "checks")
@@ -45,12 +47,12 @@ def save(collected: Collected, path: str | Path) -> None:
 
 
 def load(path: str | Path) -> Collected:
-    """Read what `save` wrote.
+    """Read what `save` wrote; the suffix may be left out.
 
     Raises:
         InputError: for a file that is missing, truncated, no moments, of a newer schema, or damaged.
     """
-    tensors, header = archive.read_tensors(Path(path))
+    tensors, header = archive.read_tensors(path := file_of(path))
     written = _manifest(header)
     if written is None:
         raise InputError(
@@ -87,12 +89,21 @@ def load_recipe(path: Path) -> Recipe:
     return _recipe(json.loads(header), tensors)
 
 
-def is_moments(path: str | Path) -> bool:
-    """Whether a path is that of a file that `save` wrote."""
+def file_of(path: str | Path) -> Path:
+    """The path of a file of moments, whose suffix may be left out."""
     path = Path(path)
+    return path if path.suffix == SUFFIX or path.exists() else path.with_name(path.name + SUFFIX)
+
+
+def is_moments(path: str | Path) -> bool:
+    """Whether a path is that of a file that `save` wrote: of any schema, and damaged ones, which `load` refuses."""
+    if named.find(str(path)) is not None:
+        return False
+    path = file_of(path)
     if path.suffix != SUFFIX or not path.is_file():
         return False
-    return _manifest(archive.read_header(path)) is not None
+    header = archive.read_header(path)
+    return header is None or str(_written(header).get("schema", "")).startswith(KIND)
 
 
 def manifest(collected: Collected) -> dict[str, Any]:
@@ -100,6 +111,7 @@ def manifest(collected: Collected) -> dict[str, Any]:
     recipe, train, held = collected.recipe, collected.train, collected.held
     return {
         "schema": SCHEMA,
+        "task": "classification" if isinstance(recipe.source.labels, ClassLabels) else "regression",
         "map": repr(recipe.source.map),
         "columns": train.columns,
         "rows": collected.count,
@@ -120,11 +132,17 @@ def _packages() -> dict[str, str]:
 
 def _manifest(header: str) -> dict[str, Any] | None:
     """The manifest in a header; None where it is not of this schema."""
+    written = _written(header)
+    return written if written.get("schema") == SCHEMA else None
+
+
+def _written(header: str) -> dict[str, Any]:
+    """What is written in a header; nothing where it is no manifest."""
     try:
         written = json.loads(header)
     except ValueError:
-        return None
-    return written if isinstance(written, dict) and written.get("schema") == SCHEMA else None
+        return {}
+    return written if isinstance(written, dict) else {}
 
 
 def _settings(recipe: Recipe) -> dict[str, Any]:

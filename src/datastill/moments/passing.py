@@ -1,8 +1,10 @@
 """The pass: shard by shard, each to a file of its own, so that one that is interrupted goes on where it stopped."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,7 +29,13 @@ Watcher = Callable[[int], None]
 
 
 def collect(
-    recipe: Recipe, shard: Shard, *, named: bool = True, memory: float = MEMORY, watch: Watcher | None = None
+    recipe: Recipe,
+    shard: Shard,
+    *,
+    named: bool = True,
+    sampled: np.ndarray | None = None,
+    memory: float = MEMORY,
+    watch: Watcher | None = None,
 ) -> Collected:
     """What the pass leaves of one shard.
 
@@ -35,6 +43,7 @@ def collect(
         recipe: of the whole pass.
         shard: rows.
         named: record the digest of its rows, so that it is counted once. False for rows to be forgotten.
+        sampled: hashes of rows; those that have one of these, all of them, are the sample, in place of a random one.
         memory: bytes for the working arrays.
         watch: told of rows.
 
@@ -54,7 +63,7 @@ def collect(
             own = z[part]
             for version in versions(own, hashes[part], *hows[side]):
                 sides[side].add(version if space.whitening is None else np.asarray(space.features(version)), y[part])
-            fresh = Sample.of(own, y[part], hashes[part], recipe.kept)
+            fresh = _sampled(own, y[part], hashes[part], recipe.kept, sampled)
             sample = samples[side]
             samples[side] = fresh if sample is None else sample + fresh
         if watch is not None:
@@ -65,6 +74,26 @@ def collect(
     train, held_out_rows = (side.moments({}) for side in sides)
     train = replace(train * (1 / number_of_versions(*hows[0])), shards=shards)
     return Collected(recipe, train, replace(held_out_rows, shards=shards), samples[0], samples[1])
+
+
+def forgettable(total: Collected, shard: Shard) -> Collected:
+    """What is to be subtracted so that the rows of a shard are forgotten.
+
+    Whatever of them is in the samples is in its samples, and its name is with it if that is in the total: the shard may
+    be added again.
+    """
+    sampled = np.concatenate([total.starts.hashes, total.checks.hashes])
+    found = collect(total.recipe, shard, sampled=sampled)
+    if found.train.shards.keys() <= total.train.shards.keys():
+        return found
+    return replace(found, train=replace(found.train, shards={}), held=replace(found.held, shards={}))
+
+
+def _sampled(z: np.ndarray, y: np.ndarray, hashes: np.ndarray, most: int, wanted: np.ndarray | None) -> Sample:
+    if wanted is None:
+        return Sample.of(z, y, hashes, most)
+    those = np.isin(hashes, wanted)
+    return Sample.of(z[those], y[those], hashes[those], sys.maxsize)
 
 
 def collect_all(
@@ -112,9 +141,12 @@ def collect_to(recipe: Recipe, shard: Shard, folder: Path, watch: Watcher | None
 
 def part_file(recipe: Recipe, shard: Shard, folder: Path) -> Path:
     """Named by what is read, and how."""
-    settings = [recipe.held, recipe.kept, recipe.by_class, asdict(recipe.augment), recipe.versions]
-    how = [recipe.source.digests, *settings]
-    return folder / f"{archive.tree_digest([how, shard.key])[:32]}{SUFFIX}"
+    return folder / f"{archive.tree_digest([_settings(recipe), shard.key])[:32]}{SUFFIX}"
+
+
+def recipe_file(recipe: Recipe, folder: Path) -> Path:
+    """Named by what is in it: a worker that has read it need not read it again, nor mistake it for another."""
+    return folder / f"recipe-{archive.tree_digest(_settings(recipe))[:32]}{SUFFIX}"
 
 
 def report_failures(failed: Mapping[str, DatastillError], finished: int, folder: Path) -> None:
@@ -149,6 +181,11 @@ def require_new(names: dict[str, str], name: str, shards: Iterable[str]) -> None
                 f"Got {name}, whose rows equal those of {names[shard]}; expected every shard once; try leaving one out."
             )
         names[shard] = name
+
+
+def _settings(recipe: Recipe) -> list[Any]:
+    settings = [recipe.held, recipe.kept, recipe.by_class, asdict(recipe.augment), recipe.versions]
+    return [recipe.source.digests, *settings]
 
 
 def _numbers(recipe: Recipe, shard: Shard, memory: float) -> Iterator[Batch]:

@@ -16,6 +16,7 @@ from datastill.preprocess import labels as label_maps
 from datastill.preprocess import space as spaces
 from datastill.preprocess.augment import Augmentation, number_of_versions
 
+TASKS = ("auto", "classification", "regression")
 VERSIONS = 4
 SIDES = 2
 COPIES = 2  # of a side's C in full where it is learned from: for NumPy and for JAX
@@ -63,6 +64,8 @@ def survey(
         raise InputError(f"Got held={held}; expected a fraction from 0 to 0.5; try 0.1.")
     if kept < 0:
         raise InputError(f"Got kept={kept}; expected 0 or more rows of each class; try 200.")
+    if task not in TASKS:
+        raise InputError(f"Got task={task!r}; expected one of {', '.join(TASKS)}.")
     y = _labels(shards)
     if task == "auto":
         task = guess_task(y)[0]
