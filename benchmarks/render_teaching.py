@@ -12,7 +12,7 @@ def tables(folder: Path) -> list[str]:
     found = {}
     for path in sorted(folder.glob("*/figures.json")):
         run = json.loads(path.read_text())
-        found[run["data"], run["method"], run["ipc"], run["seed"]] = run
+        found[run["data"], run["method"], run["ipc"], run["seed"], run["device"]] = run
     if not found:
         return []
     lines = [

@@ -232,6 +232,16 @@ def test_rows_that_were_never_added_are_not_forgotten(tmp_path):
         whole - collect(whole.recipe, shards_of([strange])[0], named=False)
 
 
+def test_a_column_of_digits_and_later_of_letters_is_text(tmp_path):
+    codes = np.where(np.arange(6000) < 5000, (np.arange(6000) % 5).astype(str), "A")
+    table = pd.DataFrame({"code": codes, "a": DRAW.normal(size=6000), "class": np.arange(6000) % 2})
+    table.to_csv(tmp_path / "codes.csv", index=False)
+    shards = shards_of([tmp_path / "codes.csv"], "class")
+    recipe = survey(shards, MAP, target="class")
+    assert recipe.source.row == (7,)  # six codes and a number
+    assert collect_all(recipe, shards).count == 6000
+
+
 def test_an_interrupted_pass_goes_on_where_it_stopped(tmp_path, monkeypatch):
     shards = shards_of([npz(tmp_path)], rows=90)
     recipe = survey(shards, MAP)

@@ -347,7 +347,7 @@ def test_misuse_is_told_in_one_line(files, tmp_path, arguments, message, capsys,
 def test_a_class_that_is_forgotten_gets_no_examples(tmp_path):
     collected = passed(tmp_path)
     for k in (1, 2):
-        rows = np.flatnonzero(Y == k)
+        rows = np.flatnonzero(np.equal(Y, k))
         np.savez(tmp_path / "gone.npz", x_train=X[rows], y_train=Y[rows])
         left = collected - forgettable(collected, shards_of([tmp_path / "gone.npz"])[0])
         model = KIP(2, **QUICK).fit_moments(left)

@@ -58,11 +58,11 @@ class Shard(ABC):
             InputError: for a file that is truncated or damaged, or rows of another kind.
         """
 
-    def sample(self, count: int) -> Batch:
-        """About so many rows, evenly spaced over the shard."""
+    def sample(self, count: int, like: Dataset | None = None) -> Batch:
+        """About so many rows, evenly spaced over the shard; `like` as for `batches`."""
         rows, kept = len(self.labels()), []
         step, start = max(rows // max(count, 1), 1), 0
-        for x, y in self.batches(max(step, 4096)):
+        for x, y in self.batches(max(step, 4096), like):
             chosen = np.arange(-start % step, len(y), step)
             kept.append((take(x, chosen), y[chosen]))
             start += len(y)
@@ -101,9 +101,9 @@ class _Indexed(Shard):
         for start in range(self.start, self.stop, size):
             yield self.rows(np.arange(start, min(start + size, self.stop)), like)
 
-    def sample(self, count: int) -> Batch:
+    def sample(self, count: int, like: Dataset | None = None) -> Batch:
         """See `Shard.sample`."""
-        return self.rows(np.arange(self.start, self.stop, max((self.stop - self.start) // max(count, 1), 1)))
+        return self.rows(np.arange(self.start, self.stop, max((self.stop - self.start) // max(count, 1), 1)), like)
 
 
 @dataclass(frozen=True)

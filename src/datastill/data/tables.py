@@ -93,6 +93,12 @@ def text_columns(like: Dataset | None, target: str | None) -> set[str]:
     return text | ({target} if target is not None and like.y.dtype.kind == "U" else set())
 
 
+def mixed_columns(x: pd.DataFrame) -> list[str]:
+    """Columns with text in some rows and other values in others, as parts of a file give where each looks alone."""
+    kinds = {name: pd.api.types.infer_dtype(x[name], skipna=True) for name in x.columns}
+    return [name for name, kind in kinds.items() if kind.startswith("mixed")]
+
+
 def _aligned(path: Path, x: pd.DataFrame, train: object) -> pd.DataFrame:
     """The test columns that training has, in its order."""
     if not isinstance(train, pd.DataFrame):

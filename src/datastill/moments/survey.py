@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from datastill._errors import InputError
 from datastill._validate import check_classes, check_present, check_targets, memory_present
+from datastill.data import tables
+from datastill.data.dataset import Dataset
 from datastill.data.shards import Shard, joined
 from datastill.data.task import guess_task
 from datastill.features.base import FeatureMap
@@ -126,4 +129,9 @@ def _sample(shards: Sequence[Shard]) -> spaces.Rows:
     if any(np.shape(part)[1:] != np.shape(parts[0])[1:] for part in parts):
         shapes = sorted({str(np.shape(part)[1:]) for part in parts})
         raise InputError(f"Got shards with rows of shapes {', '.join(shapes)}; expected one; try making them alike.")
-    return joined(parts)
+    sample = joined(parts)
+    mixed = tables.mixed_columns(sample) if isinstance(sample, pd.DataFrame) else []
+    if mixed:  # digits here, letters there: text everywhere
+        like = Dataset("like", sample.astype(dict.fromkeys(mixed, str)), np.zeros(len(sample)))
+        sample = joined([shard.sample(rows, like)[0] for shard in chosen])
+    return sample
