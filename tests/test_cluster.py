@@ -216,7 +216,7 @@ def test_the_command_line_takes_workers(tmp_path, capsys):
         assert run([*command, "--json"]) == 0
         found.append(load(out))
     np.testing.assert_allclose(found[1].train.second, found[0].train.second, rtol=0, atol=1e-4)
-    assert found[1].train.shards == found[0].train.shards and len(found[0].train.shards) == 3
+    assert found[1].train.shards == found[0].train.shards and len(found[0].train.shards) == 4
 
 
 def test_shards_of_equal_rows_are_named(tmp_path, work):
