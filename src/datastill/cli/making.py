@@ -215,8 +215,8 @@ def _method(context: typer.Context, dataset: Any, quiet: bool) -> str:
     asked = [name for name in OF_KIP if given(context, name)]
     few = len(dataset.x) < LEAST_ROWS
     if table and not quiet:
-        given = f"since --{asked[0].replace('_', '-')} is given" if asked else f"since there are {len(dataset.x)} rows"
-        chosen = f"kip, {given}" if asked or few else "best-of, the default for tables"
+        why = f"since --{asked[0].replace('_', '-')} is given" if asked else f"since there are {len(dataset.x)} rows"
+        chosen = f"kip, {why}" if asked or few else "best-of, the default for tables"
         print(f"Method: {chosen}.", file=sys.stderr)
     return "best-of" if table and not asked and not few else "kip"
 
