@@ -130,8 +130,8 @@ def _sample(shards: Sequence[Shard]) -> spaces.Rows:
         shapes = sorted({str(np.shape(part)[1:]) for part in parts})
         raise InputError(f"Got shards with rows of shapes {', '.join(shapes)}; expected one; try making them alike.")
     sample = joined(parts)
-    mixed = tables.mixed_columns(sample) if isinstance(sample, pd.DataFrame) else []
-    if mixed:  # digits here, letters there: text everywhere
+    if isinstance(sample, pd.DataFrame) and (mixed := tables.mixed_columns(sample)):
+        # Digits here, letters there: text everywhere.
         like = Dataset("like", sample.astype(dict.fromkeys(mixed, str)), np.zeros(len(sample)))
-        sample = joined([shard.sample(rows, like)[0] for shard in chosen])
+        return joined([shard.sample(rows, like)[0] for shard in chosen])
     return sample
