@@ -28,8 +28,8 @@ def accuracies(folder: Path) -> list[str]:
         "made before it could take the held-out rows as well, from nine tenths. Runs marked * are from before "
         "[decision 28](decisions/0028-l-bfgs-from-moments.md), and are to be made again. Minutes are of two CPU "
         "cores, the pass over the data included, beside the limit we set ourselves. Maps and settings were "
-        "chosen on validation rows (those of CIFAR-10 at 50 a class follow from 10 a class; of Fashion-MNIST at 50, "
-        "map and ridge each by itself). "
+        "chosen on validation rows (those of CIFAR-10 from 10 a class on in scripts that are not kept; of "
+        "Fashion-MNIST at 50, map and ridge each by itself). "
         "`python benchmarks/moments.py`.",
         "",
         "| data, per class | map | learned from | here | n | published | random | all rows | minutes | limit |",
