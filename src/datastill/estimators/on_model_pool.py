@@ -9,7 +9,7 @@ import numpy as np
 from datastill.distill import kip, model_pool
 from datastill.distill.model_pool import Learned, ModelPool, Objective
 from datastill.estimators.base import Data, Support
-from datastill.estimators.on_networks import OnNetworks, judging_kernels
+from datastill.estimators.on_networks import OnNetworks, in_colour, judging_kernels
 
 
 class OnModelPool(OnNetworks):
@@ -43,8 +43,7 @@ class OnModelPool(OnNetworks):
         data = super()._prepare(X, y)
         row = data.targets.x.shape[1:]
         depth = self._depth_for(row)
-        colour = len(row) == 3 and row[2] > 1
-        self.pool_ = self._pool(depth, colour if self.flip is None else bool(self.flip))
+        self.pool_ = self._pool(depth, in_colour(row) if self.flip is None else bool(self.flip))
         self.kernels_ = judging_kernels(depth, row)
         return data
 

@@ -36,10 +36,15 @@ class OnNetworks(ClassifierMixin, Distiller):
     def _solves_labels(self) -> bool:
         return False
 
+    def _check(self, X: Any, y: Any) -> tuple[Rows, np.ndarray, np.ndarray | None]:
+        rows, y, codes = super()._check(X, y)
+        _validate.check_channels_last(rows.shape[1:])  # before they are whitened
+        return rows, y, codes
+
     def _preprocessing(self, rows: Rows) -> str:
         if self.preprocess is not None:
             return str(self.preprocess)
-        return "zca" if len(rows.shape) == 4 and rows.shape[3] > 1 else "standardise"
+        return "zca" if in_colour(rows.shape[1:]) else "standardise"
 
     def _depth_for(self, row: tuple[int, ...]) -> int:
         """Layers of the networks, each of which halves the image.
@@ -49,7 +54,6 @@ class OnNetworks(ClassifierMixin, Distiller):
         """
         if len(row) < 2:
             raise InputError(f"Got rows of {row[0]} numbers; expected images, (n, h, w) or (n, h, w, c); try KIP.")
-        _validate.check_channels_last(row)
         side = min(row[:2])
         if side < 2:
             raise InputError(f"Got images of {row[0]}×{row[1]} pixels; expected 2×2 at least; try KIP.")
@@ -84,6 +88,11 @@ class OnNetworks(ClassifierMixin, Distiller):
         self.snapshots_ = [(step, self.space_.decode(z, in_range)) for step, z in progress.snapshots]
         z, vectors = progress.best
         return Support(np.asarray(self.space_.clip(z)) if in_range else z, vectors, start.codes, None, start.chosen)
+
+
+def in_colour(row: tuple[int, ...]) -> bool:
+    """Whether rows of this shape are images of several channels."""
+    return len(row) == 3 and row[2] > 1
 
 
 def judging_kernels(depth: int, row: tuple[int, ...]) -> tuple[Kernel, ...]:
