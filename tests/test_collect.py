@@ -171,7 +171,7 @@ def test_augmented_versions_count_in_equal_parts_and_are_forgotten_exactly(tmp_p
     plain = made(path, map=RandomConv(3, 1), held=0.0)
     assert np.abs(whole.train.first - plain.train.first).max() > 1e-3
     part = npz(tmp_path, images[4:9], Y[4:9], "part")
-    gone = collect(whole.recipe, shards_of([part])[0], named=False)
+    gone = forgettable(whole, shards_of([part])[0])
     rest = collect(
         whole.recipe,
         shards_of([npz(tmp_path, np.delete(images, range(4, 9), 0), np.delete(Y[:30], range(4, 9)), "rest")])[0],
@@ -186,7 +186,7 @@ def test_forgetting_is_never_having_seen(tmp_path):
     whole = made(npz(tmp_path))
     gone = npz(tmp_path, X[50:90], Y[50:90], "gone")
     left = npz(tmp_path, np.delete(X, range(50, 90), 0), np.delete(Y, range(50, 90)), "left")
-    forgotten = whole - collect(whole.recipe, shards_of([gone])[0], named=False)
+    forgotten = whole - forgettable(whole, shards_of([gone])[0])
     never = made(left, recipe=whole.recipe)
     for side in ("train", "held"):
         for name in SUMS:
@@ -229,7 +229,7 @@ def test_rows_that_were_never_added_are_not_forgotten(tmp_path):
     whole = made(npz(tmp_path))
     strange = npz(tmp_path, 5 + 9 * X[:9], Y[:9], "strange")
     with pytest.raises(InputError, match="never added"):
-        whole - collect(whole.recipe, shards_of([strange])[0], named=False)
+        whole - forgettable(whole, shards_of([strange])[0])
 
 
 def test_a_column_of_digits_and_later_of_letters_is_text(tmp_path):

@@ -41,6 +41,12 @@ def support_block(kernel: Kernel, x_s: Float[Array, "s *d"], reg: float) -> Floa
     return jnp.asarray(regularise(kernel.block(rows, rows), reg))
 
 
+def gram(phi: Float[Array, "s f"]) -> Float[Array, "s s"]:
+    """ΦΦᵀ, float64 and positive semidefinite; rounded afterwards it need not be. Call under `float64(True)`."""
+    wide = phi.astype(jnp.float64)
+    return wide @ wide.T
+
+
 def cholesky_solve(a: Float[Array, "s s"], b: Float[Array, "s c"]) -> Float[Array, "s c"]:
     """a⁻¹ b for a positive definite `a`, in float64; NaN where `a` is not positive definite.
 

@@ -164,10 +164,7 @@ def distill(
         if method not in ("auto", "kip"):
             raise InputError(f"Got --method {method} with moments, which hold no rows to choose from; expected kip.")
         method = "kip"
-        asked = task
-        dataset, task, collected = load_moments(data, target, test, image_size)
-        if asked not in ("auto", task):
-            raise InputError(f"Got --task {asked} with moments for {task}; expected the same; try leaving it out.")
+        dataset, task, collected = load_moments(data, target, test, task, image_size)
     else:
         dataset, task = load_data(data, target, test, task, image_size, seed, as_json)
     if method == "auto":

@@ -148,22 +148,25 @@ def load_data(
     return with_test(dataset, seed, task), task
 
 
-def load_moments(path: str, target: str | None, test: str | None, image_size: int | None) -> tuple[Any, str, Any]:
+def load_moments(
+    path: str, target: str | None, test: str | None, task: str, image_size: int | None
+) -> tuple[Any, str, Any]:
     """What a pass left: the rows that it kept as a dataset, the task, and all of it."""
     from datastill import runs
     from datastill.data.dataset import Dataset
     from datastill.data.sources import load
     from datastill.moments import load as load_collected
-    from datastill.preprocess.labels import ClassLabels
 
     collected = load_collected(path)
     recipe, held = collected.recipe, None
+    if task not in ("auto", recipe.source.task):
+        known = recipe.source.task
+        raise InputError(f"Got --task {task} with moments for {known}; expected the same; try leaving it out.")
     if test is not None:
         found = load(test, target=target or recipe.target, image_size=image_size, like=recipe.like)
         own = found.x_test is not None and found.y_test is not None
         held = Dataset(found.name, found.x_test, found.y_test) if own else found  # type: ignore[arg-type]
-    task = "classification" if isinstance(recipe.source.labels, ClassLabels) else "regression"
-    return runs.sampled(collected, Path(path).stem, held), task, collected
+    return runs.sampled(collected, Path(path).stem, held), recipe.source.task, collected
 
 
 def given(context: typer.Context, option: str) -> bool:

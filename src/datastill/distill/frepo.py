@@ -18,7 +18,7 @@ from datastill._typing import Array
 from datastill.distill import kip
 from datastill.distill.model_pool import Learned, ModelPool, Objective, label_margin, support
 from datastill.features.base import Weights
-from datastill.krr import cholesky_solve, regularise
+from datastill.krr import cholesky_solve, gram, regularise
 
 RATE, FLOOR = 3e-4, 0.1
 
@@ -39,8 +39,7 @@ def objective(problem: kip.Problem, pool: ModelPool) -> Objective:
     def loss(learned: Learned, weights: Weights, phi_t: Array, y_t: Array) -> Array:
         x_s, y_s = support(problem, pool, learned)
         phi_s = pool.body.features(weights, x_s)
-        wide = phi_s.astype(jnp.float64)  # rounded afterwards, the product need not be semidefinite
-        k_ss = regularise(wide @ wide.T, problem.penalties.reg)
+        k_ss = regularise(gram(phi_s), problem.penalties.reg)
         f = phi_t @ (phi_s.T @ cholesky_solve(k_ss, y_s).astype(phi_s.dtype))
         return 0.5 * jnp.mean(jnp.sum((f - y_t) ** 2, axis=1)) - label_margin(learned["y"], 1 / y_t.shape[1])
 

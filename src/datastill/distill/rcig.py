@@ -30,7 +30,7 @@ from datastill._typing import Array, Float
 from datastill.distill import kip
 from datastill.distill.model_pool import Learned, ModelPool, Objective, label_margin, support
 from datastill.features.base import Weights
-from datastill.krr import cholesky_solve
+from datastill.krr import cholesky_solve, gram
 
 RATE, TEMPERATURE_RATE = 3e-3, 0.03
 AVERAGE, POOL_RATE = 0.99, 5e-5
@@ -85,8 +85,7 @@ def objective(problem: kip.Problem, pool: ModelPool, settings: Settings) -> Obje
         """φ_s, k, a and y_s − out_s."""
         x_s, y_s = support(problem, pool, learned)
         phi, left = body.features(weights, x_s), (y_s - moved(weights, w, x_s)).astype(jnp.float64)
-        wide = phi.astype(jnp.float64)  # rounded afterwards, the product need not be semidefinite
-        k = wide @ wide.T
+        k = gram(phi)
         return phi, k, cholesky_solve(k + penalty(left) * jnp.eye(len(k)), left), left
 
     def penalty(left: Array) -> float:

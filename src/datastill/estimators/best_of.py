@@ -117,7 +117,7 @@ class _BestOf(Distiller):
     def _affordable(self, codes: np.ndarray | None, rest: np.ndarray, n: int) -> tuple[dict[str, Any], dict[str, int]]:
         """The budget, with no more examples of a class than it has rows left, and the classes that this cuts."""
         budget = self._budget(sampling.class_counts(codes, n))
-        rows = np.array([len(rest)]) if codes is None else np.bincount(codes[rest])
+        rows = sampling.class_counts(None if codes is None else codes[rest], len(rest))
         if (budget >= rows).all():
             raise InputError(
                 f"Got a budget of {budget.sum()} examples for {len(rest)} rows to learn from; expected fewer; try "

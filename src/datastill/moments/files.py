@@ -17,7 +17,6 @@ from datastill.moments.record import Moments
 from datastill.moments.sample import Sample
 from datastill.moments.source import Source, source_from_state, source_state
 from datastill.preprocess.augment import Augmentation
-from datastill.preprocess.labels import ClassLabels
 
 KIND = "datastill.moments/"
 SCHEMA = f"{KIND}1"
@@ -111,7 +110,7 @@ def manifest(collected: Collected) -> dict[str, Any]:
     recipe, train, held = collected.recipe, collected.train, collected.held
     return {
         "schema": SCHEMA,
-        "task": "classification" if isinstance(recipe.source.labels, ClassLabels) else "regression",
+        "task": recipe.source.task,
         "map": repr(recipe.source.map),
         "columns": train.columns,
         "rows": collected.count,

@@ -32,7 +32,6 @@ def collect(
     recipe: Recipe,
     shard: Shard,
     *,
-    named: bool = True,
     sampled: np.ndarray | None = None,
     memory: float = MEMORY,
     watch: Watcher | None = None,
@@ -42,7 +41,6 @@ def collect(
     Args:
         recipe: of the whole pass.
         shard: rows.
-        named: record the digest of its rows, so that it is counted once. False for rows to be forgotten.
         sampled: hashes of rows; those that have one of these, all of them, are the sample, in place of a random one.
         memory: bytes for the working arrays.
         watch: told of rows.
@@ -70,7 +68,7 @@ def collect(
             watch(len(z))
     if samples[0] is None or samples[1] is None:
         raise InputError(f"Got {shard.name}, which has no rows; expected at least one; try leaving it out.")
-    shards = {digest.hexdigest(): 1.0} if named else {}
+    shards = {digest.hexdigest(): 1.0}
     train, held_out_rows = (side.moments({}) for side in sides)
     train = replace(train * (1 / number_of_versions(*hows[0])), shards=shards)
     return Collected(recipe, train, replace(held_out_rows, shards=shards), samples[0], samples[1])

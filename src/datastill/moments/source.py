@@ -33,6 +33,11 @@ class Source:
         """Classes, or columns of targets."""
         return len(self.labels.classes if isinstance(self.labels, ClassLabels) else self.labels.mean)
 
+    @property
+    def task(self) -> str:
+        """What is predicted: "classification" or "regression"."""
+        return "classification" if isinstance(self.labels, ClassLabels) else "regression"
+
     @cached_property
     def digests(self) -> dict[str, str]:
         """A SHA-256 for each part that moments must have in common."""
