@@ -1,5 +1,7 @@
 # Two commands for a newcomer: `make demo` and `make test`. Everything happens in .venv.
 PYTHON ?= python3
+# Processes that run the tests side by side; each takes up to 3 GiB.
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 export JAX_PLATFORMS ?= cpu
@@ -27,10 +29,10 @@ demo: $(BIN)/.installed
 	$(BIN)/datastill distill digits --ipc 1 --out runs/demo
 
 test: $(BIN)/.developed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 quick: $(BIN)/.developed
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile -m "not slow"
 
 lint: $(BIN)/.developed
 	$(BIN)/ruff check .

@@ -5,12 +5,16 @@ from pathlib import Path
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4".strip()
-# Compiling is most of what the tests would do; what is compiled once is kept, between runs too.
-os.environ["JAX_COMPILATION_CACHE_DIR"] = str(Path(__file__).resolve().parents[1] / ".pytest_cache" / "jax")
+# Compiling is most of what the tests would do; what is compiled once is kept, between runs too. Processes beside each
+# other have a folder each, as what one is writing another would read in half.
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(
+    Path(__file__).resolve().parents[1] / ".pytest_cache" / f"jax-{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
+)
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 import hypothesis
+import jax
 import jaxtyping
 import numpy as np
 import pytest
@@ -39,6 +43,13 @@ jaxtyping.install_import_hook([f"datastill.{name}" for name in CHECKED], "checke
 hypothesis.settings.register_profile("local", deadline=None, max_examples=25)
 hypothesis.settings.register_profile("ci", deadline=None, max_examples=25, derandomize=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_programs():
+    """Every compiled program holds pieces of mapped memory; a process that keeps all of them runs out of pieces."""
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture
