@@ -313,6 +313,15 @@ def test_plan_and_datasets_and_report_print_json(blobs, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["scores"] == first["scores"]
 
 
+def test_a_warning_is_one_line_without_the_place_in_the_code():
+    warned = (
+        "import warnings, datastill.cli.app as app; "
+        "app.run = lambda words: warnings.warn('Got little; try more.', stacklevel=1); app.main()"
+    )
+    found = subprocess.run([sys.executable, "-c", warned], capture_output=True, text=True, check=True)
+    assert found.stderr == "datastill: Got little; try more.\n"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_run_continues_to_the_same_bits(blobs, tmp_path, stop):

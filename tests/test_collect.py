@@ -242,6 +242,16 @@ def test_a_column_of_digits_and_later_of_letters_is_text(tmp_path):
     assert collect_all(recipe, shards).count == 6000
 
 
+def test_classes_of_digits_and_later_of_letters_are_text(tmp_path):
+    classes = np.where(np.arange(600) < 500, (np.arange(600) % 2).astype(str), "x")
+    pd.DataFrame({"a": DRAW.normal(size=600), "class": classes}).to_csv(tmp_path / "t.csv", index=False)
+    shards = shards_of([tmp_path / "t.csv"], "class", rows=100)
+    assert len(shards) == 6
+    recipe = survey(shards, MAP, target="class")
+    assert recipe.source.labels.classes.tolist() == ["0", "1", "x"]
+    assert collect_all(recipe, shards).train.counts.sum() + collect_all(recipe, shards).held.counts.sum() == 600
+
+
 def test_an_interrupted_pass_goes_on_where_it_stopped(tmp_path, monkeypatch):
     shards = shards_of([npz(tmp_path)], rows=90)
     recipe = survey(shards, MAP)

@@ -3,6 +3,7 @@
 import json
 import pickle
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -77,6 +78,7 @@ def test_ridge_is_the_best_of_its_grid_on_held_out_rows():
     assert max(losses) > 1.01 * min(losses)
 
 
+@pytest.mark.filterwarnings("ignore:Got 45 examples .* numerical rank 5")
 def test_steps_see_what_is_far_below_the_mean_of_the_features(tmp_path):
     """A step's loss is the least of any labels, though one direction is nearly 10⁴ times the others together."""
     collected = passed(tmp_path, map=RandomDense(300, b_std=100.0), kept=20)
@@ -321,6 +323,7 @@ def test_a_set_is_distilled_and_started_again_from_the_last(files, tmp_path, cap
         (["moments", "{m}", "{m}", "--out", "{out}"], "both"),
         (["moments", "digits", "--like", "{m}", "--out", "{out}"], "expected"),
         (["moments", "digits", "--features", "relu:8", "--out", "{out}", "--cluster", "moon"], "scheduler"),
+        (["moments", "{m}", "--forget", "digits", "--out", "{out}", "--cluster", "local:2"], "without rows to add"),
         (["moments", "digits", "--features", "relu:500000", "--out", "{out}"], "GiB"),
         (["moments", "{m}", "--add", "{second}", "--target", "a", "--out", "{out}"], "target class"),
         (["compare", "{m}", "--ipc", "1"], "no rows"),
@@ -342,6 +345,20 @@ def test_misuse_is_told_in_one_line(files, tmp_path, arguments, message, capsys,
     said = capsys.readouterr().err
     assert message in said
     assert len(said.splitlines()) == 1
+
+
+def test_learning_from_moments_stops_early_and_keeps_its_best_step(tmp_path):
+    collected = passed(tmp_path)
+    settings = {"max_iter": 4_000, "learning_rate": 0.5, "random_state": 0}
+    model = KIP(1, patience=2, **settings).fit_moments(collected)
+    losses = [record.validation_loss for record in model.history_]
+    assert losses.index(min(losses)) == len(losses) - 3
+    assert model.history_[-1].step < 4_000
+    sums, x_s = model.sums_, jnp.asarray(model.space_.encode_features(model.X_support_))
+    with krr.float64(True):
+        train, held = fit_moments.on_device(sums.train), fit_moments.on_device(sums.held)
+        found = fit_moments.predictor(sums.map, sums.weights, x_s, None, train, model.problem().penalties)
+        assert float(fit_moments.feature_loss(found, held)) == pytest.approx(min(losses), rel=1e-3)
 
 
 def test_a_class_that_is_forgotten_gets_no_examples(tmp_path):
@@ -379,6 +396,7 @@ def test_options_of_a_pass_are_kept(tmp_path):
     assert 0.1 < found.held.count / found.count < 0.3
 
 
+@pytest.mark.filterwarnings("ignore:Got 201 examples .* numerical rank")
 def test_many_examples_are_learned_by_curvature(tmp_path, monkeypatch):
     rules = []
     rule_of = kip.optimiser

@@ -9,7 +9,7 @@ import oracles
 from datastill import krr
 from datastill._errors import InputError
 from datastill.distill import objectives
-from datastill.distill.from_moments import check_support, eliminated_loss, feature_loss, label_loss
+from datastill.distill.from_moments import check_support, eliminated_loss, feature_loss, label_loss, rank_within
 from datastill.distill.objectives import Penalties
 from datastill.features import RandomConv, RandomDense, RandomFourier
 from datastill.features.base import drawn
@@ -145,12 +145,25 @@ def test_the_best_weights_are_those_of_full_ridge(problem):
     assert krr.solve(totals.second, totals.cross, 0.0).outcome is not krr.Outcome.NON_FINITE
 
 
-def test_more_examples_than_directions_are_refused():
-    few = moments_of(RandomDense(9), [(np.ones((5, 2)), np.zeros(5, int))], ClassLabels(np.arange(2)))
-    many = moments_of(RandomDense(9), [(np.ones((50, 2)), np.zeros(50, int))], ClassLabels(np.arange(2)))
-    few, many = few.totals(), many.totals()
+def test_more_examples_than_directions_are_refused(rng):
+    x = rng.normal(size=(50, 9))
+    few = moments_of(RandomDense(9), [(x[:5], np.zeros(5, int))], ClassLabels(np.arange(2))).totals()
+    many = moments_of(RandomDense(9), [(x, np.zeros(50, int))], ClassLabels(np.arange(2))).totals()
     check_support(few, 5)
     check_support(many, 10)
     for made, examples, rank in ((few, 6, 5), (many, 11, 10)):
         with pytest.raises(InputError, match=rf"Got {examples} examples .* rank at most {rank} \(10 features"):
             check_support(made, examples)
+    repeated = moments_of(RandomDense(9), [(x[np.arange(50) % 3], np.zeros(50, int))], ClassLabels(np.arange(2)))
+    check_support(repeated.totals(), 3)
+    with pytest.warns(UserWarning, match=r"Got 4 examples .* numerical rank 3 \(10 features, 50 rows\)"):
+        check_support(repeated.totals(), 4)
+
+
+@pytest.mark.parametrize("rank", [1, 7, 40])
+def test_the_rank_is_that_of_singular_values_above_rounding(rng, rank):
+    a = rng.normal(size=(40, rank)) * np.geomspace(1, 1e-2, rank)
+    second = a @ a.T
+    assert np.linalg.matrix_rank(second, tol=1e-7 * second.max()) == rank
+    noise = rng.normal(size=second.shape) * 1e-10
+    assert [rank_within(second + noise + noise.T, most) for most in (0, 1, rank, 40)] == [0, 1, rank, rank]

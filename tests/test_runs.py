@@ -2,6 +2,7 @@
 
 import io
 import sys
+import time
 
 import numpy as np
 import pandas as pd
@@ -144,6 +145,19 @@ def test_the_bar_shows_loss_score_and_time_left_on_a_terminal(monkeypatch):
         watch(loop.Progress(step=40, loss=0.1234, history=[loop.Record(40, 0.1234, 0.2, 0.875)]))
     text = screen.getvalue()
     for part in ("KIP: 10 examples", "40/100", "0.1234", "validation accuracy", "0.875"):
+        assert part in text
+
+
+def test_the_bar_of_a_pass_shows_rows_and_their_speed(monkeypatch):
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(progress, "Console", lambda **_: Console(file=screen, force_terminal=True, width=120))
+    with progress.rows_bar("Moments", 12_345, True) as watch:
+        for _ in range(3):
+            time.sleep(0.05)
+            watch(2_000)
+    text = screen.getvalue()
+    for part in ("Moments", "6,000/12,345 rows", " rows/s", "0:00:0"):
         assert part in text
 
 

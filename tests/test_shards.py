@@ -83,7 +83,7 @@ def test_shards_are_the_rows_that_load_gives(kind, size, tmp_path):
     path, target = written(kind, tmp_path)
     whole = load(path, target=target)
     shards = shards_of([path], target, rows=7)
-    assert len(shards) == (1 if "csv" in kind or kind == "tsv" else 3 if kind == "parquet" else 4)
+    assert len(shards) == (1 if kind == "csv.gz" else 3 if kind == "parquet" else 4)
     batches = [batch for shard in shards for batch in shard.batches(size, whole)]
     same(joined([x for x, _ in batches]), whole.x)
     same(np.concatenate([y for _, y in batches]), whole.y)
@@ -149,6 +149,46 @@ def test_a_file_truncated_after_it_was_cut_is_said(kind, tmp_path):
             for _ in shard.batches(5):
                 pass
     assert shards[0].key != shards_of([written("npz", tmp_path)[0]], rows=7)[0].key
+
+
+AWKWARD = (
+    b"\xef\xbb\xbfa;b;class\r\n"  # a byte order mark, another separator, ends of lines as on Windows
+    b'1;"one\r\ntwo; ""three""";x\r\n'  # a cell of two lines, with the separator and quotation marks
+    b'2;5" pipe;y\r\n'  # a mark that opens nothing
+    b"\r\n"
+    b'3; "after a blank";x\r\n'
+    b'4;"\r\n";"y"\r\n'
+    b"5;gr\xc3\xbc\xc3\x9fe;x"
+)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 4])
+@pytest.mark.parametrize("size", [1, 10])
+def test_text_is_cut_between_rows_alone(rows, size, tmp_path):
+    path = tmp_path / "awkward.csv"
+    path.write_bytes(AWKWARD)
+    whole = load(path, target="class")
+    assert len(whole.y) == 5
+    shards = shards_of([path], "class", rows=rows)
+    assert [(shard.start, shard.stop) for shard in shards] == [(i, min(i + rows, 5)) for i in range(0, 5, rows)]
+    batches = [batch for shard in shards for batch in shard.batches(size, whole)]
+    same(joined([x for x, _ in batches]), whole.x)
+    same(np.concatenate([y for _, y in batches]), whole.y)
+
+
+def test_text_whose_lines_end_with_carriage_returns_alone_is_one_shard(tmp_path):
+    path = tmp_path / "old.csv"
+    path.write_bytes(b"a,class\r1,x\r2,y\r3,x\r")
+    (shard,) = shards_of([path], "class", rows=1)
+    assert shard.labels().tolist() == ["x", "y", "x"]
+
+
+def test_a_row_of_another_length_in_a_later_part_is_named_by_its_line(tmp_path):
+    path = tmp_path / "bad.csv"
+    path.write_text('a,class\n1,"x\n"\n2,y\n\n3,z\n4\n')
+    *_, last = shards_of([path], "class", rows=2)
+    with pytest.raises(InputError, match="1 cells in line 7; expected 2"):
+        list(last.batches(5))
 
 
 def test_a_row_of_another_length_is_named_by_its_line(tmp_path):

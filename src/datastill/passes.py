@@ -64,6 +64,8 @@ def carry_out(request: Request, out: Path | None, against: Path | None = None, v
         raise InputError("Got data without --out; expected a file to write; try --out moments.safetensors.")
     if request.forget and not known:
         raise InputError("Got --forget without moments to take rows from; expected a file of moments among DATA.")
+    if request.cluster is not None and not (fresh or request.add):
+        raise InputError("Got --cluster without rows to add, which is all that it does; try leaving it out.")
     base = reduce(add, known) if known else None
     recipe = base.recipe if base else load(request.like).recipe if request.like else None
     description: dict[str, Any] = {}

@@ -6,6 +6,7 @@ Exit 0 on success, 2 for a bad input or argument, 1 for a failure of the program
 
 import os
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -41,7 +42,8 @@ def options(
 
 
 def main() -> None:
-    """Run the command line and exit with its code."""
+    """Run the command line and exit with its code; warnings are one line each."""
+    warnings.formatwarning = lambda message, *_: f"datastill: {message}\n"
     sys.exit(run(sys.argv[1:]))
 
 

@@ -1,15 +1,17 @@
 """Text with separated cells: CSV and TSV, plain or .gz."""
 
+import codecs
 import csv
 import gzip
 import io
 import itertools
 import math
+import sys
 import zlib
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO, NamedTuple, TextIO, TypeVar
 
 import pandas as pd
 
@@ -20,6 +22,8 @@ EXPECTED = "a table as CSV or TSV text in UTF-8, .gz or not"
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 MISSING = ("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None")
 MISSING_TARGET = ("", "?", "NaN", "nan")
+
+Line = TypeVar("Line", str, bytes)
 
 
 def read_text(path: Path, target: str | None, text: Collection[str] = ()) -> pd.DataFrame:
@@ -48,42 +52,105 @@ def read_text(path: Path, target: str | None, text: Collection[str] = ()) -> pd.
     return _parse(path, content, separator, names, rows, target, text, header=0)
 
 
-def read_chunks(path: Path, target: str | None, size: int, text: Collection[str] = ()) -> Iterator[pd.DataFrame]:
-    """The same table, `size` rows at a time; whether a column is numeric is told by each part on its own.
+class Part(NamedTuple):
+    """Some rows of a file of text.
+
+    Attributes:
+        byte: where they start.
+        line: how many lines are before them.
+        rows: how many they are.
+    """
+
+    byte: int
+    line: int
+    rows: int
+
+
+def parts(path: Path, rows: int) -> list[Part]:
+    """The file in parts of about so many rows, without their being looked at; none where it is to be read in one.
+
+    That is: it has no more rows, or is compressed, or its lines end with carriage returns alone.
+
+    Raises:
+        InputError: where quotation marks leave it unclear which lines make a row.
+    """
+    if path.name.lower().endswith(".gz"):
+        return []
+    separator, starts, n = _header(path)[0], [], 0
+    with _reading(path), path.open("rb") as file:
+        found = _places(file, separator)
+        next(found, None)  # the names'
+        for n, (byte, line) in enumerate(found, start=1):
+            if (n - 1) % rows == 0:
+                starts.append((byte, line))
+    sizes = [rows] * (len(starts) - 1) + [n - rows * (len(starts) - 1)]
+    return [Part(*start, size) for start, size in zip(starts, sizes, strict=True)] if len(starts) > 1 else []
+
+
+def read_chunks(
+    path: Path, target: str | None, size: int, text: Collection[str] = (), part: Part | None = None
+) -> Iterator[pd.DataFrame]:
+    """The same table, or a part of it, `size` rows at a time; each tells on its own whether a column is numeric.
 
     Raises:
         InputError: as `read_text`, where the reading comes to it.
     """
     lines: list[str] = []
-    with _reading(path) as file:
-        separator = _separator(path, file.readline())
-        file.seek(0)
+    separator, names = _header(path)
+    with _reading(path, part.byte if part else 0) as file:
         records = _records(_kept(file, lines), separator)
-        _, first = next(records, (0, []))
-        names = _names(path, first)
-        lines.clear()
-        while held := list(itertools.islice(records, size)):
+        if part is None:
+            next(records, None)
+            lines.clear()
+        rest, before = (sys.maxsize, 0) if part is None else (part.rows, part.line)
+        while held := list(itertools.islice(records, min(size, rest))):
             for line, record in held:
-                _check_length(path, line, record, names)
+                _check_length(path, before + line, record, names)
             yield _parse(path, "".join(lines), separator, names, len(held), target, text, header=None)
             lines.clear()
+            rest -= len(held)
 
 
 def column_names(path: Path) -> list[str]:
     """The first line's."""
+    return _header(path)[1]
+
+
+def _header(path: Path) -> tuple[str, list[str]]:
+    """Separator and column names."""
     with _reading(path) as file:
         line = file.readline()
-        _, first = next(_records(io.StringIO(line, newline=""), _separator(path, line)), (0, []))
-    return _names(path, first)
+        separator = _separator(path, line)
+        _, first = next(_records(itertools.chain([line], file), separator), (0, []))
+    return separator, _names(path, first)
+
+
+def _places(file: BinaryIO, separator: str) -> Iterator[tuple[int, int]]:
+    """The byte and the number of lines before each record; only lines with quotation marks are looked into."""
+    mark = codecs.BOM_UTF8
+    byte = len(mark) if file.read(len(mark)) == mark else 0
+    file.seek(byte)
+    line = 0
+    for first in file:
+        taken = [first]
+        if b'"' in first:
+            others = map(bytes.decode, _kept(file, taken), itertools.repeat("latin-1"))
+            next(_records(itertools.chain([first.decode("latin-1")], others), separator))
+        if first.strip(b"\r\n"):
+            yield byte, line
+        byte += sum(map(len, taken))
+        line += len(taken)
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[Any]:
-    """The opened file; what goes wrong while it is read is an InputError."""
+def _reading(path: Path, byte: int = 0) -> Iterator[TextIO]:
+    """The file opened at some byte; what goes wrong while it is read is an InputError."""
     try:
-        how = gzip.open if path.name.lower().endswith(".gz") else open
-        with how(path, "rt", encoding="utf-8-sig", newline="") as file:
-            yield file
+        opened = gzip.open if path.name.lower().endswith(".gz") else open
+        with opened(path, "rb") as file:
+            file.seek(byte)
+            with io.TextIOWrapper(file, "utf-8" if byte else "utf-8-sig", newline="") as text:
+                yield text
     except csv.Error as error:
         raise _untold(path, error) from error
     except UnicodeDecodeError as error:
@@ -92,7 +159,7 @@ def _reading(path: Path) -> Iterator[Any]:
         raise unreadable(path, error, EXPECTED) from error
 
 
-def _kept(file: Iterable[str], lines: list[str]) -> Iterator[str]:
+def _kept(file: Iterable[Line], lines: list[Line]) -> Iterator[Line]:
     """The lines, each added to the list as it passes."""
     for line in file:
         lines.append(line)

@@ -1,5 +1,6 @@
 """From names and paths to shards."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -85,7 +86,7 @@ def _of_folder(path: Path, target: str | None, image_size: int | None, rows: int
 def _of_table(path: Path, target: str | None, rows: int) -> list[Shard]:
     if not path.name.lower().endswith(".parquet"):
         tables.check_target(path, target, delimited.column_names(path))
-        return [TextShard(str(path), 0, 1, str(target))]
+        return _of_text(path, str(target), rows)
     try:
         with pq.ParquetFile(path) as file:
             sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
@@ -101,6 +102,13 @@ def _of_table(path: Path, target: str | None, rows: int) -> list[Shard]:
             found.append(ParquetShard(str(path), start, group + 1, str(target)))
             start, held = group + 1, 0
     return found
+
+
+def _of_text(path: Path, target: str, rows: int) -> list[Shard]:
+    parts = delimited.parts(path, rows)
+    starts = itertools.accumulate((part.rows for part in parts), initial=0)
+    cut = [TextShard(str(path), a, a + part.rows, target, part) for a, part in zip(starts, parts, strict=False)]
+    return [*cut] or [TextShard(str(path), 0, 1, target)]
 
 
 def _of_images(path: Path, image_size: int | None, rows: int) -> list[Shard]:

@@ -1,8 +1,8 @@
 """Data too large for memory, as shards that are read a few rows at a time.
 
 A shard is a value: what to read, not what was read, so that it can be sent to where it is read. Stored arrays (.npy,
-uncompressed .npz and IDX) are memory-mapped and cut by rows, Parquet by row groups, image folders by files; a CSV file
-is one shard, read in chunks; whatever else `sources.load` takes is loaded whole and cut by rows.
+uncompressed .npz and IDX) are memory-mapped and cut by rows, Parquet by row groups, image folders by files; CSV by
+rows, unless it is compressed; whatever else `sources.load` takes is loaded whole and cut by rows.
 """
 
 import hashlib
@@ -43,8 +43,8 @@ class Shard(ABC):
     stop: int
 
     @abstractmethod
-    def labels(self) -> np.ndarray:
-        """(n,) labels or targets of all its rows, without the rows where the format allows."""
+    def labels(self, like: Dataset | None = None) -> np.ndarray:
+        """(n,) labels or targets of all its rows, without the rows where the format allows; `like` as for `batches`."""
 
     @abstractmethod
     def batches(self, size: int, like: Dataset | None = None) -> Iterator[Batch]:
@@ -121,7 +121,7 @@ class StoredShard(_Indexed):
     def _files(self) -> list[Path]:
         return [Path(self.x.path), Path(self.y.path)]
 
-    def labels(self) -> np.ndarray:
+    def labels(self, like: Dataset | None = None) -> np.ndarray:
         """See `Shard.labels`."""
         return _native(self.y.mapped()[self.start : self.stop])
 
@@ -139,7 +139,7 @@ class LoadedShard(_Indexed):
         path = Path(self.path)
         return sorted(path.iterdir()) if path.is_dir() else [path]
 
-    def labels(self) -> np.ndarray:
+    def labels(self, like: Dataset | None = None) -> np.ndarray:
         """See `Shard.labels`."""
         return loaded(self.path).y[self.start : self.stop]
 
@@ -159,7 +159,7 @@ class ImageShard(_Indexed):
     def _files(self) -> list[Path]:
         return image_files(self.path)[self.start : self.stop]
 
-    def labels(self) -> np.ndarray:
+    def labels(self, like: Dataset | None = None) -> np.ndarray:
         """See `Shard.labels`."""
         return np.array([file.parent.name for file in image_files(self.path)[self.start : self.stop]])
 
@@ -176,7 +176,7 @@ class ParquetShard(Shard):
 
     target: str
 
-    def labels(self) -> np.ndarray:
+    def labels(self, like: Dataset | None = None) -> np.ndarray:
         """See `Shard.labels`."""
         return _labels(self.path, self.target, self._frames(LABELS_AT_ONCE, [self.target]))
 
@@ -196,24 +196,28 @@ class ParquetShard(Shard):
 
 @dataclass(frozen=True)
 class TextShard(Shard):
-    """A CSV or TSV file."""
+    """A CSV or TSV file, or rows of it."""
 
     target: str
+    part: delimited.Part | None = None
 
     @property
     def name(self) -> str:
         """See `Shard.name`."""
-        return self.path
+        return super().name if self.part else self.path
 
-    def labels(self) -> np.ndarray:
+    def labels(self, like: Dataset | None = None) -> np.ndarray:
         """See `Shard.labels`."""
-        return _labels(self.path, self.target, delimited.read_chunks(Path(self.path), self.target, LABELS_AT_ONCE))
+        return _labels(self.path, self.target, self._frames(LABELS_AT_ONCE, like))
 
     def batches(self, size: int, like: Dataset | None = None) -> Iterator[Batch]:
         """See `Shard.batches`."""
-        text = tables.text_columns(like, self.target)
-        for frame in delimited.read_chunks(Path(self.path), self.target, size, text):
+        for frame in self._frames(size, like):
             yield tables.split(Path(self.path), frame, self.target, like)
+
+    def _frames(self, size: int, like: Dataset | None) -> Iterator[pd.DataFrame]:
+        text = tables.text_columns(like, self.target)
+        return delimited.read_chunks(Path(self.path), self.target, size, text, self.part)
 
 
 def joined(parts: list[Rows]) -> Rows:

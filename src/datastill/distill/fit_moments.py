@@ -15,7 +15,7 @@ from datastill._errors import InputError
 from datastill._typing import Array
 from datastill.distill import kip, loop
 from datastill.distill.fit import Targets
-from datastill.distill.from_moments import eliminated_loss, feature_loss, label_loss, predictor
+from datastill.distill.from_moments import NOISE, eliminated_loss, feature_loss, label_loss, predictor
 from datastill.distill.label_solve import LabelSolution
 from datastill.distill.objectives import Penalties
 from datastill.features.base import FeatureMap, Weights, drawn
@@ -24,8 +24,6 @@ from datastill.preprocess.labels import ClassLabels, RealTargets
 
 RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 CHECKED_ROWS = 2_000
-NOISE = 1e-7
-"""Of the largest eigenvalue: what the products of C, which are float32, may be wrong by."""
 
 
 class Sums(NamedTuple):

@@ -10,6 +10,8 @@ Call these under `krr.float64(True)`, with float64 moments: what many examples c
 millionth of the largest, which is the mean of the features (docs/decisions/0027-moments-in-float64.md).
 """
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +22,9 @@ from datastill.distill.objectives import Penalties, best_coefficients
 from datastill.features.base import FeatureMap, Weights
 from datastill.krr import cholesky_solve, regularise
 from datastill.moments.record import Totals
+
+NOISE = 1e-7
+"""Of the largest eigenvalue or entry of C: what the products in it, which are float32, may be wrong by."""
 
 
 def feature_loss(weights: Float[Array, "f c"], totals: Totals, product: ArrayLike | None = None) -> Float[Array, ""]:
@@ -91,14 +96,42 @@ def predictor(
 
 
 def check_support(totals: Totals, examples: int) -> None:
-    """InputError for more examples than the moments have directions to tell them apart in."""
+    """Whether the moments have directions enough to tell the examples apart in.
+
+    InputError for more examples than F or n, which bound the rank of C; a warning for more than its numerical rank.
+    """
     columns, rows = len(totals.second), float(totals.size)
-    rank = min(columns, int(np.ceil(rows)))
-    if examples > rank:
+    most = min(columns, int(np.ceil(rows)))
+    if examples > most:
         raise InputError(
-            f"Got {examples} examples to learn from moments of rank at most {rank} ({columns} features, {rows:g} "
+            f"Got {examples} examples to learn from moments of rank at most {most} ({columns} features, {rows:g} "
             "rows); expected no more; try fewer examples, or a map of more features."
         )
+    rank = rank_within(np.asarray(totals.second), examples)
+    if rank < examples:
+        warnings.warn(
+            f"Got {examples} examples to learn from moments of numerical rank {rank} ({columns} features, {rows:g} "
+            f"rows): {rank} can say as much; try fewer examples, or a map that tells more rows apart.",
+            stacklevel=2,
+        )
+
+
+def rank_within(second: Float[np.ndarray, "f f"], most: int) -> int:
+    """How many of C's pivots are above its rounding, of so many at most.
+
+    The pivots are those of a Cholesky factor that takes the largest diagonal entry left in every turn (Higham,
+    *Accuracy and Stability of Numerical Algorithms*, 2002, section 10.3), at F·most² operations in all.
+    """
+    left = second.diagonal().astype(np.float64)
+    factor = np.empty((most, len(left)))
+    least = NOISE * left.max()
+    for k in range(most):
+        place = int(left.argmax())
+        if left[place] <= least:
+            return k
+        factor[k] = (second[place] - factor[:k, place] @ factor[:k]) / np.sqrt(left[place])
+        left -= factor[k] ** 2
+    return most
 
 
 def support_features(

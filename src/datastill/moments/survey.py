@@ -107,17 +107,27 @@ def _check_size(columns: int, groups: int) -> None:
 
 def _labels(shards: Sequence[Shard]) -> np.ndarray:
     """Of all rows."""
-    found: list[np.ndarray] = []
-    for shard in shards:
-        y = shard.labels()
-        check_present(y)
-        if found and (y.dtype.kind in "OUS") != (found[0].dtype.kind in "OUS"):
+    found = [_present(shard.labels()) for shard in shards]
+    if not _alike(found):  # a class called 1 in one part of a file and x in another
+        text = Dataset("like", pd.DataFrame(), np.array(["text"]))
+        found = [_present(shard.labels(text)) for shard in shards]
+    for shard, y in zip(shards, found, strict=True):
+        if not _alike([found[0], y]):
             raise InputError(
                 f"Got {shard.name} with labels such as {y[0]!r} where {shards[0].name} has {found[0][0]!r}; expected "
                 "labels of one kind; try converting one of them."
             )
-        found.append(y)
     return np.concatenate(found)
+
+
+def _present(y: np.ndarray) -> np.ndarray:
+    check_present(y)
+    return y
+
+
+def _alike(labels: Sequence[np.ndarray]) -> bool:
+    """All text or all numbers."""
+    return len({y.dtype.kind in "OUS" for y in labels}) == 1
 
 
 def _sample(shards: Sequence[Shard]) -> spaces.Rows:
