@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 import oracles
 from datastill._errors import InputError
 from datastill.gram.names import as_kernels, named
-from datastill.kernels import RBF, FullyConnected, Linear, Polynomial
+from datastill.kernels import RBF, FullyConnected, Linear, Polynomial, dense
 
 KERNELS = {
     "linear": Linear(),
@@ -168,6 +168,33 @@ def test_is_the_limit_of_wide_networks(activation, rng):
     nngp, ntk = oracles.wide_network(x, 4000, 100, rng, activation)
     assert oracles.relative(FullyConnected(1, activation, kind="nngp")(x), nngp) < 0.01
     assert oracles.relative(FullyConnected(1, activation)(x), ntk) < 0.02
+
+
+@pytest.mark.parametrize(("n1", "n2"), [(3, 11), (11, 3), (12, 8), (5, 4), (0, 9), (9, 0)])
+def test_tiles_of_a_network_kernel_are_the_whole(n1, n2, rng, monkeypatch):
+    """Values and both gradients, whether or not rows and columns are multiples of a tile's."""
+    kernel = FullyConnected(2)
+    x1, x2 = (rng.normal(size=(n, 3)) for n in (n1, n2))
+    wave = np.cos(np.arange(n1 * n2)).reshape(n1, n2)
+
+    def both(x1, x2):
+        return kernel.block(x1, x2), jax.grad(lambda *x: jnp.sum(wave * kernel.block(*x)), (0, 1))(x1, x2)
+
+    with jax.enable_x64(True):
+        x1, x2 = jnp.asarray(x1), jnp.asarray(x2)
+        whole = both(x1, x2)
+        monkeypatch.setattr(dense, "SIDE", 4)
+        for tiled, one in zip(jax.tree.leaves(both(x1, x2)), jax.tree.leaves(whole), strict=True):
+            assert tiled.shape == one.shape
+            np.testing.assert_allclose(tiled, one, rtol=1e-6, atol=1e-7)
+
+
+def test_memory_of_a_network_kernels_gradient_is_that_of_a_few_tiles_beside_its_block():
+    """An array of all pairs is the block itself, its slope, and the block again in order; a tile's are small."""
+    kernel, x = FullyConnected(3), jnp.ones((2048, 8), jnp.float32)
+    slope = jax.jit(jax.grad(lambda a, b: jnp.sum(jnp.sin(kernel.block(a, b)))))
+    used = slope.lower(x, x).compile().memory_analysis().temp_size_in_bytes
+    assert used < 4 * 4 * 2048**2
 
 
 def test_without_bias_a_relu_network_is_homogeneous(rng):

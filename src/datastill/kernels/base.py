@@ -1,5 +1,6 @@
 """What a kernel is: a frozen value that maps two blocks of rows to a block of the Gram matrix."""
 
+import math
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -152,7 +153,7 @@ class Scaled(Kernel):
 
 def flat(x: Array) -> Array:
     """(n, …) -> (n, d): images read as vectors."""
-    return x.reshape(len(x), -1)
+    return x.reshape(len(x), math.prod(x.shape[1:]))
 
 
 def precision_of(*arrays: ArrayLike) -> AbstractContextManager:

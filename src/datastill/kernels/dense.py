@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
 
 from datastill._errors import InputError
@@ -9,6 +10,12 @@ from datastill._typing import Array, Float
 from datastill.kernels.base import Kernel, flat
 from datastill.kernels.dual import ACTIVATIONS
 from datastill.kernels.network import check_settings
+from datastill.kernels.tiles import over_tiles
+
+SIDE = 512
+"""Rows and columns of a tile on a CPU."""
+DEVICE_SIDE = 2**14
+"""The same on other devices."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +51,12 @@ class FullyConnected(Kernel):
 
     def block(self, x1: Float[Array, "n1 *d"], x2: Float[Array, "n2 *d"]) -> Float[Array, "n1 n2"]:
         """See `Kernel.block`."""
-        x1, x2 = flat(x1), flat(x2)
-        nngp, ntk = self._layers(_mean_square(x1)[:, None], _mean_square(x2)[None, :], x1 @ x2.T / x1.shape[1])
-        return ntk if self.kind == "ntk" else nngp
+
+        def tile(a: Array, b: Array) -> Array:
+            nngp, ntk = self._layers(_mean_square(a)[:, None], _mean_square(b)[None, :], a @ b.T / a.shape[1])
+            return ntk if self.kind == "ntk" else nngp
+
+        return over_tiles(tile, flat(x1), flat(x2), SIDE if jax.default_backend() == "cpu" else DEVICE_SIDE)
 
     def self_block(self, x: Float[Array, "n *d"]) -> Float[Array, " n"]:
         """See `Kernel.self_block`."""

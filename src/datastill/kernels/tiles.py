@@ -46,3 +46,22 @@ def over_pairs(
         return jax.lax.map(jax.checkpoint(partial(f, image)), tiles).reshape(-1)[:n2]
 
     return jax.lax.map(row, one)
+
+
+def over_tiles(
+    f: Callable[[Array, Array], Float[Array, "r c"]], one: Float[Array, "n1 d"], two: Float[Array, "n2 d"], side: int
+) -> Float[Array, "n1 n2"]:
+    """f(one, two) in tiles of about `side` rows and columns; the backward pass computes each again, and keeps none.
+
+    What fits in one tile is left as it is.
+    """
+    n1, n2 = len(one), len(two)
+    if max(n1, n2) <= side or not min(n1, n2):
+        return f(one, two)
+    rows, columns = (split_tiles(x, -(-len(x) // -(-len(x) // side))) for x in (one, two))
+
+    def row(part: Array) -> Array:
+        found = jax.lax.map(jax.checkpoint(partial(f, part)), columns)
+        return jnp.moveaxis(found, 0, 1).reshape(len(part), -1)[:, :n2]
+
+    return jax.lax.map(row, rows).reshape(-1, n2)[:n1]
