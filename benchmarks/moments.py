@@ -45,8 +45,8 @@ SETTINGS = {
     ("fashion_mnist", 10): ("conv-flip6o4:128>nystroem:4096", 430),
     ("fashion_mnist", 50): ("conv-flip6o4:128>nystroem:8192", 130),
     ("cifar10", 1): ("conv-flip5:512", 600),
-    ("cifar10", 10): ("conv-flip5o3:512>nystroem:8192", 470),
-    ("cifar10", 50): ("conv-flip5o3:512>nystroem:8192", 400),
+    ("cifar10", 10): ("conv-flip5o3:512>nystroem:8192", 300),
+    ("cifar10", 50): ("conv-flip5o3:512>nystroem:8192", 320),
 }
 RATE, RIDGE = 0.2, 1e-7
 RANDOM_DRAWS = 5

@@ -192,7 +192,10 @@ def test_memory_does_not_grow_with_the_rows():
         (lambda: of() - of(map=RandomDense(8)), ("width=7", "width=8")),
         (lambda: of() + of(labels=ClassLabels(np.array(["dog", "cat", "owl"]))), ("cat, dog, owl", "dog, cat, owl")),
         (lambda: of() + of(labels=TARGETS), ("cat, dog, owl", "standardised by mean")),
-        (lambda: of(preprocessing={"mean": np.zeros(4)}) + of(preprocessing={"mean": np.ones(4)}), ("preprocessing",)),
+        (
+            lambda: of(preprocessing={"mean": np.zeros(4)}) + of(preprocessing={"mean": np.ones(4)}),
+            ("preprocessing whose mean is [0. 0. 0.]", "preprocessing whose mean is [1. 1. 1.]"),
+        ),
         (lambda: of() + moments_of(MAP, [(X[:, :3], CODES)], CLASSES), ("of shape (4,)", "of shape (3,)")),
         (lambda: of() + of(by_class=True), ("pooled", "kept apart by class")),
         (lambda: of() + of(), (next(iter(of().shards))[:12], "both")),

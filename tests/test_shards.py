@@ -135,7 +135,7 @@ def test_text_stays_text_in_a_part_without_letters(tmp_path):
     assert parts[1]["code"].tolist() == ["2", "3"]
 
 
-@pytest.mark.parametrize("kind", ["npz", "idx", "parquet", "csv.gz", "images"])
+@pytest.mark.parametrize("kind", ["npz", "idx", "parquet", "csv", "csv.gz", "images"])
 def test_a_file_truncated_after_it_was_cut_is_said(kind, tmp_path):
     path, target = written(kind, tmp_path)
     shards = shards_of([path], target, rows=7)
@@ -176,11 +176,16 @@ def test_text_is_cut_between_rows_alone(rows, size, tmp_path):
     same(np.concatenate([y for _, y in batches]), whole.y)
 
 
-def test_text_whose_lines_end_with_carriage_returns_alone_is_one_shard(tmp_path):
+@pytest.mark.parametrize(
+    "content",
+    [b"a,class\r1,x\r2,y\r3,x\r", b"a,class\r1,x\r2,y\n3,x\n", b'a,class\n1,x\n2,y\n3,"x\r"\n'],
+    ids=["returns", "both", "in a cell"],
+)
+def test_text_with_lone_carriage_returns_is_one_shard(content, tmp_path):
     path = tmp_path / "old.csv"
-    path.write_bytes(b"a,class\r1,x\r2,y\r3,x\r")
+    path.write_bytes(content)
     (shard,) = shards_of([path], "class", rows=1)
-    assert shard.labels().tolist() == ["x", "y", "x"]
+    assert [label.strip() for label in shard.labels()] == ["x", "y", "x"]
 
 
 def test_a_row_of_another_length_in_a_later_part_is_named_by_its_line(tmp_path):

@@ -6,6 +6,7 @@ import gzip
 import io
 import itertools
 import math
+import re
 import sys
 import zlib
 from collections.abc import Collection, Iterable, Iterator
@@ -69,22 +70,25 @@ class Part(NamedTuple):
 def parts(path: Path, rows: int) -> list[Part]:
     """The file in parts of about so many rows, without their being looked at; none where it is to be read in one.
 
-    That is: it has no more rows, or is compressed, or its lines end with carriage returns alone.
+    That is: it has no more rows, or is compressed, or has carriage returns that end lines or cells by themselves.
 
     Raises:
         InputError: where quotation marks leave it unclear which lines make a row.
     """
     if path.name.lower().endswith(".gz"):
         return []
-    separator, starts, n = _header(path)[0], [], 0
-    with _reading(path), path.open("rb") as file:
-        found = _places(file, separator)
-        next(found, None)  # the names'
-        for n, (byte, line) in enumerate(found, start=1):
-            if (n - 1) % rows == 0:
-                starts.append((byte, line))
-    sizes = [rows] * (len(starts) - 1) + [n - rows * (len(starts) - 1)]
-    return [Part(*start, size) for start, size in zip(starts, sizes, strict=True)] if len(starts) > 1 else []
+    separator, _ = _header(path)
+    starts: list[tuple[int, int]] = []
+    n = 0
+    with _told(path), path.open("rb") as file:
+        if _has_lone_returns(file):
+            return []
+        places = _places(file, separator)
+        next(places, None)  # the names'
+        for n, place in enumerate(places, start=1):
+            if n % rows == 1 or rows == 1:
+                starts.append(place)
+    return [Part(*start, min(rows, n - i * rows)) for i, start in enumerate(starts)] if len(starts) > 1 else []
 
 
 def read_chunks(
@@ -109,6 +113,11 @@ def read_chunks(
             yield _parse(path, "".join(lines), separator, names, len(held), target, text, header=None)
             lines.clear()
             rest -= len(held)
+    if part is not None and rest:
+        raise InputError(
+            f"Got {path} with {rest:,} rows fewer after line {part.line} than there were when it was cut; expected "
+            "the same file; try making or copying it again."
+        )
 
 
 def column_names(path: Path) -> list[str]:
@@ -142,15 +151,31 @@ def _places(file: BinaryIO, separator: str) -> Iterator[tuple[int, int]]:
         line += len(taken)
 
 
+def _has_lone_returns(file: BinaryIO) -> bool:
+    """Whether a carriage return is not followed by a new line; the file is at its start again."""
+    last, found = b"", False
+    while not found and (block := file.read(2**24)):
+        found = re.search(rb"\r[^\n]", last + block) is not None
+        last = block[-1:]
+    file.seek(0)
+    return found
+
+
 @contextmanager
 def _reading(path: Path, byte: int = 0) -> Iterator[TextIO]:
-    """The file opened at some byte; what goes wrong while it is read is an InputError."""
+    """The file opened at some byte."""
+    opened = gzip.open if path.name.lower().endswith(".gz") else open
+    with _told(path), opened(path, "rb") as file:
+        file.seek(byte)
+        with io.TextIOWrapper(file, "utf-8" if byte else "utf-8-sig", newline="") as text:
+            yield text
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What goes wrong while the file is read is an InputError."""
     try:
-        opened = gzip.open if path.name.lower().endswith(".gz") else open
-        with opened(path, "rb") as file:
-            file.seek(byte)
-            with io.TextIOWrapper(file, "utf-8" if byte else "utf-8-sig", newline="") as text:
-                yield text
+        yield
     except csv.Error as error:
         raise _untold(path, error) from error
     except UnicodeDecodeError as error:

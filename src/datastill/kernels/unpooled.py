@@ -65,12 +65,11 @@ def _walk(network: Network, image: Side, tile: Side) -> Float[Array, " b"]:
     """From the images to the head, in maps (h, b, w)."""
     (x, one), (others, two) = image, tile
     sigma = jnp.mean(x[:, None] * others, axis=3)
-    theta = jnp.zeros_like(sigma)
-    for u1, u2 in zip(one, two, strict=True):
+    for layer, (u1, u2) in enumerate(zip(one, two, strict=True)):
         u1 = u1[:, None]
         units, sizes = u1 * u2, network.dual.size(u1) * network.dual.size(u2)
         sigma = network.w2 / 9 * _box(sigma) + network.b2
-        theta = sigma + network.w2 / 9 * _box(theta)
+        theta = sigma + network.w2 / 9 * _box(theta) if layer else sigma
         f, slope = network.dual.pair(sigma * units)
         sigma, theta = f * sizes, slope * theta * (units * sizes)
     h, b, w = sigma.shape

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from datastill._errors import InputError
 from datastill.data import archive
 from datastill.features.base import FeatureMap
@@ -51,7 +53,7 @@ class Source:
 
     def require_same(self, other: "Source") -> None:
         """InputError, naming both, unless moments of the other may be added to moments of this."""
-        mine, theirs = self._words(), other._words()
+        mine, theirs = self._words(other), other._words(self)
         for part, value in self.digests.items():
             if value != other.digests[part]:
                 raise InputError(
@@ -59,7 +61,8 @@ class Source:
                     "try making one of them again as the other was made."
                 )
 
-    def _words(self) -> dict[str, str]:
+    def _words(self, other: "Source") -> dict[str, str]:
+        """Each part, shown as what tells it from the other's."""
         if isinstance(self.labels, ClassLabels):
             shown = ", ".join(map(str, self.labels.classes[:10].tolist()))
             labels = f"[{shown}{', …' if len(self.labels.classes) > 10 else ''}]"
@@ -68,9 +71,20 @@ class Source:
         return {
             "feature map": repr(self.map),
             "rows": f"of shape {self.row}",
-            "preprocessing": self.digests["preprocessing"][:12],
+            "preprocessing": _first_difference(self.preprocessing, other.preprocessing),
             "labels": labels,
         }
+
+
+def _first_difference(mine: dict[str, Any], theirs: dict[str, Any]) -> str:
+    """What ours has for the first name that they have otherwise."""
+    for name in sorted(mine.keys() | theirs.keys()):
+        digest = archive.tree_digest(mine.get(name))
+        if digest != archive.tree_digest(theirs.get(name)):
+            value = mine.get(name)
+            shown = f"{np.ravel(value)[:3]} …" if isinstance(value, np.ndarray) else repr(value)[:60]
+            return f"whose {name} is {'none' if value is None else shown} ({digest[:8]})"
+    return "of the same values"
 
 
 def source_state(source: Source) -> dict[str, Any]:
