@@ -5,8 +5,8 @@ Where nothing is pooled and the head is "flatten", only pairs of the same pixel 
     convolution   Σ ← w²/9 Σ_δ Σ[p + δ] + b²      Θ ← Σ_new + w²/9 Σ_δ Θ[p + δ]      δ over 3×3, zeros outside
     activation    Σ ← E[φ(u)φ(v)]                 Θ ← E[φ'(u)φ'(v)] Θ                (see `kernels.dual`)
 
-and at the end the mean over p, times w², plus b². The sums over δ are products with tridiagonal matrices of ones, one
-from each side of the image, which is what a machine does best.
+and at the end the mean over p, times w², plus b². The sums over δ are products with a tridiagonal matrix of ones along
+the rows of an image, whose numbers are next to each other, and shifted sums along its columns.
 
 Source: Novak et al. (2019), arXiv:1810.05148, section 3.1 ("CNN w/o pooling").
 """
@@ -64,7 +64,7 @@ def _sides(network: Network, x: Array) -> Side:
 def _walk(network: Network, image: Side, tile: Side) -> Float[Array, " b"]:
     """From the images to the head, in maps (h, b, w)."""
     (x, one), (others, two) = image, tile
-    sigma = jnp.mean(x[:, None] * others, axis=3)
+    theta = sigma = jnp.mean(x[:, None] * others, axis=3)
     for layer, (u1, u2) in enumerate(zip(one, two, strict=True)):
         u1 = u1[:, None]
         units, sizes = u1 * u2, network.dual.size(u1) * network.dual.size(u2)
@@ -78,8 +78,13 @@ def _walk(network: Network, image: Side, tile: Side) -> Float[Array, " b"]:
     return network.w2 * (mean.reshape(b, w) @ jnp.full(w, 1 / w, x.dtype)) + network.b2
 
 
+@jax.custom_vjp
 def _box(a: Float[Array, "h b w"]) -> Float[Array, "h b w"]:
-    """Sums over 3×3 pixels, zeros outside."""
+    """Sums over 3×3 pixels, zeros outside; its own transpose."""
     h, b, w = a.shape
-    rows, columns = (jnp.asarray(np.tri(n, k=1) - np.tri(n, k=-2), a.dtype) for n in (h, w))
-    return (rows @ (a.reshape(h * b, w) @ columns).reshape(h, b * w)).reshape(h, b, w)
+    columns = jnp.asarray(np.tri(w, k=1) - np.tri(w, k=-2), a.dtype)
+    framed = jnp.pad((a.reshape(h * b, w) @ columns).reshape(h, b, w), ((1, 1), (0, 0), (0, 0)))
+    return framed[:-2] + framed[1:-1] + framed[2:]
+
+
+_box.defvjp(lambda a: (_box(a), None), lambda _, slope: (_box(slope),))
