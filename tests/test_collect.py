@@ -249,7 +249,8 @@ def test_classes_of_digits_and_later_of_letters_are_text(tmp_path):
     assert len(shards) == 6
     recipe = survey(shards, MAP, target="class")
     assert recipe.source.labels.classes.tolist() == ["0", "1", "x"]
-    assert collect_all(recipe, shards).train.counts.sum() + collect_all(recipe, shards).held.counts.sum() == 600
+    collected = collect_all(recipe, shards)
+    assert collected.train.counts.sum() + collected.held.counts.sum() == 600
 
 
 def test_an_interrupted_pass_goes_on_where_it_stopped(tmp_path, monkeypatch):

@@ -43,7 +43,7 @@ def options(
 
 def main() -> None:
     """Run the command line and exit with its code; warnings are one line each."""
-    warnings.formatwarning = lambda message, *_: f"datastill: {message}\n"
+    warnings.formatwarning = lambda message, *_: _line(str(message)) + "\n"
     sys.exit(run(sys.argv[1:]))
 
 
@@ -72,5 +72,9 @@ def run(arguments: list[str]) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    print("datastill: " + " ".join(message.split()), file=sys.stderr)
+    print(_line(message), file=sys.stderr)
     return code
+
+
+def _line(message: str) -> str:
+    return "datastill: " + " ".join(message.split())

@@ -68,7 +68,7 @@ class Part(NamedTuple):
 
 
 def parts(path: Path, rows: int) -> list[Part]:
-    """The file in parts of about so many rows, without their being looked at; none where it is to be read in one.
+    """The file in parts of so many rows, the last of fewer, not looked at yet; none where it is to be read in one.
 
     That is: it has no more rows, or is compressed, or has carriage returns that end lines or cells by themselves.
 

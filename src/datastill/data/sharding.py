@@ -1,6 +1,5 @@
 """From names and paths to shards."""
 
-import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -105,10 +104,9 @@ def _of_table(path: Path, target: str | None, rows: int) -> list[Shard]:
 
 
 def _of_text(path: Path, target: str, rows: int) -> list[Shard]:
-    parts = delimited.parts(path, rows)
-    starts = itertools.accumulate((part.rows for part in parts), initial=0)
-    cut = [TextShard(str(path), a, a + part.rows, target, part) for a, part in zip(starts, parts, strict=False)]
-    return [*cut] or [TextShard(str(path), 0, 1, target)]
+    parts = enumerate(delimited.parts(path, rows))
+    cut: list[Shard] = [TextShard(str(path), rows * i, rows * i + part.rows, target, part) for i, part in parts]
+    return cut or [TextShard(str(path), 0, 1, target)]
 
 
 def _of_images(path: Path, image_size: int | None, rows: int) -> list[Shard]:

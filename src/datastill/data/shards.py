@@ -1,8 +1,8 @@
 """Data too large for memory, as shards that are read a few rows at a time.
 
 A shard is a value: what to read, not what was read, so that it can be sent to where it is read. Stored arrays (.npy,
-uncompressed .npz and IDX) are memory-mapped and cut by rows, Parquet by row groups, image folders by files; CSV by
-rows, unless it is compressed; whatever else `sources.load` takes is loaded whole and cut by rows.
+uncompressed .npz and IDX) are memory-mapped and cut by rows, Parquet by row groups, image folders by files, CSV by
+rows unless it is compressed; whatever else `sources.load` takes is loaded whole and cut by rows.
 """
 
 import hashlib
