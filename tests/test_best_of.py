@@ -180,3 +180,12 @@ def test_what_cannot_be_judged_is_refused(model, rows, message, table):
 def test_targets_that_do_not_vary_are_refused(table):
     with pytest.raises(InputError, match="tell sets apart"):
         BestOfRegressor(2, random_state=0).fit(table[0], np.ones(N))
+
+
+def test_a_second_fit_forgets_the_first(table):
+    X, y = table[0], table[1]
+    model = BestOf(candidates={"random": FEW["random"]}, learners=("knn",), random_state=0).fit(X, y)
+    assert hasattr(model, "sample_indices_")
+    model.set_params(candidates={"k-means": FEW["k-means"]}).fit(X, y)
+    assert not hasattr(model, "sample_indices_") and model.support_set_.indices is None
+    assert model.classes_.tolist() == ["a", "b", "c"] and model.results_.index.tolist() == ["k-means"]

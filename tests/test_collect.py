@@ -104,6 +104,23 @@ def test_the_overlap_of_rows_is_told_from_samples():
     assert a.shared(c) == pytest.approx(0.5, abs=0.25)
 
 
+def test_a_sample_from_which_rows_were_forgotten_stays_random():
+    """Beyond the last row that was kept, earlier rows are unknown: those of a later shard there are left out."""
+    h = np.arange(40, dtype=np.uint64)
+    order = np.random.default_rng(0).permutation(40)
+
+    def of(rows):
+        return Sample.of(X[rows], np.zeros(len(rows), int), h[rows], 5)
+
+    first, second = of(np.sort(order[:30])), of(np.sort(order[30:]))
+    left = first - Sample.of(first.z[1:4], first.y[1:4], first.hashes[1:4], 99)
+    assert left.cuts == first.cuts == {0: np.sort(order[:30])[5]}
+    both = left + second
+    assert both.hashes.max() <= first.cuts[0]
+    np.testing.assert_array_equal((second + left).hashes, both.hashes)
+    assert left.shared(of(np.sort(order[:30]))) == pytest.approx(2 / 5)  # three of the five are not there any more
+
+
 # The pass
 
 
@@ -196,7 +213,7 @@ def test_forgetting_is_never_having_seen(tmp_path):
 
 
 def test_no_forgotten_row_stays_in_the_samples(tmp_path):
-    """Though the samples are not the rows of least hashes any more, once rows were forgotten and others added."""
+    """Nor do rows come into them that were added later, where earlier ones, not kept, had lesser hashes."""
     whole = made(npz(tmp_path), kept=2, held=0.0)
     hashes = row_hashes(whole.recipe.space.encode(X))
     order = np.argsort(hashes)
@@ -209,11 +226,19 @@ def test_no_forgotten_row_stays_in_the_samples(tmp_path):
     least = total.starts.hashes
     total = total - forgettable(total, of(first[np.isin(hashes[first], least[:3])], "a"))
     total = total + collect(whole.recipe, of(later, "b"))
-    some = np.concatenate([first[100:], later])
-    assert np.isin(total.starts.hashes, hashes[some]).any()
+    assert len(total.starts.hashes) == 3 and not np.isin(total.starts.hashes, hashes[later]).any()
+    some = np.concatenate([first[np.isin(hashes[first], total.starts.hashes[1:])], later])
     total = total - forgettable(total, of(some, "c"))
-    assert not np.isin(total.starts.hashes, hashes[some]).any()
-    assert total.count == 100 - 3
+    assert len(total.starts.hashes) == 1 and not np.isin(total.starts.hashes, hashes[some]).any()
+    assert total.count == N // 2 - 5
+
+
+def test_one_row_that_was_forgotten_does_not_hide_that_all_others_come_twice(tmp_path):
+    whole = made(npz(tmp_path), kept=20)
+    left = whole - forgettable(whole, shards_of([npz(tmp_path, X[:9], Y[:9], "few")])[0])
+    save(left, tmp_path / "left")
+    assert load(tmp_path / "left").starts.cuts == left.starts.cuts != {}
+    assert load(tmp_path / "left").starts.shared(whole.starts) > 0.8
 
 
 def test_a_forgotten_shard_may_be_added_again(tmp_path):
@@ -488,3 +513,22 @@ def test_bad_input_is_refused_in_one_line(act, messages, tmp_path):
         assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert isinstance(whole, Collected)
+
+
+@pytest.mark.parametrize("held", [0.0, 0.5])
+def test_whitened_images_are_passed_over_in_batches_of_one_side(held, tmp_path):
+    images = DRAW.normal(size=(30, 4, 4)).astype(np.float32)
+    path = npz(tmp_path, images, Y[:30])
+    shards = shards_of([path], rows=1)
+    found = collect_all(survey(shards, MAP, preprocess="zca", held=held), shards)
+    assert found.count == 30
+    whole = made(path, recipe=found.recipe)
+    np.testing.assert_allclose(found.train.second, whole.train.second, atol=1e-4)
+
+
+def test_sums_of_squares_that_overflow_are_told():
+    labels = survey(shards_of(["iris"]), MAP).source.labels
+    large = np.full((9, 4), 1e25, np.float32)
+    assert np.isfinite(np.asarray(RandomDense(8)(large))).all()
+    with pytest.raises(InputError, match=r"not finite.*standardising"):
+        moments_of(RandomDense(8), [(large, np.zeros(9, int))], labels)

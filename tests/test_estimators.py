@@ -452,3 +452,11 @@ def test_more_rows_than_memory_are_refused_with_the_numbers(blobs, monkeypatch):
     monkeypatch.setattr("os.sysconf", lambda name: 10)
     with pytest.raises(InputError, match=r"80 rows of 3 numbers.*GiB"):
         quick(KIP, 1).fit(*blobs)
+
+
+def test_a_second_fit_forgets_the_first(digits):
+    X, y = digits[0], digits[1]
+    selector = Coreset(2, method="random", random_state=0).fit(X, y)
+    assert len(selector.sample_indices_) == 20
+    selector.set_params(method="kmeans").fit(X, y)
+    assert not hasattr(selector, "sample_indices_") and selector.support_set_.indices is None

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import oracles
 from datastill._errors import InputError
 from datastill.data import archive
-from datastill.features import Nystroem, PatchConv, RandomConv, RandomDense, RandomFourier
+from datastill.features import Nystroem, PatchConv, RandomConv, RandomDense, RandomFourier, patches
 from datastill.features.base import Composed, drawn
 from datastill.features.fourier import cosine_and_sine
 from datastill.features.names import named_map
@@ -444,3 +444,18 @@ def test_maps_have_short_names(name, map):
 def test_other_names_are_refused(name):
     with pytest.raises(InputError, match="expected"):
         named_map(name)
+
+
+def test_the_threshold_is_found_from_fewer_images_where_they_are_large(monkeypatch):
+    x = np.random.default_rng(0).normal(size=(300, 6, 6)).astype(np.float32)
+    map = PatchConv(8, size=3, grid=1)
+
+    def threshold():
+        return map.resolve(x).dictionary.threshold
+
+    whole = threshold()
+    with monkeypatch.context() as patch:
+        patch.setattr(patches, "THRESHOLD_IMAGES", 10)
+        few = threshold()
+    monkeypatch.setattr(patches, "THRESHOLD_NUMBERS", 10 * 16 * 8)  # 4×4 places and 8 words in each image
+    assert threshold() == few != whole

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,6 +21,7 @@ from datastill.features import RandomDense, RandomFourier
 from datastill.gram import kernel_of
 from datastill.moments import collect_all, load, survey
 from datastill.moments.passing import forgettable
+from datastill.moments.sample import held_out, row_hashes
 from datastill.preprocess.augment import Augmentation
 
 DRAW = np.random.default_rng(0)
@@ -184,7 +186,7 @@ def test_an_interrupted_fit_ends_in_the_same_bits(tmp_path):
 
     seconds = fit_moments.loop.SECONDS_BETWEEN_CHECKPOINTS
     try:
-        fit_moments.loop.SECONDS_BETWEEN_CHECKPOINTS = 0
+        fit_moments.loop.SECONDS_BETWEEN_CHECKPOINTS = -np.inf
         fit_moments.loop.run = interrupted
         with pytest.raises(KeyboardInterrupt):
             KIP(2, checkpoint=file, **QUICK).fit_moments(collected)
@@ -273,10 +275,51 @@ def test_rows_are_added_and_forgotten(files, tmp_path, capsys):
     assert gone.count == 30
 
 
+def test_a_row_of_one_side_alone_may_be_added(files, tmp_path, capsys):
+    known = load(files / "m.safetensors").recipe
+    second = pd.read_csv(files / "second.csv")
+    held = held_out(row_hashes(known.space.encode(second.drop(columns="class"))), known.held)
+    assert held.any()
+    second[held][:1].to_csv(tmp_path / "one.csv", index=False)
+    m, one, out = (str(path) for path in (files / "m.safetensors", tmp_path / "one.csv", tmp_path / "out.safetensors"))
+    assert run(["moments", m, "--add", one, "--out", out, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["rows"] == 601 and found["drift"]["added rows"]["mmd"] > 0
+
+
+def test_rows_that_are_there_already_are_told_however_they_are_cut(files, tmp_path, capsys):
+    m, again = str(files / "m.safetensors"), ["--add", str(files / "first.parquet"), "--shard-rows", "600"]
+    assert run(["moments", m, *again, "--out", str(tmp_path / "out.safetensors")]) == 0
+    assert "About 100% of the added rows equal rows that were there before" in capsys.readouterr().err
+    assert load(tmp_path / "out.safetensors").count == 1200
+
+
+def test_a_set_is_distilled_when_the_data_are_gone(files, tmp_path, capsys):
+    shutil.copy(files / "second.csv", tmp_path / "data.csv")
+    m = str(tmp_path / "m.safetensors")
+    assert run(["moments", str(tmp_path / "data.csv"), "--target", "class", "--features", "fourier:40", "--keep", "0",
+                "--out", m, "--json"]) == 0  # fmt: skip
+    (tmp_path / "data.csv").unlink()
+    test, out = str(files / "first.parquet"), str(tmp_path / "run")
+    assert run(["distill", m, "--ipc", "2", "--steps", "40", "--test", test, "--out", out, "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out.splitlines()[-1])["scores"]
+    assert {s["role"]: s["value"] for s in scores}["result"] > 0.8
+
+
+def test_test_rows_without_a_label_are_refused(files, tmp_path, capsys):
+    table = pd.read_csv(files / "second.csv")
+    table.loc[3, "class"] = None
+    table.to_csv(tmp_path / "test.csv", index=False)
+    asked = ["distill", str(files / "m.safetensors"), "--ipc", "1", "--test", str(tmp_path / "test.csv")]
+    assert run([*asked, "--out", str(tmp_path / "run")]) == 2
+    assert "label" in capsys.readouterr().err
+
+
 def test_a_set_is_distilled_and_started_again_from_the_last(files, tmp_path, capsys):
     m, quick = str(files / "m.safetensors"), ["--steps", "40", "--patience", "0"]
     assert run(["distill", m, "--ipc", "2", *quick, "--out", str(tmp_path / "a"), "--json"]) == 0
     first = json.loads(capsys.readouterr().out)
+    assert any("--test" in warning for warning in first["warnings"])
     roles = {s["role"]: s for s in first["scores"]}
     assert {"result", "random", "all"} <= set(roles)
     assert roles["result"]["value"] > 0.8
@@ -302,6 +345,7 @@ def test_a_set_is_distilled_and_started_again_from_the_last(files, tmp_path, cap
     )
     second = json.loads(capsys.readouterr().out)
     assert second["n_test"] == 300
+    assert not any("--test" in warning for warning in second["warnings"])
     assert "on average" in second["settings"]["examples moved by"]
     assert run(["distill", m, "--ipc", "2", *quick, "--out", str(tmp_path / "a"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["resumed_finished_run"]

@@ -161,3 +161,19 @@ def test_balanced_targets_weigh_classes_the_same():
     np.testing.assert_allclose(targets.weights, [2 / 3, 2 / 3, 2 / 3, 2])
     assert fit.Targets(targets.x, targets.y, codes).weights is None
     assert targets.take(np.array([3])).codes.tolist() == [1]
+
+
+def test_balanced_rows_are_judged_as_they_are_learned_from(rng):
+    x, y = rng.standard_normal((30, 3)).astype(np.float32), rng.standard_normal((30, 2)).astype(np.float32)
+    codes = np.array([0] * 24 + [1] * 6)
+    y[:, 0] = np.where(codes == 0, 9, -9)  # the larger number is the class
+    targets, held = fit.Targets(x[::2], y[::2], codes[::2]), fit.Targets(x[1::2], y[1::2], codes[1::2], balanced=True)
+    problem = replace(PROBLEM, kernels=(Linear(),))
+    validate = fit.validator(problem, targets, held, jnp.asarray(targets.x), jnp.asarray(targets.y), 5)
+    loss, score = validate(kip.init(problem, x[:5], y[:5]))
+    predicted = oracles.predict(oracles.linear(x[:5], x[:5]), oracles.linear(held.x, x[:5]), y[:5], REG)
+    squares = 0.5 * np.sum((predicted - held.y) ** 2, axis=1)
+    hits = predicted.argmax(axis=1) == held.y.argmax(axis=1)
+    for found, of_row in ((loss, squares), (score, hits)):
+        assert found == pytest.approx(np.mean([of_row[held.codes == c].mean() for c in (0, 1)]), rel=1e-4)
+    assert loss != pytest.approx(squares.mean(), rel=1e-2)

@@ -86,7 +86,7 @@ def uninterrupted():
 @pytest.fixture
 def every_step(monkeypatch):
     """Checkpoints after every step rather than by the clock."""
-    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -np.inf)
 
 
 @pytest.mark.parametrize("number", range(1, STEPS + 1))
@@ -274,16 +274,21 @@ def test_no_steps_keep_the_start():
 
 
 @pytest.mark.parametrize("validate", [held_out, None])
-def test_a_loss_that_is_not_finite_ends_the_run_and_the_checkpoint_keeps_the_best(validate, tmp_path, every_step):
+def test_a_loss_that_is_not_finite_ends_the_run_and_the_checkpoint_keeps_the_best(validate, tmp_path):
     def explode(state, number):
         state, loss = step(state, number)
         return state, loss if number < 7 else jnp.nan
 
     path = tmp_path / "checkpoint"
-    with pytest.raises(SolveError, match=r"non-finite loss at step 9.*step 6 are kept.*learning_rate") as caught:
+    with pytest.raises(SolveError, match=r"at step 9.*checkpoint has.*step 6; try.*learning_rate") as caught:
         run(path, advance=explode, validate=validate)
     assert "\n" not in str(caught.value)
     assert "best.0" in archive.read_tensors(path)[0]
+
+
+def test_a_validation_loss_that_is_not_finite_ends_the_run():
+    with pytest.raises(SolveError, match=r"non-finite loss at step 0; expected a number; try a larger reg"):
+        run(validate=lambda _: (float("nan"), 0.5))
 
 
 def test_examples_that_are_not_finite_end_the_run():

@@ -296,7 +296,7 @@ def test_steps_are_functions_of_their_number_and_resume_in_the_same_bits(tmp_pat
         return loop.run(state, until, model_pool.examples, None, loop.Schedule(8, 3, None), path, "a")
 
     whole = run_to(None)
-    saving, loop.SECONDS_BETWEEN_CHECKPOINTS = loop.SECONDS_BETWEEN_CHECKPOINTS, -1
+    saving, loop.SECONDS_BETWEEN_CHECKPOINTS = loop.SECONDS_BETWEEN_CHECKPOINTS, -np.inf
     try:
         with pytest.raises(KeyboardInterrupt):
             run_to(tmp_path / "checkpoint", stop=5)

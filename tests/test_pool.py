@@ -133,7 +133,7 @@ def test_a_run_that_is_resumed_ends_in_the_same_bits(tmp_path):
 
     whole = run(None)
     path = tmp_path / "checkpoint"
-    saving, loop.SECONDS_BETWEEN_CHECKPOINTS = loop.SECONDS_BETWEEN_CHECKPOINTS, -1
+    saving, loop.SECONDS_BETWEEN_CHECKPOINTS = loop.SECONDS_BETWEEN_CHECKPOINTS, -np.inf
     try:
         with pytest.raises(KeyboardInterrupt):
             run(path, stop=5)

@@ -326,3 +326,22 @@ def test_targets_are_standardised_and_a_constant_one_is_0(rng):
     np.testing.assert_array_equal(vectors[:, 1], 0)
     with pytest.raises(InputError, match="3 columns; expected 2"):
         labels.RealTargets.fit(y).encode(rng.standard_normal((4, 3)))
+
+
+@pytest.mark.parametrize("how", ["zca", "zca-unit-norm", "standardise"])
+def test_no_rows_are_no_features(how, rng):
+    found = space.fit_space(rng.normal(size=(9, 3, 2)), how)
+    none = np.zeros((0, 3, 2), np.float32)
+    assert found.features(none).shape == found.from_features(none).shape == none.shape
+    assert found.encode_features(none).shape == none.shape
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "Int8"])
+def test_integers_of_a_table_that_leave_their_range_are_floats(dtype):
+    found = space.fit_space(pd.DataFrame({"a": pd.Series([0, 100, 120], dtype=dtype)}))
+    outside = np.array([[-9.0], [9.0]], np.float32)
+    values = found.decode(outside, in_range=False)["a"]
+    assert values.dtype == np.float64
+    assert values[0] < -128 and values[1] > 255
+    inside = found.decode(found.encode(pd.DataFrame({"a": [100]})))["a"]
+    assert inside.dtype == dtype and inside[0] == 100

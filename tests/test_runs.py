@@ -3,6 +3,7 @@
 import io
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,13 @@ from rich.console import Console
 
 from datastill import Dataset, plan, progress, runs
 from datastill._errors import InputError
+from datastill.data.sharding import shards_of
 from datastill.data.task import guess_task, with_test
 from datastill.distill import loop
+from datastill.features import RandomFourier
 from datastill.kernels import RBF, ConvNet, FullyConnected
+from datastill.moments import collect_all, survey
+from datastill.moments.sample import Sample
 
 
 @pytest.fixture
@@ -169,3 +174,25 @@ def test_the_bar_is_silent_elsewhere(shown, screen, monkeypatch):
     with progress.bar("KIP", 10, "R²", shown) as watch:
         assert watch is None
     assert screen.getvalue() == ""
+
+
+def test_a_start_that_is_not_there_leaves_no_folder_behind(blobs, tmp_path):
+    with pytest.raises(InputError, match="tpyo"):
+        runs.distill(with_test(blobs, 0, "classification"), request(init=str(tmp_path / "tpyo")), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_class_none_of_whose_rows_were_kept_does_not_stop_a_run(blobs, tmp_path):
+    """From moments, the rows that are at hand are a sample."""
+    y = np.where(np.arange(100) < 96, blobs.y, 2)
+    np.savez(tmp_path / "data.npz", x_train=blobs.x, y_train=y)
+    shards = shards_of([tmp_path / "data.npz"])
+    collected = collect_all(survey(shards, RandomFourier(30), held=0.3, kept=9), shards)
+    starts = collected.starts
+    kept = starts.y != 2
+    fewer = Sample(starts.z[kept], starts.y[kept], starts.hashes[kept], starts.most, starts.cuts)
+    collected = replace(collected, starts=fewer)
+    found = runs.distill(runs.sampled(collected, "blobs"), request(ipc=2), tmp_path / "run", collected=collected)
+    scores = {score["name"]: score for score in found.summary["scores"]}
+    assert next(iter(scores.values()))["n_examples"] == 6
+    assert scores["random rows, labels solved"]["n_examples"] == 4

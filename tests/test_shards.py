@@ -2,6 +2,7 @@
 
 import gzip
 import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -273,3 +274,59 @@ def test_images_that_come_later_are_seen(tmp_path):
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "b" / "3.png")
     os.utime(tmp_path / "b", ns=(1, 1))
     assert shards_of([tmp_path])[0].stop == 4
+
+
+@every_kind
+def test_rows_are_counted(kind, tmp_path):
+    path, target = written(kind, tmp_path)
+    assert sum(shard.count for shard in shards_of([path], target, rows=7)) == 23
+
+
+def test_a_folder_with_a_built_in_name_is_not_the_built_in_set(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_idx(tmp_path, "digits", gzip.compress, ".gz")
+    for source in ("./digits", "digits/", tmp_path / "digits", Path("digits")):
+        (shard,) = shards_of([source], rows=100)
+        same(next(shard.batches(100))[0], X)
+        same(next(shard.absolute().batches(100))[0], X)
+    (tmp_path / "wine").mkdir()
+    (tmp_path / "wine" / "notes.txt").write_text("none")
+    with pytest.raises(InputError, match=r"notes\.txt"):
+        shards_of(["./wine"])
+
+
+def test_a_compressed_file_that_changed_is_read_again(tmp_path):
+    path = tmp_path / "data.npz"
+    for rows in (X, X[::-1] // 2):
+        np.savez_compressed(path, X=rows, y=Y)
+        os.utime(path, ns=(int(rows[0, 0, 0]), 7))
+        same(next(shards_of([path])[0].batches(100))[0], rows)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "said"),
+    [
+        ("npz", {"target": "y"}, "labels of its own"),
+        ("npz", {"image_size": 8}, "folders of images only"),
+        ("packed.npz", {"target": "y"}, "labels of its own"),
+        ("idx", {"image_size": 8}, "folders of images only"),
+        ("images", {"target": "y"}, "labels of its own"),
+        ("images", {"image_size": 0}, "image_size=0"),
+        ("csv", {"target": "class", "image_size": 8}, "folders of images only"),
+    ],
+)
+def test_settings_that_do_not_apply_are_refused_as_load_refuses_them(kind, settings, said, tmp_path):
+    path, _ = written(kind, tmp_path)
+    for read in (load, lambda path, **settings: shards_of([path], **settings)):
+        with pytest.raises(InputError, match=said):
+            read(path, **settings)
+    with pytest.raises(InputError, match="labels of its own"):
+        shards_of(["digits"], "y")
+
+
+def test_blank_lines_before_the_names_are_left_out(tmp_path):
+    path = tmp_path / "blank.csv"
+    path.write_text("\n\na;b;t\n1;2;x\n3;4;y\n5;6;x\n")
+    whole = load(path, target="t")
+    shards = shards_of([path], "t", rows=2)
+    same(joined([x for shard in shards for x, _ in shard.batches(9, whole)]), whole.x)

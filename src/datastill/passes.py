@@ -79,7 +79,7 @@ def carry_out(request: Request, out: Path | None, against: Path | None = None, v
         description |= {"seconds": seconds, "rows_per_second": added.count / seconds}
         if base is not None:
             description |= {"added": added.count, "seen_before": base.starts.shared(added.starts)}
-            description["drift"] = {"added rows": drift(base.train, added.train)._asdict()}
+            description["drift"] = {"added rows": drift(base.whole, added.whole)._asdict()}
         total = added if base is None else base + added
     for source in request.forget:
         assert total is not None
@@ -89,8 +89,8 @@ def carry_out(request: Request, out: Path | None, against: Path | None = None, v
             description["forgotten"] = description.get("forgotten", 0) + rows.count
     if total is None:
         raise InputError("Got no data; expected at least one path or built-in name.")
-    if against is not None:
-        description.setdefault("drift", {})[against.name] = drift(load(against).train, total.train)._asdict()
+    if against is not None and total.count:
+        description.setdefault("drift", {})[against.name] = drift(load(against).whole, total.whole)._asdict()
     if out is not None:
         save(total, out)
         shutil.rmtree(_parts(out), ignore_errors=True)
@@ -131,7 +131,7 @@ def _survey(request: Request, shards: list[Shard]) -> Recipe:
 
 
 def _collect(request: Request, recipe: Recipe, shards: list[Shard], parts: Path, verbose: bool) -> Collected:
-    rows = sum(len(shard.labels()) for shard in shards) if verbose else 0
+    rows = sum(shard.count for shard in shards) if verbose else 0
 
     def run(watch: Watcher | None) -> Collected:
         if request.cluster is None:

@@ -91,7 +91,12 @@ class Result:
 
 
 def distill(
-    data: Dataset, request: Request, folder: Path, verbose: bool = False, collected: Collected | None = None
+    data: Dataset,
+    request: Request,
+    folder: Path,
+    verbose: bool = False,
+    collected: Collected | None = None,
+    unseen: bool = True,
 ) -> Result:
     """Carry out a request, or continue it, or read what it found.
 
@@ -101,6 +106,7 @@ def distill(
         folder: made if missing.
         verbose: whether to draw a progress bar.
         collected: what a pass left of all rows, of which `data` are a sample then; see `sampled`.
+        unseen: whether the test rows had no part in choosing the step that is kept.
 
     Raises:
         InputError: if the folder holds another run, or the data or settings cannot be used.
@@ -114,8 +120,8 @@ def distill(
     if done.exists() and (folder / "report.html").exists():
         return Result(folder, read_json(done), True)
 
-    estimator = _estimator(request, folder, verbose)
     try:
+        estimator = _estimator(request, folder, verbose)
         if request.task == "classification":  # test labels that training lacks are told before anything is learned
             labels = ClassLabels.fit(data.y) if collected is None else collected.recipe.source.labels
             if isinstance(labels, ClassLabels):
@@ -140,7 +146,7 @@ def distill(
     if isinstance(support.x, pd.DataFrame):
         labelled = support.x.assign(**{_free_name(data.target, support.x): list(support.y)})
         write_atomic(folder / "support.csv", labelled.to_csv(index=False).encode())
-    summary = _summary(estimator, data, request, scores)
+    summary = _summary(estimator, data, request, scores, unseen)
     write_atomic(folder / "support.png", report.support_grid(summary.gallery))
     write_atomic(folder / "report.html", report.render(summary).encode())
     numbers = finite(summary.as_dict())
@@ -258,11 +264,12 @@ def _scores(estimator: Any, data: Dataset, request: Request) -> list[Score]:
     return compare(judge, name, estimator.predict(data.x_test), budget, data.x, request.seed)
 
 
-def _summary(estimator: Any, data: Dataset, request: Request, scores: list[Score]) -> report.Summary:
+def _summary(estimator: Any, data: Dataset, request: Request, scores: list[Score], unseen: bool) -> report.Summary:
     support: SupportSet = estimator.support_set_
-    means = nearest = None
+    means = nearest = codes = None
     if isinstance(estimator.labels_, ClassLabels) and len(data.x):
         codes = estimator.labels_.codes(data.y)
+    if codes is not None and np.bincount(codes, minlength=len(estimator.classes_)).all():
         means = class_means(data.x, codes, len(estimator.classes_))
         own = estimator.labels_.codes(estimator.y_support_)
         found = nearest_rows(estimator.space_.encode(data.x), codes, estimator.space_.encode(support.x), own)
@@ -294,7 +301,7 @@ def _summary(estimator: Any, data: Dataset, request: Request, scores: list[Score
         class_means=means,
         nearest=nearest,
         settings=settings,
-        warnings=_warnings(estimator, support),
+        warnings=_warnings(estimator, support, unseen),
         files=[*FILES, *(["support.csv"] if isinstance(support.x, pd.DataFrame) else [])],
     )
 
@@ -334,9 +341,14 @@ def _change(estimator: Any) -> dict[str, str]:
     return found
 
 
-def _warnings(estimator: Any, support: SupportSet) -> list[str]:
+def _warnings(estimator: Any, support: SupportSet, unseen: bool) -> list[str]:
     """What the reader must know before using the set."""
     found = []
+    if not unseen:
+        found.append(
+            "The rows that judge this set are some of those that chose the step: its score may be a little too high. "
+            "For one of other rows, give --test DATA."
+        )
     agreement = support.provenance.get("label_agreement", 1.0)
     if agreement < 1:
         found.append(

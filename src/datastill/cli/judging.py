@@ -21,6 +21,7 @@ from datastill.cli.options import (
     Train,
     budgets,
     load_data,
+    load_labelled,
     slug,
     words,
 )
@@ -267,7 +268,6 @@ def _opened(
 ) -> tuple[Any, Any]:
     """A saved set, and held-out rows with their labels (None unless needed)."""
     from datastill import audit
-    from datastill._validate import check_present
     from datastill.artefact import load_support, open_artefact
     from datastill.data.dataset import Dataset, row_kind
     from datastill.data.sources import load
@@ -282,10 +282,7 @@ def _opened(
     given: Dataset | None = None
     if held is not None:
         like = Dataset("", support.x, support.y)
-        given = load(held, target=target, image_size=image_size, like=like)
-        for labels in (given.y, given.y_test):
-            if labels is not None:
-                check_present(labels)
+        given = load_labelled(held, target=target, image_size=image_size, like=like)
     return artefact, audit.held_out_rows(artefact, given, option)
 
 

@@ -136,8 +136,8 @@ def distill(
     reg: Annotated[
         float | None,
         typer.Option(
-            help="Ridge on the support's kernel matrix, as a fraction of its mean diagonal; by default 1e-6, and 5e-3 "
-            "for network-kip and rfad.",
+            help="Ridge on the support's kernel matrix, as a fraction of its mean diagonal; by default 1e-6; 5e-3 "
+            "for network-kip and rfad, 5e-4 for rcig.",
             rich_help_panel="Optimisation",
         ),
     ] = None,
@@ -199,7 +199,8 @@ def distill(
     }
     request = runs.Request(method, task, settings, seed)
     folder = out or Path("runs") / f"{slug(dataset.name)}-{method}-{runs.identify(dataset, request)[:8]}"
-    result = runs.distill(dataset, request, folder, verbose=not as_json, collected=collected)
+    unseen = collected is None or test is not None
+    result = runs.distill(dataset, request, folder, verbose=not as_json, collected=collected, unseen=unseen)
     if as_json:
         print_json({"out": str(folder), "resumed_finished_run": result.resumed, **result.summary})
     else:

@@ -126,18 +126,25 @@ Learners = Annotated[
 ]
 
 
+def load_labelled(source: str, **options: Any) -> Any:
+    """What `sources.load` loads, none of whose labels are missing."""
+    from datastill._validate import check_present
+    from datastill.data.sources import load
+
+    dataset = load(source, **options)
+    for labels in (dataset.y, dataset.y_test):
+        if labels is not None:
+            check_present(labels)
+    return dataset
+
+
 def load_data(
     data: str, target: str | None, test: str | None, task: str, image_size: int | None, seed: int, quiet: bool
 ) -> tuple[Any, str]:
     """The dataset with test rows, and the task, said on standard error when it was guessed."""
-    from datastill._validate import check_present
-    from datastill.data.sources import load
     from datastill.data.task import guess_task, with_test
 
-    dataset = load(data, target=target, test=test, image_size=image_size)
-    for labels in (dataset.y, dataset.y_test):
-        if labels is not None:
-            check_present(labels)
+    dataset = load_labelled(data, target=target, test=test, image_size=image_size)
     if task == "auto":
         task, why = guess_task(dataset.y)
         if not quiet:
@@ -154,7 +161,6 @@ def load_moments(
     """What a pass left: the rows that it kept as a dataset, the task, and all of it."""
     from datastill import runs
     from datastill.data.dataset import Dataset
-    from datastill.data.sources import load
     from datastill.moments import load as load_collected
 
     collected = load_collected(path)
@@ -163,9 +169,9 @@ def load_moments(
         known = recipe.source.task
         raise InputError(f"Got --task {task} with moments for {known}; expected the same; try leaving it out.")
     if test is not None:
-        found = load(test, target=target or recipe.target, image_size=image_size, like=recipe.like)
+        found = load_labelled(test, target=target or recipe.target, image_size=image_size, like=recipe.like)
         own = found.x_test is not None and found.y_test is not None
-        held = Dataset(found.name, found.x_test, found.y_test) if own else found  # type: ignore[arg-type]
+        held = Dataset(found.name, found.x_test, found.y_test) if own else found
     return runs.sampled(collected, Path(path).stem, held), recipe.source.task, collected
 
 

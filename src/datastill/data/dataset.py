@@ -68,7 +68,7 @@ def versions() -> dict[str, str]:
 
 @cache
 def _packages() -> dict[str, str]:
-    """Looked up once: a pass writes them into the file of every shard."""
+    """Looked up once: a pass writes them into the file of each shard."""
     return {name: version(name) for name in ("datastill", "jax", "numpy", "scikit-learn")}
 
 

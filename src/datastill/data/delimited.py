@@ -128,7 +128,7 @@ def column_names(path: Path) -> list[str]:
 def _header(path: Path) -> tuple[str, list[str]]:
     """Separator and column names."""
     with _reading(path) as file:
-        line = file.readline()
+        line = next((line for line in file if line.strip("\r\n")), "")  # blank ones before it are left out
         separator = _separator(path, line)
         _, first = next(_records(itertools.chain([line], file), separator), (0, []))
     return separator, _names(path, first)

@@ -36,10 +36,7 @@ def read_folder(folder: Path, image_size: int | None = None, like: Dataset | Non
     Raises:
         InputError: for another layout, a file that is no image, images of several sizes, or one class only.
     """
-    if image_size is not None and (
-        not isinstance(image_size, int) or isinstance(image_size, bool) or not 1 <= image_size <= LARGEST_SIZE
-    ):
-        raise InputError(f"Got image_size={image_size!r}; expected a whole number from 1 to {LARGEST_SIZE}; try 32.")
+    check_size(image_size)
     colours = None if like is None else np.ndim(like.x) == 4
     split = _split(folder)
     if split is None:
@@ -48,6 +45,14 @@ def read_folder(folder: Path, image_size: int | None = None, like: Dataset | Non
     if split[1] is None:
         return Dataset(folder.resolve().name, x, y)
     return Dataset(folder.resolve().name, x, y, *_read_classes(split[1], image_size, x.ndim == 4, x.shape[1:3], set(y)))
+
+
+def check_size(image_size: int | None) -> None:
+    """InputError for a size that is none."""
+    if image_size is not None and (
+        not isinstance(image_size, int) or isinstance(image_size, bool) or not 1 <= image_size <= LARGEST_SIZE
+    ):
+        raise InputError(f"Got image_size={image_size!r}; expected a whole number from 1 to {LARGEST_SIZE}; try 32.")
 
 
 def _split(folder: Path) -> tuple[Path, Path | None] | None:

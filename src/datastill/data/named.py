@@ -98,6 +98,12 @@ REGISTRY = {
 }
 
 
+def as_path(path: Path) -> str:
+    """The path as text that is no built-in name: `./digits` for a file or folder of that name."""
+    text = str(path)
+    return text if find(text) is None else f".{os.sep}{text}"
+
+
 def find(text: str) -> NamedSet | None:
     """The entry of that name; capitals, and `-` for `_`, do not matter."""
     return REGISTRY.get(text.strip().lower().replace("-", "_"))

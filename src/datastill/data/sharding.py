@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from datastill._errors import InputError
-from datastill.data import arrays, delimited, idx, images, named, stored, tables
+from datastill.data import arrays, delimited, idx, images, named, sources, stored, tables
 from datastill.data.raw import unreadable, visible
 from datastill.data.shards import (
     ImageShard,
@@ -42,7 +42,7 @@ def shards_of(
         raise InputError(f"Got shards of {rows} rows; expected 1 or more; try {SHARD_ROWS:,}.")
     if isinstance(where, (str, Path)):
         where = [where]
-    found = [shard for source in where for shard in _shards(str(source), target, image_size, rows)]
+    found = [shard for source in where for shard in _shards(source, target, image_size, rows)]
     if not found:
         raise InputError("Got no data; expected at least one path or built-in name.")
     seen: set[str] = set()
@@ -53,33 +53,44 @@ def shards_of(
     return found
 
 
-def _shards(source: str, target: str | None, image_size: int | None, rows: int) -> list[Shard]:
-    path = Path(source).expanduser()
-    if named.find(source) is not None or not path.exists():
-        return _loaded(source, rows)
+def _shards(source: str | Path, target: str | None, image_size: int | None, rows: int) -> list[Shard]:
+    entry = named.find(source) if isinstance(source, str) else None
+    if entry is not None:
+        sources.refuse_target(entry.name, target if target != entry.target else None)
+        sources.refuse_size(entry.name, image_size)
+        return _loaded(str(source), rows)
+    path = sources.existing(source)
     if path.is_dir():
         return _of_folder(path, target, image_size, rows)
     if tables.is_table(path):
+        sources.refuse_size(path, image_size)
         return _of_table(path, target, rows)
-    pair = stored.npz_pair(path) if path.suffix.lower() == ".npz" else None
-    return _loaded(str(path), rows) if pair is None else _stored(path, pair, rows)
+    pair = None
+    if path.suffix.lower() == ".npz":
+        sources.refuse_size(path, image_size)
+        sources.refuse_target(path, target)
+        pair = stored.npz_pair(path)
+    return _loaded(named.as_path(path), rows) if pair is None else _stored(path, pair, rows)
 
 
 def _of_folder(path: Path, target: str | None, image_size: int | None, rows: int) -> list[Shard]:
-    if idx.is_idx_folder(path):
-        files = idx.training_files(path)
-        if any(file.suffix == ".gz" for file in files):
-            return _loaded(str(path), rows)
-        return _stored(path, (idx.stored(files[0]), idx.stored(files[1])), rows)
-    pair = stored.npy_pair(path)
-    if pair is not None:
-        return _stored(path, (stored.npy(pair[0]), stored.npy(pair[1])), rows)
-    entries = visible(path)
-    if any(entry.is_dir() for entry in entries):
+    pair, entries = _mapped(path), visible(path)
+    if pair is None and entries and all(entry.name.lower().endswith(SUFFIXES) for entry in entries):
+        return [shard for entry in entries for shard in _shards(entry, target, image_size, rows)]
+    sources.refuse_target(path, target)
+    if pair is None and not idx.is_idx_folder(path) and any(entry.is_dir() for entry in entries):
         return _of_images(path, image_size, rows)
-    if entries and all(entry.name.lower().endswith(SUFFIXES) for entry in entries):
-        return [shard for entry in entries for shard in _shards(str(entry), target, image_size, rows)]
-    return _loaded(str(path), rows)  # which says what is wrong
+    sources.refuse_size(path, image_size)
+    return _loaded(named.as_path(path), rows) if pair is None else _stored(path, pair, rows)
+
+
+def _mapped(folder: Path) -> tuple[Stored, Stored] | None:
+    """The rows and labels in a folder of IDX files, not compressed, or of .npy files; None where there are no such."""
+    if idx.is_idx_folder(folder):
+        files = idx.training_files(folder)
+        return None if any(file.suffix == ".gz" for file in files) else (idx.stored(files[0]), idx.stored(files[1]))
+    pair = stored.npy_pair(folder)
+    return None if pair is None else (stored.npy(pair[0]), stored.npy(pair[1]))
 
 
 def _of_table(path: Path, target: str | None, rows: int) -> list[Shard]:
@@ -110,10 +121,11 @@ def _of_text(path: Path, target: str, rows: int) -> list[Shard]:
 
 
 def _of_images(path: Path, image_size: int | None, rows: int) -> list[Shard]:
-    folder = str(images.training_folder(path))
+    images.check_size(image_size)
+    folder = named.as_path(images.training_folder(path))
     files = image_files(folder)
     if len({file.parent for file in files}) < 2:
-        return _loaded(str(path), rows)  # which says what is wrong
+        return _loaded(named.as_path(path), rows)  # which says what is wrong
     colours = images.have_colours(files)
     return [ImageShard(folder, a, b, image_size, colours) for a, b in _ranges(len(files), rows)]
 
@@ -121,7 +133,7 @@ def _of_images(path: Path, image_size: int | None, rows: int) -> list[Shard]:
 def _stored(path: Path, pair: tuple[Stored, Stored], rows: int) -> list[Shard]:
     x, y = pair
     arrays.paired(path, x.mapped(), y.mapped())
-    return [StoredShard(str(path), a, b, x, y) for a, b in _ranges(y.shape[0], rows)]
+    return [StoredShard(named.as_path(path), a, b, x, y) for a, b in _ranges(y.shape[0], rows)]
 
 
 def _loaded(source: str, rows: int) -> list[Shard]:

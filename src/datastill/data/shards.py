@@ -9,6 +9,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -42,6 +43,11 @@ class Shard(ABC):
     start: int
     stop: int
 
+    @property
+    @abstractmethod
+    def count(self) -> int:
+        """How many rows it has, found without reading them where the format allows."""
+
     @abstractmethod
     def labels(self, like: Dataset | None = None) -> np.ndarray:
         """(n,) labels or targets of all its rows, without the rows where the format allows; `like` as for `batches`."""
@@ -60,8 +66,8 @@ class Shard(ABC):
 
     def sample(self, count: int, like: Dataset | None = None) -> Batch:
         """About so many rows, evenly spaced over the shard; `like` as for `batches`."""
-        rows, kept = len(self.labels()), []
-        step, start = max(rows // max(count, 1), 1), 0
+        kept: list[Batch] = []
+        step, start = max(self.count // max(count, 1), 1), 0
         for x, y in self.batches(max(step, 4096), like):
             chosen = np.arange(-start % step, len(y), step)
             kept.append((take(x, chosen), y[chosen]))
@@ -92,6 +98,11 @@ class Shard(ABC):
 class _Indexed(Shard):
     """A shard any of whose rows can be read on their own."""
 
+    @property
+    def count(self) -> int:
+        """See `Shard.count`."""
+        return self.stop - self.start
+
     @abstractmethod
     def rows(self, chosen: np.ndarray, like: Dataset | None = None) -> Batch:
         """The rows at these indices, counted from the start of the file."""
@@ -103,7 +114,7 @@ class _Indexed(Shard):
 
     def sample(self, count: int, like: Dataset | None = None) -> Batch:
         """See `Shard.sample`."""
-        return self.rows(np.arange(self.start, self.stop, max((self.stop - self.start) // max(count, 1), 1)), like)
+        return self.rows(np.arange(self.start, self.stop, max(self.count // max(count, 1), 1)), like)
 
 
 @dataclass(frozen=True)
@@ -136,8 +147,7 @@ class LoadedShard(_Indexed):
     """Rows of data that can only be loaded whole: compressed arrays, built-in names."""
 
     def _files(self) -> list[Path]:
-        path = Path(self.path)
-        return sorted(path.iterdir()) if path.is_dir() else [path]
+        return _files_of(self.path)
 
     def labels(self, like: Dataset | None = None) -> np.ndarray:
         """See `Shard.labels`."""
@@ -176,6 +186,12 @@ class ParquetShard(Shard):
 
     target: str
 
+    @property
+    def count(self) -> int:
+        """See `Shard.count`."""
+        with self._opened() as file:
+            return sum(file.metadata.row_group(i).num_rows for i in range(self.start, self.stop))
+
     def labels(self, like: Dataset | None = None) -> np.ndarray:
         """See `Shard.labels`."""
         return _labels(self.path, self.target, self._frames(LABELS_AT_ONCE, [self.target]))
@@ -186,10 +202,15 @@ class ParquetShard(Shard):
             yield tables.split(Path(self.path), frame, self.target, like)
 
     def _frames(self, size: int, columns: list[str] | None = None) -> Iterator[pd.DataFrame]:
+        with self._opened() as file:
+            groups = list(range(self.start, self.stop))
+            yield from (part.to_pandas() for part in file.iter_batches(size, groups, columns, use_threads=False))
+
+    @contextmanager
+    def _opened(self) -> Iterator[pq.ParquetFile]:
         try:
             with pq.ParquetFile(self.path) as file:
-                groups = list(range(self.start, self.stop))
-                yield from (part.to_pandas() for part in file.iter_batches(size, groups, columns, use_threads=False))
+                yield file
         except Exception as error:  # pyarrow raises some ten types for damaged files
             raise unreadable(Path(self.path), error, "a Parquet file") from error
 
@@ -205,6 +226,11 @@ class TextShard(Shard):
     def name(self) -> str:
         """See `Shard.name`."""
         return super().name if self.part else self.path
+
+    @property
+    def count(self) -> int:
+        """See `Shard.count`."""
+        return self.part.rows if self.part else len(self.labels())
 
     def labels(self, like: Dataset | None = None) -> np.ndarray:
         """See `Shard.labels`."""
@@ -227,10 +253,22 @@ def joined(parts: list[Rows]) -> Rows:
     return np.concatenate(parts)
 
 
-@lru_cache(maxsize=1)
 def loaded(source: str) -> Dataset:
-    """What `sources.load` loads; the last one is kept."""
+    """What `sources.load` loads; the last one is kept, as long as its files do not change."""
+    return _loaded(source, tuple((file.stat().st_size, file.stat().st_mtime_ns) for file in _files_of(source)))
+
+
+@lru_cache(maxsize=1)
+def _loaded(source: str, changed: tuple[tuple[int, int], ...]) -> Dataset:
     return sources.load(source)
+
+
+def _files_of(source: str) -> list[Path]:
+    """The file, or those in the folder; none of a built-in name."""
+    path = Path(source).expanduser()
+    if named.find(source) is not None or not path.exists():
+        return []
+    return sorted(path.iterdir()) if path.is_dir() else [path]
 
 
 def image_files(folder: str) -> list[Path]:

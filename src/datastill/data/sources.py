@@ -58,26 +58,26 @@ def _read(source: str | Path, target: str | None, image_size: int | None, like: 
         raise InputError(f"Got {source!r} as the data; expected a built-in name or a path; try 'digits'.")
     entry = named.find(source) if isinstance(source, str) else None
     if entry is not None:
-        _refuse_target(source, target if target != entry.target else None)
-        _refuse_size(source, image_size)
+        refuse_target(source, target if target != entry.target else None)
+        refuse_size(source, image_size)
         return named.load_named(entry)
-    path = _existing(source)
+    path = existing(source)
     if path.is_dir():
-        _refuse_target(source, target)
+        refuse_target(source, target)
         return _read_folder(path, image_size, like)
     is_npz = path.suffix.lower() == ".npz"
     if not is_npz and not tables.is_table(path):
         raise _unknown_format(path)
-    _refuse_size(source, image_size)
+    refuse_size(source, image_size)
     if not is_npz:
         return tables.read_table(path, target, like)
-    _refuse_target(source, target)
+    refuse_target(source, target)
     return arrays.read_npz(path)
 
 
 def _read_folder(path: Path, image_size: int | None, like: Dataset | None) -> Dataset:
     if idx.is_idx_folder(path):
-        _refuse_size(path, image_size)
+        refuse_size(path, image_size)
         return idx.read_folder(path)
     entries = visible(path)
     if any(entry.is_dir() for entry in entries):
@@ -92,8 +92,8 @@ def _read_folder(path: Path, image_size: int | None, like: Dataset | None) -> Da
     )
 
 
-def _existing(source: str | Path) -> Path:
-    """The path, which is that of a file or folder."""
+def existing(source: str | Path) -> Path:
+    """The path, which is that of a file or folder; InputError for what is neither."""
     path = Path(source).expanduser()
     try:
         if path.is_file() or path.is_dir():
@@ -136,7 +136,8 @@ def _unknown_format(path: Path) -> InputError:
     return InputError(f"Got {path}, whose name {ending}; expected {FORMATS}; try {advice}.")
 
 
-def _refuse_target(source: str | Path, target: str | None) -> None:
+def refuse_target(source: str | Path, target: str | None) -> None:
+    """InputError for a target column where labels are known."""
     if target is not None:
         raise InputError(
             f"Got the target column {target!r} for {source}, which has labels of its own; expected it for tables only; "
@@ -144,7 +145,8 @@ def _refuse_target(source: str | Path, target: str | None) -> None:
         )
 
 
-def _refuse_size(source: str | Path, image_size: int | None) -> None:
+def refuse_size(source: str | Path, image_size: int | None) -> None:
+    """InputError for a size where there are no images to resize."""
     if image_size is not None:
         raise InputError(
             f"Got image_size={image_size!r} for {source}; expected it for folders of images only; try leaving it out."

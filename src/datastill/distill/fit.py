@@ -14,7 +14,7 @@ from datastill._typing import Array
 from datastill.data import sampling
 from datastill.distill import kip, loop
 from datastill.distill.label_solve import Batch, LabelSolution, label_solve
-from datastill.distill.objectives import normal_equations
+from datastill.distill.objectives import best_coefficients, normal_equations
 from datastill.distill.subspace import Subspace
 from datastill.gram.fallback import within_memory
 from datastill.kernels.base import Kernel
@@ -164,8 +164,8 @@ def validator(
 ) -> loop.Validator:
     """State -> (loss, score) on the held-out rows: accuracy for classes, R² for real targets; the mean over kernels.
 
-    Eliminated labels are solved on at most 25,000 evenly spaced targets, and at most 10,000 rows are judged; on fewer
-    where the kernel is dear.
+    Where every class counts the same, so it does here. Eliminated labels are solved on at most 25,000 evenly spaced
+    targets, and at most 10,000 rows are judged; on fewer where the kernel is dear.
     """
     weights = targets.weights
     most = validation_rows(examples, problem.kernels, targets.x.shape[1:])
@@ -174,6 +174,7 @@ def validator(
     x_t, y_t = x_all[thin], y_all[thin]
     judged = slice(None, None, -(-len(held.x) // min(VALIDATION_ROWS, most)))
     x_h, y_h = (jnp.asarray(a[judged]) for a in (held.x, held.y))
+    shares = None if held.weights is None else held.weights[judged]
     classes = held.codes is not None
 
     def judge(memory: int, z: Array, y: Array) -> tuple[Array, Array]:
@@ -183,15 +184,15 @@ def validator(
             k_ss = support_block(kernel, x_s, problem.penalties.reg)
             if problem.labels == "solve":
                 gram, moment = normal_equations(kernel, x_s, x_t, y_t, memory, root)
-                weight = problem.penalties.ridge * jnp.trace(k_ss) / len(k_ss) * len(x_t)
-                alpha = cholesky_solve(gram + weight * k_ss, moment)
+                alpha, _ = best_coefficients(k_ss, gram, moment, len(x_t), problem.penalties.ridge)
             else:
                 alpha = cholesky_solve(k_ss, y)
             predicted = kernel.block(x_h, x_s) @ alpha.astype(x_h.dtype)
             squares = jnp.sum((predicted - y_h) ** 2, axis=1)
-            losses.append(0.5 * jnp.mean(squares))
+            losses.append(0.5 * jnp.average(squares, weights=shares))
             if classes:
-                scores.append(jnp.mean(jnp.argmax(predicted, axis=1) == jnp.argmax(y_h, axis=1)))
+                hits = jnp.argmax(predicted, axis=1) == jnp.argmax(y_h, axis=1)
+                scores.append(jnp.average(hits, weights=shares))
             else:
                 spread = jnp.mean((y_h - y_h.mean(axis=0)) ** 2, axis=0)
                 missed = jnp.mean((predicted - y_h) ** 2, axis=0)

@@ -26,6 +26,10 @@ SAVINGS_BETWEEN = 10  # time between two checkpoints, in times of writing one: a
 SNAPSHOTS = 10
 
 
+class _NotFinite(Exception):
+    """A loss, or an example, is no number any more."""
+
+
 class Record(NamedTuple):
     """One line of the history: a step, the training loss then, and the validation loss and score (NaN if none)."""
 
@@ -118,7 +122,7 @@ def run(
         while True:
             due = progress.step % schedule.every == 0 or progress.step == schedule.steps
             if due and not (progress.history and progress.history[-1].step == progress.step):
-                with _device(state, progress, checkpoint, identity):
+                with _failing(state, progress, checkpoint, identity):
                     _validate(state, progress, examples, validate)
             if progress.step in moments and not any(at == progress.step for at, _ in progress.snapshots):
                 progress.snapshots.append((progress.step, np.array(examples(state)[0])))
@@ -135,7 +139,7 @@ def run(
                 return progress
             if interrupted():
                 raise KeyboardInterrupt
-            with _device(state, progress, checkpoint, identity):
+            with _failing(state, progress, checkpoint, identity):
                 moved, loss = step(state, progress.step)
                 progress.loss = float(loss)
             state, progress.step = moved, progress.step + 1
@@ -167,10 +171,19 @@ def interrupt_at_step_boundary() -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def _device(state: Any, progress: Progress, checkpoint: Path | None, identity: str) -> Iterator[None]:
-    """What a device says within, no memory left or a process gone, ends the run as a SolveError with how to go on."""
+def _failing(state: Any, progress: Progress, checkpoint: Path | None, identity: str) -> Iterator[None]:
+    """What ends the run within is a SolveError that says what is kept: a loss, or what a device says."""
     try:
         yield
+    except _NotFinite as error:
+        kept = ""
+        if checkpoint is not None:
+            _save(checkpoint, state, progress, identity)
+            kept = f"; {checkpoint} has the examples of step {progress.best_step}"
+        raise SolveError(
+            f"Got a non-finite loss at step {progress.step}; expected a number{kept}; try a larger reg or ridge, or a "
+            "smaller learning_rate."
+        ) from error
     except jax.errors.JaxRuntimeError as error:
         kept = "nothing is kept; try checkpoint"
         if checkpoint is not None:
@@ -195,11 +208,10 @@ def _validate(
     """Add a record, and keep the examples if they are the best so far (the latest, without validation)."""
     kept = tuple(np.array(a) for a in examples(state))
     if (progress.step and not math.isfinite(progress.loss)) or not all(np.isfinite(a).all() for a in kept):
-        raise SolveError(
-            f"Got a non-finite loss at step {progress.step}; expected a number; the examples of step "
-            f"{progress.best_step} are kept; try a larger reg or ridge, or a smaller learning_rate."
-        )
+        raise _NotFinite
     held_loss, score = validate(state) if validate else (math.nan, math.nan)
+    if validate and not math.isfinite(held_loss):
+        raise _NotFinite
     progress.history.append(Record(progress.step, progress.loss, held_loss, score))
     if validate is None or held_loss < progress.best_loss:
         progress.best_step, progress.best = progress.step, kept

@@ -1,4 +1,4 @@
-"""What the four estimators share: check, enter the space of learning, learn, come back, describe.
+"""What all estimators share: check, enter the space of learning, learn, come back, describe.
 
 Each is a classifier or regressor that predicts by kernel ridge regression on a small support, and a resampler in
 imbalanced-learn's sense (`fit_resample`). `fit` validates once; everything below assumes checked data.
@@ -256,6 +256,7 @@ class Distiller(BaseEstimator):
             self.sample_indices_ = support.indices
             self.X_support_ = take(data.rows, support.indices)
         else:
+            forget(self, "sample_indices_")
             self.X_support_ = self.space_.decode(support.z, in_range=getattr(self, "keep_range", True))
         self.support_features_ = self.space_.encode_features(self.X_support_)
         vectors = np.asarray(support.vectors, np.float64)
@@ -319,6 +320,13 @@ class Distiller(BaseEstimator):
         )
 
 
+def forget(estimator: Distiller, *names: str) -> None:
+    """Leave nothing of an earlier fit under these names."""
+    for name in names:
+        if hasattr(estimator, name):
+            delattr(estimator, name)
+
+
 def _check_kind(rows: Any, like: Rows) -> None:
     """InputError unless both are tables, or neither is."""
     if isinstance(like, pd.DataFrame) != isinstance(rows, pd.DataFrame):
@@ -339,7 +347,7 @@ def _check_shape(rows: Rows, like: Rows) -> None:
 def _plain(value: Any) -> Any:
     """A setting as a JSON value."""
     if isinstance(value, SupportSet):
-        return {"support_set": digest(value.x)}
+        return {"support_set": digest(value.x), "labels": digest(value.y)}
     if isinstance(value, (tuple, list)):
         return [_plain(v) for v in value]
     if isinstance(value, (np.ndarray, pd.DataFrame)):

@@ -19,7 +19,7 @@ from datastill.data import sampling
 from datastill.data.dataset import digest, take
 from datastill.data.sampling import Budget
 from datastill.distill import kip
-from datastill.estimators.base import Distiller
+from datastill.estimators.base import Distiller, forget
 from datastill.estimators.coreset import Coreset, CoresetRegressor
 from datastill.estimators.kip import KIP, KIPRegressor
 from datastill.evaluate.protocol import Examples, HeldOut, Maker, examples_of, protocol
@@ -106,10 +106,10 @@ class _BestOf(Distiller):
 
     def _become(self, best: Distiller, rest: np.ndarray) -> None:
         """Take over what the best estimator found; `rest` are the numbers of the rows that it was given."""
-        self.best_ = best
-        for name, value in vars(best).items():
-            if name.endswith("_") and name not in ("n_features_in_", "feature_names_in_"):
-                setattr(self, name, value)
+        if hasattr(self, "best_"):
+            forget(self, *_found(self.best_))
+        for name, value in (_found(best) | {"best_": best}).items():
+            setattr(self, name, value)
         if best.support_set_.indices is not None:
             self.sample_indices_ = rest[best.support_set_.indices]
             self.support_set_ = replace(best.support_set_, indices=self.sample_indices_)
@@ -149,6 +149,12 @@ class _BestOf(Distiller):
                 name = f"kip from {start}, {steps} steps"
                 found[name] = learned(**budget, **settings, init=start, max_iter=steps)
         return found
+
+
+def _found(estimator: Distiller) -> dict[str, Any]:
+    """What an estimator found, but for what it was given."""
+    own = ("n_features_in_", "feature_names_in_")
+    return {name: value for name, value in vars(estimator).items() if name.endswith("_") and name not in own}
 
 
 def _always(examples: Examples) -> Maker:

@@ -16,13 +16,12 @@ from datastill import _validate
 from datastill._errors import InputError
 from datastill._typing import Array
 from datastill.data import sampling
-from datastill.data.archive import tree_digest
 from datastill.distill import fit as distil
 from datastill.distill import fit_moments, kip, loop
 from datastill.distill.from_moments import check_support
 from datastill.distill.objectives import Penalties
 from datastill.distill.subspace import Subspace
-from datastill.estimators.base import Data, Distiller, Support
+from datastill.estimators.base import Data, Distiller, Support, forget
 from datastill.gram.features import FeatureKernel
 from datastill.gram.names import KernelLike
 from datastill.moments import Collected, Sample
@@ -102,6 +101,7 @@ class _KIP(Distiller):
             self.classes_ = self.labels_.classes
         names = [column.name for column in recipe.space.table.columns] if recipe.space.table else []
         self.n_features_in_ = len(names) or recipe.source.row[0]
+        forget(self, "feature_names_in_")
         if names and all(isinstance(name, str) for name in names):
             self.feature_names_in_ = np.array(names, dtype=object)
         data = self._sample(collected, int(check_random_state(self.random_state).randint(2**31 - 1)))
@@ -128,7 +128,7 @@ class _KIP(Distiller):
         rows = self.space_.decode(z)
         origin = {
             "n_train": int(collected.count),
-            "digest": {"shards": tree_digest([sorted(collected.train.shards), collected.counts.tolist()])},
+            "digest": {"moments": collected.digest},
             "moments": {"map": repr(collected.recipe.source.map), "digests": collected.recipe.source.digests},
         }
         y_rows = labels.decode(targets.y)

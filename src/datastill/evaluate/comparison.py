@@ -131,6 +131,8 @@ def compare(judge: Judge, name: str, predicted: np.ndarray, budget: np.ndarray, 
     scores = [Score(name, size, *judge.judge(predicted), judge.metric, "result")]
     if not len(targets.x):  # moments alone: there are no rows to draw
         return [*scores, _everything(judge, seed)]
+    budget = np.where(np.bincount(codes, minlength=len(budget)) > 0, budget, 0)  # of a class without rows, none
+    size = int(budget.sum())
 
     def random_rows(draw: int) -> list[np.ndarray]:
         chosen = sampling.rows_per_class(codes, budget, seed + draw + 1, replace=True)

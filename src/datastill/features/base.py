@@ -215,8 +215,3 @@ def drawn(map: FeatureMap, row: tuple[int, ...]) -> Weights:
     """The map's weights for rows of this shape, as JAX arrays; those used last are kept."""
     with jax.ensure_compile_time_eval():  # what is kept must outlive a trace
         return jax.tree.map(jnp.asarray, map.draw(row))
-
-
-def flat(x: Array) -> Array:
-    """(n, …) -> (n, d): images read as vectors."""
-    return x.reshape(len(x), -1)

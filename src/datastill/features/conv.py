@@ -12,6 +12,7 @@ from datastill._typing import Array, Float
 from datastill._validate import check_channels_last
 from datastill.features.base import FeatureMap, Weights
 from datastill.features.numbers import normals
+from datastill.kernels.base import flat
 
 AT_ONCE = 2**26  # numbers in the largest array of a block of images
 
@@ -88,8 +89,8 @@ class RandomConv(FeatureMap):
                 h = convolve(self.w_std / fan_in**0.5 * a, filters, "SAME") + self.b_std * shift.astype(a.dtype)
                 a = jnp.maximum(h, 0)
                 a = mean_of_four(a) if self.pooling else a
-            flat = a.reshape(len(a), -1)
-            last = self.w_std / flat.shape[1] ** 0.5 * flat
+            last = flat(a)
+            last = self.w_std / last.shape[1] ** 0.5 * last
             return jnp.pad(last, ((0, 0), (0, 1)), constant_values=self.b_std)
 
         images = with_channels(x)

@@ -7,8 +7,9 @@ import numpy as np
 
 from datastill._errors import InputError
 from datastill._typing import Array, Float
-from datastill.features.base import FeatureMap, Weights, flat
+from datastill.features.base import FeatureMap, Weights
 from datastill.features.numbers import normals
+from datastill.kernels.base import flat
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Features from a dictionary of the data's own patches: one convolutional layer that is drawn, not trained."""
 
+import math
 from dataclasses import dataclass, replace
 
 import jax
@@ -14,6 +15,7 @@ from datastill.features.dictionary import CONTRAST, Dictionary, sample_patches, 
 from datastill.preprocess.affine import Ranges
 
 THRESHOLD_IMAGES = 200
+THRESHOLD_NUMBERS = 2**27  # responses, at most, that the threshold is found from
 SCALE_IMAGES = 2000
 LEAST_SPREAD = 0.1  # of the mean deviation, added to every feature's
 
@@ -106,7 +108,9 @@ class PatchConv(FeatureMap):
         images = x[..., None] if x.ndim == 3 else x
         patches = sample_patches(images, self.size, self.seed)
         filters, offsets = words_of(patches, self.words, images.shape[3])
-        some = jnp.asarray(images[:: -(-len(images) // THRESHOLD_IMAGES)], jnp.float32)
+        places = math.prod(_places(images.shape[1:], self.size))
+        wanted = max(min(THRESHOLD_IMAGES, THRESHOLD_NUMBERS // (places * self.words)), 1)
+        some = jnp.asarray(images[:: -(-len(images) // wanted)], jnp.float32)
         responses = np.asarray(by_image(lambda a: _responses(filters, offsets, a), some))
         both = np.concatenate([responses.ravel(), -responses.ravel()])
         threshold = np.asarray(np.quantile(both, 1 - self.active), np.float32)

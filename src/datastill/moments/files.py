@@ -1,9 +1,7 @@
 """What a pass leaves as one file: tensors and, in its header, the manifest that says what they are. Whole or absent."""
 
-import importlib.metadata
 import json
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import numpy as np
 
 from datastill._errors import InputError
 from datastill.data import archive, named
+from datastill.data.dataset import versions
 from datastill.moments import triangle
 from datastill.moments.collected import Collected, Recipe
 from datastill.moments.record import Moments
@@ -25,7 +24,6 @@ SIDES = ("train", "held")
 SAMPLES = ("starts", "checks")
 SUMS = ("second", "cross", "first", "counts")
 ROWS = ("z", "y", "hashes")
-PACKAGES = ("datastill", "jax", "numpy", "scipy")
 
 
 def save(collected: Collected, path: str | Path) -> None:
@@ -37,7 +35,7 @@ def save(collected: Collected, path: str | Path) -> None:
     path = Path(path)
     archive.make_folder(path.parent)
     written, tensors = _described(collected.recipe)
-    written |= manifest(collected)
+    written |= manifest(collected) | {"cuts": {name: getattr(collected, name).cuts for name in SAMPLES}}
     for side in SIDES:
         tensors |= {f"{side}.{name}": getattr(getattr(collected, side), name) for name in SUMS}
     for sample in SAMPLES:
@@ -62,7 +60,7 @@ def load(path: str | Path) -> Collected:
         recipe = _recipe(written, tensors)
         source = recipe.source
         sides = [_moments(source, side, written, tensors) for side in SIDES]
-        samples = [_sample(name, recipe, tensors) for name in SAMPLES]
+        samples = [_sample(name, recipe, written, tensors) for name in SAMPLES]
         found = Collected(recipe, sides[0], sides[1], samples[0], samples[1])
         whole = all(map(_whole, sides)) and all(_matching(sample, source) for sample in samples)
     except InputError:
@@ -119,14 +117,8 @@ def manifest(collected: Collected) -> dict[str, Any]:
         **_settings(recipe),
         "shards": {"train": train.shards, "held": held.shards},
         "digests": recipe.source.digests,
-        "packages": _packages(),
+        "packages": versions(),
     }
-
-
-@cache
-def _packages() -> dict[str, str]:
-    """Versions of what makes the sums; found once, for a pass writes a file for each shard."""
-    return {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
 def _manifest(header: str) -> dict[str, Any] | None:
@@ -172,9 +164,10 @@ def _moments(source: Source, side: str, written: dict[str, Any], tensors: dict[s
     return Moments(source, square=written["square"][side], shards=written["shards"][side], **sums)
 
 
-def _sample(name: str, recipe: Recipe, tensors: dict[str, np.ndarray]) -> Sample:
+def _sample(name: str, recipe: Recipe, written: dict[str, Any], tensors: dict[str, np.ndarray]) -> Sample:
     z, y, hashes = (tensors[f"{name}.{part}"] for part in ROWS)
-    return Sample(z, y, hashes, recipe.kept)
+    cuts = {int(group): cut for group, cut in written.get("cuts", {}).get(name, {}).items()}
+    return Sample(z, y, hashes, recipe.kept, cuts)
 
 
 def _whole(moments: Moments) -> bool:

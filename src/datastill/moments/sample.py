@@ -2,15 +2,15 @@
 
 A row's hash is a number that depends on the row alone. Rows of the greatest hashes are held out, wherever and whenever
 they turn up, so equal rows are on one side and a row that is forgotten is taken from the side it was added to. Rows of
-the least hashes, of either side, are kept: a random sample of distinct contents, and the sample of two parts is found
-in the samples of each.
+the least hashes, of either side, are kept: a random sample of contents, each as often as it occurs; the sample of two
+parts is found in the samples of each.
 
 Source: the sample of least hashes: Broder (1997), "On the resemblance and containment of documents"; multiply-add
 hashing: Dietzfelbinger (1996); the finaliser: Steele, Lea and Flood (2014), "Fast splittable pseudorandom number
 generators" (SplitMix).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -51,25 +51,34 @@ class Sample:
         y: (m,) numbers of their classes, or (m, k) standardised targets.
         hashes: (m,), in rising order.
         most: kept of each class.
+        cuts: class (in regression, 0) -> the least hash of a row that was not kept. The sample has every row below it,
+            and none above it, rows that were taken out since apart.
     """
 
     z: np.ndarray
     y: np.ndarray
     hashes: np.ndarray
     most: int
+    cuts: dict[int, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, z: np.ndarray, y: np.ndarray, hashes: np.ndarray, most: int) -> "Sample":
         """Those to be kept of some rows."""
         # Rows of one hash, equal rows most likely, come in an order that does not depend on where they came from.
         order = np.lexsort((*y.reshape(len(y), int(np.prod(y.shape[1:]))).T, hashes))
-        keep = order[_place_in_class(y[order]) < most]
-        return cls(z[keep], y[keep], hashes[keep], most)
+        kept = _place_in_class(y[order]) < most
+        keep, rest = order[kept], order[~kept][::-1]
+        cuts = dict(zip(_groups(y[rest]).tolist(), hashes[rest].tolist(), strict=True))  # the least comes last
+        return cls(z[keep], y[keep], hashes[keep], most, cuts)
 
     def __add__(self, other: "Sample") -> "Sample":
         """Of the rows of both."""
         z, y, hashes = (np.concatenate([getattr(self, n), getattr(other, n)]) for n in ("z", "y", "hashes"))
-        return Sample.of(z, y, hashes, min(self.most, other.most))
+        cuts = _least(self.cuts, other.cuts)
+        # Beyond a cut, rows of one part are known and those of the other are not.
+        known = hashes <= _limits(y, cuts)
+        found = Sample.of(z[known], y[known], hashes[known], min(self.most, other.most))
+        return replace(found, cuts=_least(cuts, found.cuts))
 
     def __sub__(self, other: "Sample") -> "Sample":
         """Without the rows of `other`, each once; what takes their places is not known any more, so they are fewer."""
@@ -82,25 +91,34 @@ class Sample:
             keep.append(left[key] == 0)
             left[key] -= left[key] > 0
         kept = np.array(keep, bool)
-        return Sample(self.z[kept], self.y[kept], self.hashes[kept], self.most)
+        return Sample(self.z[kept], self.y[kept], self.hashes[kept], self.most, self.cuts)
 
     def shared(self, other: "Sample") -> float:
         """The fraction of the other's rows that are among the rows this is of, told from those that this would keep."""
-        found = total = 0
-        for group in np.unique(other._groups):
-            own, theirs = self.hashes[self._groups == group], other.hashes[other._groups == group]
-            if len(own) >= self.most:
-                theirs = theirs[theirs <= own.max()]
-            found, total = found + int(np.isin(theirs, own).sum()), total + len(theirs)
-        return found / total if total else 0.0
-
-    @property
-    def _groups(self) -> np.ndarray:
-        """(m,) the class of each row; 0 in regression."""
-        return self.y if self.y.ndim == 1 else np.zeros(len(self.y), np.int64)
+        theirs, groups = other.hashes, _groups(other.y)
+        told = theirs < _limits(other.y, self.cuts)
+        own = set(zip(_groups(self.y).tolist(), self.hashes.tolist(), strict=True))
+        found = [row in own for row in zip(groups[told].tolist(), theirs[told].tolist(), strict=True)]
+        return float(np.mean(found)) if found else 0.0
 
     def _keys(self) -> list[tuple[int, bytes]]:
         return [(int(h), y.tobytes()) for h, y in zip(self.hashes, self.y, strict=True)]
+
+
+def _groups(y: np.ndarray) -> np.ndarray:
+    """(m,) the class of each row; 0 in regression."""
+    return y if y.ndim == 1 else np.zeros(len(y), np.int64)
+
+
+def _limits(y: np.ndarray, cuts: dict[int, int]) -> np.ndarray:
+    """(m,) uint64: the cut of each row's class; the greatest number where there is none."""
+    groups, place = np.unique(_groups(y), return_inverse=True)
+    return np.array([cuts.get(group, 2**64 - 1) for group in groups.tolist()], np.uint64)[place]
+
+
+def _least(a: dict[int, int], b: dict[int, int]) -> dict[int, int]:
+    """The lesser cut of each class."""
+    return a | {group: min(cut, a.get(group, cut)) for group, cut in b.items()}
 
 
 def _place_in_class(y: np.ndarray) -> np.ndarray:

@@ -75,7 +75,7 @@ class Accumulator:
         # Half the work of a full product, by the BLAS that we use elsewhere: threads of another library would still be
         # spinning. Fortran's lower triangle is our upper one.
         upper = scipy.linalg.blas.ssyrk(1.0, rows.T, lower=1).T
-        if not np.isfinite(upper[:, -1]).all():
+        if not np.isfinite(upper.diagonal()).all():  # sums of squares: if they are finite, all others are
             raise InputError("Got rows whose features are not finite; expected smaller numbers; try standardising.")
         triangle.add(self._second[group], upper[: -outputs - 1, : -outputs - 1])
         self._edge += upper[:, -outputs - 1 :]

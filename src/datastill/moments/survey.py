@@ -44,7 +44,7 @@ def survey(
     """How to make the pass over these shards.
 
     The labels of all rows are read, and nothing else of them. The space (means, scales, ranges, categories) and
-    whatever the map takes from data come from a sample: at most 20,000 rows of at most 20 evenly spaced shards.
+    whatever the map takes from data come from a sample: some 20,000 rows of at most 20 evenly spaced shards.
 
     Args:
         shards: all data.

@@ -1,5 +1,6 @@
 """Invertible affine maps of rows: standardise, and regularised ZCA whitening."""
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -112,13 +113,18 @@ class Whiten:
 
     def forward(self, z: Float[Array, "n *d"]) -> Float[Array, "n *d"]:
         """Whitened rows, in the shape they came in; differentiable."""
-        rows = z.reshape(len(z), -1)
+        rows = _flat(z)
         rows = _unit_norm(rows) if self.unit_norm else rows
         return (rows @ jnp.asarray(self.matrix, rows.dtype)).reshape(z.shape)
 
     def inverse(self, x: Array) -> Array:
         """The rows that `forward` maps to `x` (with unit_norm: up to each row's mean and norm); differentiable."""
-        return (x.reshape(len(x), -1) @ self.inverse_matrix).reshape(x.shape)
+        return (_flat(x) @ self.inverse_matrix).reshape(x.shape)
+
+
+def _flat(z: Float[Array, "n *d"]) -> Float[Array, "n d"]:
+    """Each row as a vector; of no rows as well."""
+    return z.reshape(len(z), math.prod(z.shape[1:]))
 
 
 @jax.jit

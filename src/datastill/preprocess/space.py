@@ -53,11 +53,11 @@ class Space:
     def decode(self, z: np.ndarray, in_range: bool = True) -> Rows:
         """The rows z stands for, in the user's own space: integers rounded, categories decoded.
 
-        With `in_range`, arrays come in the user's dtype; without, as float32, since integers may not hold them.
+        With `in_range`, numbers come in the user's dtypes; without, integers as floats, since they may not hold them.
         """
         x = self.scaling.inverse(z)
         if self.table:
-            return self.table.decode(x)
+            return self.table.decode(x, in_range)
         if not in_range and self.dtype.kind != "f":
             return x.astype(np.float32)
         if self.dtype.kind in "iu":
@@ -94,9 +94,7 @@ class Space:
         z = self.encode(rows)
         if self.whitening is None:
             return z
-        return np.concatenate(
-            [np.asarray(self.features(jnp.asarray(z[i : i + BATCH]))) for i in range(0, len(z), BATCH)]
-        )
+        return np.concatenate([np.asarray(self.features(z[i : i + BATCH])) for i in range(0, max(len(z), 1), BATCH)])
 
 
 def fit_space(rows: Rows, preprocessing: str = "standardise") -> Space:

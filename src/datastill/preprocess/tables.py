@@ -8,15 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from sklearn.preprocessing import OneHotEncoder
 
 from datastill._errors import InputError
 from datastill._typing import Array
 from datastill._validate import LARGEST
 
 MAX_CATEGORIES = 1000
-
-
 MOST_DECIMALS = 6
 
 
@@ -66,13 +63,15 @@ class NumericColumn:
         filled = np.where(missing, self.median, values)
         return np.column_stack([filled, missing]) if self.has_missing else filled[:, None]
 
-    def decode(self, numbers: np.ndarray) -> pd.Series:
-        """(n, width) numbers -> the column; an indicator above ½ is a missing value."""
+    def decode(self, numbers: np.ndarray, in_range: bool = True) -> pd.Series:
+        """(n, width) numbers -> the column, of floats unless `in_range`; an indicator above ½ is a missing value."""
         values = numbers[:, 0] if self.decimals is None else np.round(numbers[:, 0], self.decimals)
         if self.has_missing:
             values = np.where(numbers[:, 1] > 0.5, np.nan, values)
         series = pd.Series(values, name=self.name)
-        return series if np.isnan(values).any() and self.dtype[0] in "iu" else series.astype(self.dtype)
+        whole = self.dtype.lower().startswith(("int", "uint"))
+        absent = self.dtype[0].islower() and np.isnan(values).any()  # only nullable integers have room for none
+        return series if whole and (absent or not in_range) else series.astype(self.dtype)
 
     def settle(self, numbers: Array) -> Array:
         """`encode(decode(numbers))`, to be traced."""
@@ -126,15 +125,12 @@ class CategoricalColumn:
 
     def encode(self, column: pd.Series) -> np.ndarray:
         """(n, width) one-hot; all zero for a value that training did not have."""
-        encoder = OneHotEncoder(
-            categories=[np.arange(self.width)], handle_unknown="ignore", sparse_output=False, dtype=np.float64
-        )
         place = {value: i for i, value in enumerate(self.categories)}
-        codes = np.array([place.get(v, -1) for v in _objects(column)])[:, None]
-        return encoder.fit(np.zeros((1, 1))).transform(codes)
+        codes = np.array([place.get(v, -1) for v in _objects(column)], int)
+        return (codes[:, None] == np.arange(self.width)).astype(np.float64)
 
-    def decode(self, numbers: np.ndarray) -> pd.Series:
-        """(n, width) numbers -> the category with the largest, in the column's dtype."""
+    def decode(self, numbers: np.ndarray, in_range: bool = True) -> pd.Series:
+        """(n, width) numbers -> the category with the largest, in the column's dtype; there is no other range."""
         values = pd.Series([self.categories[i] for i in numbers.argmax(axis=1)], name=self.name, dtype=object)
         if self.dtype == "category":
             return values.astype(pd.CategoricalDtype([c for c in self.categories if c is not None]))
@@ -189,9 +185,12 @@ class TableCoder:
             )
         return np.concatenate([c.encode(table[c.name]) for c in self.columns], axis=1)
 
-    def decode(self, numbers: np.ndarray) -> pd.DataFrame:
-        """(n, d) numbers -> a table with the training table's columns and dtypes, categories as themselves."""
-        return pd.concat([c.decode(part) for c, part in self._parts(numbers)], axis=1)
+    def decode(self, numbers: np.ndarray, in_range: bool = True) -> pd.DataFrame:
+        """(n, d) numbers -> a table with the training table's columns and dtypes, categories as themselves.
+
+        Columns of integers are floats unless `in_range`.
+        """
+        return pd.concat([c.decode(part, in_range) for c, part in self._parts(numbers)], axis=1)
 
     def settle(self, numbers: Array) -> Array:
         """`encode(decode(numbers))`, to be traced: the rows that these numbers will be handed out as."""
