@@ -19,6 +19,7 @@ from datastill.moments.drift import drift
 from datastill.moments.files import is_moments, load_recipe, manifest, save_recipe
 from datastill.moments.passing import collect_to, forgettable, part_file
 from datastill.moments.sample import Sample, held_out, row_hashes
+from datastill.preprocess.labels import RealTargets
 
 DRAW = np.random.default_rng(0)
 N = 400
@@ -532,3 +533,28 @@ def test_sums_of_squares_that_overflow_are_told():
     assert np.isfinite(np.asarray(RandomDense(8)(large))).all()
     with pytest.raises(InputError, match=r"not finite.*standardising"):
         moments_of(RandomDense(8), [(large, np.zeros(9, int))], labels)
+
+
+def test_targets_are_standardised_by_all_rows_however_they_are_cut(tmp_path):
+    for y in (X[:, 0] * 3 + 1e3, X[:, :2], np.arange(N), np.full(N, 0.1)):
+        expected = RealTargets.fit(y)
+        for rows in (7, 150, N):
+            found = survey(shards_of([npz(tmp_path, X, y)], rows=rows), MAP, task="regression").source.labels
+            np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-12)
+            np.testing.assert_allclose(found.scale, expected.scale, rtol=1e-9)
+            assert found.flat == expected.flat
+
+
+def test_the_memory_of_a_survey_does_not_grow_with_the_rows(tmp_path):
+    peaks = []
+    for n in (50_000, 800_000):
+        folder = tmp_path / str(n)
+        folder.mkdir()
+        np.save(folder / "X.npy", np.zeros((n, 1), np.float32) + np.arange(n, dtype=np.float32)[:, None])
+        np.save(folder / "y.npy", np.arange(n) / 3)
+        shards = shards_of([folder], rows=25_000)
+        tracemalloc.start()
+        assert survey(shards, MAP).source.task == "regression"
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 8 * 100_000  # the labels alone are 8 · 750,000 bytes more

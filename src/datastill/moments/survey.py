@@ -1,6 +1,7 @@
 """What must be known of all data before the pass: their labels, and the space and feature map that fit a sample."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -43,8 +44,9 @@ def survey(
 ) -> Recipe:
     """How to make the pass over these shards.
 
-    The labels of all rows are read, and nothing else of them. The space (means, scales, ranges, categories) and
-    whatever the map takes from data come from a sample: some 20,000 rows of at most 20 evenly spaced shards.
+    The labels of all rows are read, a shard at a time, and nothing else of them. The space (means, scales, ranges,
+    categories) and whatever the map takes from data come from a sample: some 20,000 rows of at most 20 evenly spaced
+    shards.
 
     Args:
         shards: all data.
@@ -69,14 +71,16 @@ def survey(
         raise InputError(f"Got kept={kept}; expected 0 or more rows of each class; try 200.")
     if task not in TASKS:
         raise InputError(f"Got task={task!r}; expected one of {', '.join(TASKS)}.")
-    y = _labels(shards)
+    seen = _labels(shards)
+    some = np.concatenate([part.some for part in seen])
     if task == "auto":
-        task = guess_task(y)[0]
+        task = guess_task(some)[0]
     labels: label_maps.Labels
     if task == "classification":
-        labels = label_maps.ClassLabels.fit(check_classes(y))
+        labels = label_maps.ClassLabels.fit(check_classes(some))
     else:
-        labels = label_maps.RealTargets.fit(check_targets(y))
+        check_targets(some)
+        labels = _standardised(seen)
     if by_class and task != "classification":
         raise InputError("Got by_class for real targets; expected classes; try leaving it out.")
     rows = _sample(shards)
@@ -105,29 +109,68 @@ def _check_size(columns: int, groups: int) -> None:
         )
 
 
-def _labels(shards: Sequence[Shard]) -> np.ndarray:
-    """Of all rows."""
-    found = [_present(shard.labels()) for shard in shards]
+class _Seen(NamedTuple):
+    """What is kept of the labels of a shard: enough to tell the task, and the classes or the scale of targets.
+
+    Attributes:
+        some: every different label, once; of real numbers and of rows of numbers, two that show what they are.
+        rows: n.
+        mean: (k,), if they are numbers.
+        squares: (k,) Σ (y − mean)², if they are numbers.
+        flat: whether they came as (n,).
+    """
+
+    some: np.ndarray
+    rows: int
+    mean: np.ndarray | None
+    squares: np.ndarray | None
+    flat: bool
+
+    @classmethod
+    def of(cls, y: np.ndarray) -> "_Seen":
+        """Of labels that must all be there."""
+        check_present(y)
+        if y.ndim > 1:
+            some = y[:2].copy()  # a view would hold the whole
+        elif y.dtype.kind == "f" and (real := y != np.floor(y)).any():
+            some = y[real][:2].copy()
+        else:
+            some = np.unique(y)
+        try:
+            columns = y.astype(np.float64).reshape(len(y), -1)
+        except (TypeError, ValueError):
+            return cls(some, len(y), None, None, y.ndim == 1)
+        mean = columns.mean(axis=0)
+        return cls(some, len(y), mean, np.sum((columns - mean) ** 2, axis=0), y.ndim == 1)
+
+
+def _labels(shards: Sequence[Shard]) -> list[_Seen]:
+    """Of each shard; one is held at a time."""
+    found = [_Seen.of(shard.labels()) for shard in shards]
     if not _alike(found):  # a class called 1 in one part of a file and x in another
         text = Dataset("like", pd.DataFrame(), np.array(["text"]))
-        found = [_present(shard.labels(text)) for shard in shards]
-    for shard, y in zip(shards, found, strict=True):
-        if not _alike([found[0], y]):
+        found = [_Seen.of(shard.labels(text)) for shard in shards]
+    for shard, seen in zip(shards, found, strict=True):
+        if not _alike([found[0], seen]):
             raise InputError(
-                f"Got {shard.name} with labels such as {y[0]!r} where {shards[0].name} has {found[0][0]!r}; expected "
-                "labels of one kind; try converting one of them."
+                f"Got {shard.name} with labels such as {seen.some[0]!r} where {shards[0].name} has "
+                f"{found[0].some[0]!r}; expected labels of one kind; try converting one of them."
             )
-    return np.concatenate(found)
+    return found
 
 
-def _present(y: np.ndarray) -> np.ndarray:
-    check_present(y)
-    return y
+def _alike(seen: Sequence[_Seen]) -> bool:
+    """All text or all numbers, and in as many columns."""
+    return len({(part.some.dtype.kind in "OUS", part.some.shape[1:]) for part in seen}) == 1
 
 
-def _alike(labels: Sequence[np.ndarray]) -> bool:
-    """All text or all numbers."""
-    return len({y.dtype.kind in "OUS" for y in labels}) == 1
+def _standardised(seen: Sequence[_Seen]) -> label_maps.RealTargets:
+    """How targets of all shards are standardised: their deviations within shards and between them."""
+    n = np.array([part.rows for part in seen], np.float64)
+    means, squares = (np.array([getattr(part, name) for part in seen]) for name in ("mean", "squares"))
+    mean = n @ means / n.sum()
+    variance = (squares.sum(axis=0) + n @ (means - mean) ** 2) / n.sum()
+    return label_maps.RealTargets.of(mean, np.sqrt(variance), seen[0].flat)
 
 
 def _sample(shards: Sequence[Shard]) -> spaces.Rows:

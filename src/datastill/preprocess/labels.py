@@ -68,8 +68,14 @@ class RealTargets:
     def fit(cls, y: np.ndarray) -> "RealTargets":
         """The moments of `y`, (n,) or (n, k)."""
         columns = np.asarray(y, np.float64).reshape(len(y), -1)
-        scale = columns.std(axis=0)
-        return cls(columns.mean(axis=0), np.where(scale > 0, scale, 1.0), y.ndim == 1)
+        return cls.of(columns.mean(axis=0), columns.std(axis=0), y.ndim == 1)
+
+    @classmethod
+    def of(cls, mean: np.ndarray, deviation: np.ndarray, flat: bool) -> "RealTargets":
+        """Of targets with these moments by column."""
+        # A constant column keeps a deviation of a few ulp of its value; that is rounding, not scale.
+        constant = deviation <= 64 * np.finfo(np.float64).eps * np.abs(mean)
+        return cls(mean, np.where(constant, 1.0, deviation), flat)
 
     def encode(self, y: np.ndarray) -> Float[np.ndarray, "n c"]:
         """(n,) or (n, k) targets -> (n, k) standardised, float32.
