@@ -3,6 +3,11 @@
 import json
 import pickle
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -292,6 +297,42 @@ def test_rows_that_are_there_already_are_told_however_they_are_cut(files, tmp_pa
     assert run(["moments", m, *again, "--out", str(tmp_path / "out.safetensors")]) == 0
     assert "About 100% of the added rows equal rows that were there before" in capsys.readouterr().err
     assert load(tmp_path / "out.safetensors").count == 1200
+
+
+@pytest.mark.slow
+def test_a_pass_that_is_killed_goes_on_where_it_stopped(tmp_path):
+    for i in range(40):
+        np.savez(tmp_path / f"{i}.npz", x_train=X[i * 20 : i * 20 + 20], y_train=Y[i * 20 : i * 20 + 20])
+    data = [str(tmp_path / f"{i}.npz") for i in range(40)]
+    asked = ["moments", *data, "--features", "fourier:400", "--json", "--out"]
+    out = tmp_path / "m.safetensors"
+    slow = (
+        "import time, datastill.moments.passing as passing, datastill.cli as cli; collect = passing.collect; "
+        "passing.collect = lambda *a, **k: (time.sleep(0.05), collect(*a, **k))[1]; cli.main()"
+    )
+    killed = subprocess.Popen([sys.executable, "-c", slow, *asked, str(out)], stdout=subprocess.DEVNULL)
+    made = tmp_path / "m.safetensors.parts"
+    while killed.poll() is None and len(list(made.glob("*.safetensors"))) < 5:
+        time.sleep(0.02)
+    killed.kill()
+    assert killed.wait() == -signal.SIGKILL and not out.exists()
+    before = {file: file.stat().st_mtime_ns for file in made.glob("*.safetensors")}
+    assert 5 <= len(before) < 40
+    kept = {}
+    original = shutil.rmtree
+
+    def looked_at(folder, **settings):
+        kept.update({file: file.stat().st_mtime_ns for file in Path(folder).glob("*.safetensors")})
+        original(folder, **settings)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shutil, "rmtree", looked_at)
+        assert run([*asked, str(out)]) == 0
+    assert len(kept) == 40 and before.items() <= kept.items()
+    assert run([*asked, str(tmp_path / "whole.safetensors")]) == 0
+    ours, whole = load(out), load(tmp_path / "whole.safetensors")
+    np.testing.assert_array_equal(ours.train.second, whole.train.second)
+    assert ours.count == 800
 
 
 def test_a_set_is_distilled_when_the_data_are_gone(files, tmp_path, capsys):

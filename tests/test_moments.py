@@ -13,6 +13,7 @@ import oracles
 from datastill._errors import InputError
 from datastill.features import RandomDense
 from datastill.moments import Moments, moments_of, triangle
+from datastill.moments.streaming import LEAST_ROWS
 from datastill.preprocess.labels import ClassLabels, RealTargets
 
 MAP = RandomDense(7)
@@ -43,6 +44,18 @@ def assert_same(ours, theirs, tolerance=2e-6):
         mine, other = (np.asarray(getattr(m, name)) for m in (ours, theirs))
         np.testing.assert_allclose(mine, other, rtol=0, atol=tolerance * max(np.abs(np.asarray(other)).max(), 1))
     assert ours.shards == theirs.shards
+
+
+def test_small_blocks_are_not_lost_in_large_sums():
+    """Within a block products are float32; over blocks float64 keeps what is 10⁻⁸ as large."""
+    draw = np.random.default_rng(0)
+    small, n = draw.standard_normal((LEAST_ROWS, 4), np.float32), LEAST_ROWS
+    codes = np.zeros(n, int)
+    large = moments_of(MAP, [(1e4 * small, codes)], CLASSES, named=False, memory=1)
+    both = moments_of(MAP, [(1e4 * small, codes), (small, codes)], CLASSES, named=False, memory=1)
+    alone = moments_of(MAP, [(small, codes)], CLASSES, named=False, memory=1)
+    assert large.second.max() > 1e7 * alone.second.max()
+    np.testing.assert_allclose((both - large).second, alone.second, rtol=1e-5, atol=1e-5 * alone.second.max())
 
 
 @by_class_or_not
