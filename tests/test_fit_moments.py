@@ -297,6 +297,10 @@ def test_rows_that_are_there_already_are_told_however_they_are_cut(files, tmp_pa
     assert run(["moments", m, *again, "--out", str(tmp_path / "out.safetensors")]) == 0
     assert "About 100% of the added rows equal rows that were there before" in capsys.readouterr().err
     assert load(tmp_path / "out.safetensors").count == 1200
+    again = ["--like", m, "--shard-rows", "600", "--out", str(tmp_path / "again.safetensors")]
+    assert run(["moments", str(files / "first.parquet"), *again]) == 0
+    assert run(["moments", m, str(tmp_path / "again.safetensors"), "--out", str(tmp_path / "sum.safetensors")]) == 0
+    assert "About 100% of the added rows" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -3,8 +3,6 @@
 import shutil
 import time
 from dataclasses import dataclass
-from functools import reduce
-from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +64,10 @@ def carry_out(request: Request, out: Path | None, against: Path | None = None, v
         raise InputError("Got --forget without moments to take rows from; expected a file of moments among DATA.")
     if request.cluster is not None and not (fresh or request.add):
         raise InputError("Got --cluster without rows to add, which is all that it does; try leaving it out.")
-    base = reduce(add, known) if known else None
+    base: Collected | None = None
+    seen: list[float] = []
+    for one in known:
+        base = _plus(base, one, seen)
     recipe = base.recipe if base else load(request.like).recipe if request.like else None
     description: dict[str, Any] = {}
     started, total = time.monotonic(), base
@@ -78,9 +79,11 @@ def carry_out(request: Request, out: Path | None, against: Path | None = None, v
         seconds = time.monotonic() - started
         description |= {"seconds": seconds, "rows_per_second": added.count / seconds}
         if base is not None:
-            description |= {"added": added.count, "seen_before": base.starts.shared(added.starts)}
+            description["added"] = added.count
             description["drift"] = {"added rows": drift(base.whole, added.whole)._asdict()}
-        total = added if base is None else base + added
+        total = _plus(base, added, seen)
+    if seen:
+        description["seen_before"] = max(seen)
     for source in request.forget:
         assert total is not None
         for shard in _shards(request, total.recipe, [source]):
@@ -97,6 +100,15 @@ def carry_out(request: Request, out: Path | None, against: Path | None = None, v
         description["out"] = str(out)
     size = out.stat().st_size if out is not None else sum(file_of(source).stat().st_size for source in saved)
     return {**manifest(total), **description, "bytes": size, "n_shards": len(total.train.shards)}
+
+
+def _plus(base: Collected | None, more: Collected, seen: list[float]) -> Collected:
+    """The sum; `seen` is told the share of the rows of `more` that were there before, as far as samples tell."""
+    if base is None:
+        return more
+    total = base + more
+    seen.append(base.starts.shared(more.starts))
+    return total
 
 
 def _parts(out: Path) -> Path:
