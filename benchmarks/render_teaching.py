@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from statistics import mean, stdev
 
-from teaching import JUDGE_SEEDS, JUDGES, cells
+from teaching import JUDGE_SEEDS, JUDGES, ON_GPUS, cells
 
 
 def tables(folder: Path) -> list[str]:
@@ -21,7 +21,8 @@ def tables(folder: Path) -> list[str]:
         "Test accuracy in percent of networks that the sets never saw, mean ± standard deviation over networks (n): "
         "`net:dsa` is ConvNet-3 of width 128 with instance norm, `net:frepo` a ConvNet of widths 128, 256, 512 without "
         "norm, each trained as published, on the learned images with their label vectors or on random rows with their "
-        "classes. KRR is that of the set under its own kernel (of network-kip: one random network that took no part). "
+        "classes. KRR is that of the set under its own kernel (of network-kip: one random network that took no part); in "
+        "brackets is KIP ConvNet as published. "
         "Published is the best set of pixels (RCIG, arXiv:2302.06755). Seconds are those of learning; settings were "
         "chosen on validation rows of MNIST. `python benchmarks/tables.py --cells network-kip convnet-kip`.",
         "",
@@ -30,18 +31,23 @@ def tables(folder: Path) -> list[str]:
         + " | published | seconds | device |",
         "|---" * (3 + 2 * len(JUDGES) + 3) + "|",
     ]
-    for cell in cells():
-        data, method, ipc = cell.data, cell.method, cell.ipc
+    here, elsewhere = ([(cell.data, cell.method, cell.ipc) for cell in cells(device)] for device in ("cpu", "gpu"))
+    for data, method, ipc in dict.fromkeys([*here, *elsewhere]):
         runs = [run for key, run in found.items() if key[:3] == (data, method, ipc)]
-        if not runs:
+        if not runs and (data, method, ipc) in here:
             lines.append(f"| {data}, {ipc} | {method} | not run" + " |" * (2 * len(JUDGES) + 4))
         for run in runs:
             networks = run["networks"]
+            kernel = f" ({run['published_kernel']})" if method == "convnet-kip" and run.get("published_kernel") else ""
             shown = [_shown(networks[which].get(judge, [])) for judge in JUDGES for which in ("learned", "random")]
             lines.append(
-                f"| {data}, {ipc} | {method} | {run['own_kernel']:.1f} | {' | '.join(shown)} "
+                f"| {data}, {ipc} | {method} | {run['own_kernel']:.1f}{kernel} | {' | '.join(shown)} "
                 f"| {run['published'] or ''} | {run['seconds']:.0f} | {run['device']}, {run['cores']} cores |"
             )
+    absent = [method for method in ON_GPUS if not any(key[1] == method and key[0] != "digits" for key in found)]
+    lines += [
+        f"| all images, 1 to 50 | {method}, on a GPU | not run{' |' * (2 * len(JUDGES) + 4)}" for method in absent
+    ]
     return [*lines, ""]
 
 

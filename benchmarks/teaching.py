@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import moments
 import numpy as np
 
-from datastill import KIP, NetworkKIP, SupportSet
+from datastill import KIP, RCIG, RFAD, FRePo, NetworkKIP, SupportSet
 from datastill._validate import peak_memory
 from datastill.data.archive import read_json, write_json
 from datastill.data.dataset import Dataset
@@ -27,8 +28,8 @@ from datastill.preprocess.space import fit_space
 RESULTS = Path(__file__).parent / "results" / "teaching"
 DEVICE = "cpu" if jax.default_backend() == "cpu" else "gpu"
 JUDGES, JUDGE_SEEDS = ("net:dsa", "net:frepo"), 5
-METHODS = {"network-kip": NetworkKIP, "convnet-kip": KIP}
-IMAGES = ("mnist", "fashion_mnist", "cifar10")
+METHODS = {"network-kip": NetworkKIP, "convnet-kip": KIP, "frepo": FRePo, "rcig": RCIG, "rfad": RFAD}
+IMAGES, IPC = ("mnist", "fashion_mnist", "cifar10"), (1, 10, 50)
 
 # Test accuracy of finite networks on the best published sets of pixels: Loo et al. (2023), arXiv:2302.06755 (RCIG).
 PUBLISHED = {
@@ -41,6 +42,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "cpu": {"max_iter": 2400, "target_rows": 1000, "training": 40, "oldest": 400},
     "gpu": {"max_iter": 20_000, "target_rows": 5000, "training": 40, "oldest": 400, "width": 128},
 }
+# For GPUs alone: the methods as published, and KIP under the infinite ConvNet, whose steps are a guess.
+ON_GPUS = ("frepo", "rcig", "rfad", "convnet-kip")
+CONVNET = {"kernel": "convnet", "max_iter": 1000, "patience": None}
+COLOUR = {"preprocess": "zca-unit-norm", "augment": "flip"}
 
 
 @dataclass(frozen=True)
@@ -58,10 +63,26 @@ class Cell:
         return f"{self.data}-{self.method}-{self.ipc}{'' if DEVICE == 'cpu' else '-gpu'}"
 
 
-def cells() -> list[Cell]:
-    """All, in order of cost, with settings for the device at hand."""
+def cells(device: str = DEVICE) -> list[Cell]:
+    """All, in order of cost, with settings for the device."""
     digits = Cell("digits", "convnet-kip", 1, {"kernel": "convnet2", "max_iter": 100, "batch_size": 500})
-    return [digits, *(Cell(data, "network-kip", ipc, SETTINGS[DEVICE]) for ipc in (1, 10, 50) for data in IMAGES)]
+    methods = ("network-kip", *(ON_GPUS if device == "gpu" else ()))
+    return [
+        digits,
+        *(
+            Cell(data, method, ipc, _settings(data, method, device))
+            for method in methods
+            for ipc in IPC
+            for data in IMAGES
+        ),
+    ]
+
+
+def _settings(data: str, method: str, device: str) -> dict[str, Any]:
+    """The estimator's, but for its defaults."""
+    if method == "convnet-kip":
+        return CONVNET | (COLOUR if data == "cifar10" else {})
+    return SETTINGS[device] if method == "network-kip" else {}
 
 
 def peak() -> int:
@@ -91,6 +112,9 @@ def run(cell: Cell, data: Dataset, seed: int, until: float) -> dict[str, Any] | 
                 "steps": model.n_iter_,
                 "own_kernel": 100 * float(model.score(data.x_test, data.y_test)),
                 "published": PUBLISHED.get((cell.data, cell.ipc)),
+                "published_kernel": moments.PUBLISHED.get((cell.data, cell.ipc))
+                if cell.method == "convnet-kip"
+                else None,
                 "networks": {"learned": {}, "random": {}},
                 "device": jax.devices()[0].device_kind,
                 "peak_memory_bytes": peak(),
