@@ -21,8 +21,8 @@ def tables(folder: Path) -> list[str]:
         "Test accuracy in percent of networks that the sets never saw, mean ± standard deviation over networks (n): "
         "`net:dsa` is ConvNet-3 of width 128 with instance norm, `net:frepo` a ConvNet of widths 128, 256, 512 without "
         "norm, each trained as published, on the learned images with their label vectors or on random rows with their "
-        "classes. KRR is that of the set under its own kernel (of network-kip: one random network that took no part); in "
-        "brackets is KIP ConvNet as published. "
+        "classes. KRR is that of the set under its own kernel (of network-kip: one random network that took no part); "
+        "in brackets is KIP ConvNet as published. "
         "Published is the best set of pixels (RCIG, arXiv:2302.06755). Seconds are those of learning; settings were "
         "chosen on validation rows of MNIST. `python benchmarks/tables.py --cells network-kip convnet-kip`.",
         "",
