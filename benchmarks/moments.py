@@ -73,20 +73,21 @@ def cell(
     settings = {"learning_rate": RATE, "ridge": RIDGE, "max_iter": steps, "patience": None, "validation_fraction": 0}
     kip = KIP(ipc, random_state=seed, **settings).fit_moments(collected)
     seconds = time.perf_counter() - started
-    x_test, y_test = data["x_test"], data["y_test"]
     sums, starts, space = kip.sums_, collected.starts, kip.space_
+    x_test, y_test = data["x_test"], data["y_test"]
+    z_test = space.encode(x_test)
     draw, drawn = np.random.default_rng(seed), []
     sets = {"network": (space.encode(kip.X_support_), kip.soft_labels_)}
     for _ in range(RANDOM_DRAWS):
         rows = np.concatenate([draw.choice(np.flatnonzero(starts.y == c), ipc, replace=False) for c in range(10)])
         solved = fit_moments.solve_labels(sums, starts.z[rows], kip.problem().penalties)
         w = np.asarray(sums.map(starts.z[rows]), np.float64).T @ coefficients(sums, starts.z[rows], solved.y_s, kip.reg)
-        drawn.append(accuracy(sums, w, space.encode(x_test), y_test))
+        drawn.append(accuracy(sums, w, z_test, y_test))
     sets["network_random"] = starts.z[rows], kip.labels_.encode(kip.classes_[starts.y[rows]])
     sets["network_random_solved"] = starts.z[rows], solved.y_s
 
     def taught(x: np.ndarray, y: np.ndarray) -> float:
-        predicted = named_learner(NETWORK, seed=seed).fit(x, y).predict(space.encode(x_test))
+        predicted = named_learner(NETWORK, seed=seed).fit(x, y).predict(z_test)
         return 100 * float(np.mean(predicted == y_test))
 
     networks = {name: taught(*given) for name, given in sets.items()} if ipc <= MOST_FOR_NETWORKS else {}

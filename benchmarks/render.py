@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import drawing
 import render_best_of
 import render_judge
 import render_kernels
@@ -130,7 +131,6 @@ def scaling() -> list[str]:
 
 def draw_scaling() -> None:
     """The curve as a picture."""
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     found = read("scaling.json")
@@ -147,8 +147,7 @@ def draw_scaling() -> None:
     memory.set_ylabel("working arrays, MiB (line: budget)", color="#b45309")
     axes.set_xlabel("rows in the batch")
     axes.set_ylabel("seconds a step", color="#0f766e")
-    with rc_context({"svg.hashsalt": "datastill"}):  # equal figures give equal files
-        figure.savefig(PAGE.parent / "scaling.svg", metadata={"Date": None})
+    drawing.save(figure, PAGE.parent / "scaling.svg")
 
 
 def optimisers() -> list[str]:

@@ -6,6 +6,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import drawing
+
 BUDGETS = (1, 10, 50)
 SETS = ("mnist", "fashion_mnist", "cifar10")
 
@@ -138,7 +140,6 @@ def costs(found: dict[str, Any] | None) -> list[str]:
 
 def draw_costs(found: dict[str, Any] | None, path: Path) -> None:
     """The curve as a picture."""
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     if not found:
@@ -152,8 +153,7 @@ def draw_costs(found: dict[str, Any] | None, path: Path) -> None:
     axes.set_xlabel("rows")
     axes.set_ylabel("seconds")
     axes.legend(frameon=False)
-    with rc_context({"svg.hashsalt": "datastill"}):  # equal figures give equal files
-        figure.savefig(path, metadata={"Date": None})
+    drawing.save(figure, path)
 
 
 def optimisers(found: dict[str, Any] | None) -> list[str]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import drawing
 import numpy as np
 
 NAMES = {
@@ -107,7 +108,6 @@ def _slope(curve: list[dict[str, float]]) -> str:
 
 def draw_costs(found: Any, path: Path) -> None:
     """Seconds against rows, picks and columns, one line for each method."""
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     if not found:
@@ -131,5 +131,4 @@ def draw_costs(found: Any, path: Path) -> None:
         axes.grid(linewidth=0.3)
     panels[0].set_ylabel("seconds")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=8)
-    with rc_context({"svg.hashsalt": "datastill"}):  # equal figures give equal files
-        figure.savefig(path, metadata={"Date": None})
+    drawing.save(figure, path)

@@ -86,8 +86,7 @@ class Shard(ABC):
     @property
     def key(self) -> str:
         """A digest of what is read: its place, the part, and size and time of change of every file."""
-        found = [[file.stat().st_size, file.stat().st_mtime_ns] for file in self._files() if file.exists()]
-        parts = [type(self).__name__, asdict(self.absolute()), found]
+        parts = [type(self).__name__, asdict(self.absolute()), _changed(self._files())]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
     def _files(self) -> list[Path]:
@@ -255,12 +254,17 @@ def joined(parts: list[Rows]) -> Rows:
 
 def loaded(source: str) -> Dataset:
     """What `sources.load` loads; the last one is kept, as long as its files do not change."""
-    return _loaded(source, tuple((file.stat().st_size, file.stat().st_mtime_ns) for file in _files_of(source)))
+    return _loaded(source, _changed(_files_of(source)))
 
 
 @lru_cache(maxsize=1)
 def _loaded(source: str, changed: tuple[tuple[int, int], ...]) -> Dataset:
     return sources.load(source)
+
+
+def _changed(files: list[Path]) -> tuple[tuple[int, int], ...]:
+    """Size and time of change of those that are there."""
+    return tuple((found.st_size, found.st_mtime_ns) for found in (file.stat() for file in files if file.exists()))
 
 
 def _files_of(source: str) -> list[Path]:
