@@ -85,9 +85,7 @@ def test_swapping_the_blocks_transposes(name, x1, x2):
 def test_diagonal_is_that_of_the_block(name, dtype, x):
     x = x.astype(dtype)
     own, gram = np.asarray(KERNELS[name].diagonal(x)), np.asarray(KERNELS[name](x))
-    # RBF takes distances as differences of squares, which cancel.
-    tolerance = 1e-3 if dtype == np.float32 and name == "rbf" else 10 * ROUNDING[dtype]
-    np.testing.assert_allclose(own, np.diag(gram), atol=tolerance * np.abs(gram).max(), rtol=0)
+    np.testing.assert_allclose(own, np.diag(gram), atol=10 * ROUNDING[dtype] * np.abs(gram).max(), rtol=0)
 
 
 @any_kernel
@@ -236,6 +234,24 @@ def test_median_heuristic_without_distinct_rows_is_usable(x):
 def test_rbf_before_it_meets_data_says_so():
     with pytest.raises(InputError, match=r"length_scale=None.*resolve"):
         RBF()(np.ones((2, 2)))
+
+
+@pytest.mark.parametrize("d", [8, 784, 3072])
+def test_rbf_of_a_row_with_itself_is_one_whatever_its_length(d, rng):
+    x = rng.integers(0, 256, (40, d)).astype(np.float32)
+    np.testing.assert_array_equal(np.diag(RBF(3.0)(x)), 1.0)
+    np.testing.assert_array_equal(RBF(3.0)(x[:1]), 1.0)
+
+
+def test_the_gradient_of_rbf_at_the_same_row_is_that_of_its_slow_twin(rng):
+    x = rng.standard_normal((3, 4)).astype(np.float32)
+    x2 = np.concatenate([x, x + np.float32(1e-4), x - 1])
+    weights = rng.standard_normal((3, 9)).astype(np.float32)
+    gradient = jax.grad(lambda a: jnp.sum(weights * RBF(1.5).block(a, jnp.asarray(x2))))(jnp.asarray(x))
+    differences = (x[:, None] - x2).astype(np.float64)
+    kernel = np.exp(-np.sum(differences**2, axis=2) / 4.5)
+    expected = -np.einsum("ij,ij,ijk->ik", weights, kernel, differences) / 2.25
+    np.testing.assert_allclose(gradient, expected, atol=1e-5)
 
 
 def test_rbf_keeps_small_distances_far_from_the_origin(rng):
