@@ -34,6 +34,8 @@ MAPS = {
         "conv8:256>relu:8192",
         "conv8:256>nystroem:4096",
         "conv8o3:256>nystroem:4096",
+        "conv8o3:256>nystroem:8192",
+        "conv8o3:256>nystroem:12288",
     ),
     "fashion_mnist": (
         "conv-flip6:256>relu:4096",

@@ -42,8 +42,8 @@ MINUTES = {("cifar10", 1): 10, ("cifar10", 10): 20, ("cifar10", 50): 60, 1: 3, 1
 SETTINGS = {
     ("mnist", 1): ("conv8:256>relu:4096", 600),
     ("mnist", 10): ("conv8o3:256>nystroem:4096", 470),
-    ("mnist", 50): ("conv8o3:256>nystroem:8192", 130),
-    ("fashion_mnist", 1): ("conv6g2:512", 600),
+    ("mnist", 50): ("conv8o3:256>nystroem:8192", 250),
+    ("fashion_mnist", 1): ("conv-flip6o4:128>nystroem:4096", 700),
     ("fashion_mnist", 10): ("conv-flip6o4:128>nystroem:4096", 430),
     ("fashion_mnist", 50): ("conv-flip6o4:128>nystroem:8192", 130),
     ("cifar10", 1): ("conv-flip5:512", 600),
