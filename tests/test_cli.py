@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from datastill import SupportSet
+from datastill.cli import making
 from datastill.cli.app import run
 
 QUICK = ("--steps", "20", "--patience", "0")
@@ -275,6 +276,24 @@ def test_the_steps_of_a_method_are_its_own_unless_given(blobs, tmp_path, capsys,
         data = "digits" if method == "rfad" else blobs
         with pytest.raises(pytest.fail.Exception, match=f"steps: {steps}$"):
             run(["distill", data, "--method", method, "--ipc", "1", *more, "--out", str(tmp_path / f"{method}{steps}")])
+
+
+def test_judges_are_those_asked_for_and_networks_for_sets_that_teach_them_on_a_gpu(monkeypatch):
+    judges = making._judges
+    assert judges("forest, knn", "kip") == ("forest", "knn") and judges("none", "frepo") == ()
+    monkeypatch.setattr("jax.default_backend", lambda: "cpu")
+    assert judges(None, "frepo") == ()
+    monkeypatch.setattr("jax.default_backend", lambda: "gpu")
+    assert judges(None, "frepo") == ("net:dsa", "net:frepo") and judges(None, "kip") == ()
+
+
+def test_judges_are_in_the_table_and_unknown_ones_refused(blobs, tmp_path, capsys):
+    words = ["distill", blobs, "--ipc", "2", *QUICK, "--judge-seeds", "1", "--out", str(tmp_path / "run")]
+    assert run([*words, "--judges", "knn", "--json"]) == 0
+    names = [score["name"] for score in json.loads(capsys.readouterr().out)["scores"]]
+    assert names[-2:] == ["knn: KIP (learned)", "knn: random rows"]
+    assert run([*words, "--judges", "nobody", "--out", str(tmp_path / "other")]) == 2
+    assert "'nobody'; expected one of" in capsys.readouterr().err and not (tmp_path / "other").exists()
 
 
 def test_test_labels_are_read_before_anything_is_learned(tmp_path, capsys, monkeypatch):

@@ -12,11 +12,14 @@ from rich.console import Console
 
 from datastill import Dataset, plan, progress, runs
 from datastill._errors import InputError
+from datastill.artefact import open_artefact
 from datastill.data.sharding import shards_of
 from datastill.data.task import guess_task, with_test
 from datastill.distill import loop
+from datastill.evaluate.comparison import over
 from datastill.features import RandomFourier
 from datastill.kernels import RBF, ConvNet, FullyConnected
+from datastill.learners.named import named_learner
 from datastill.moments import collect_all, survey
 from datastill.moments.sample import Sample
 
@@ -196,3 +199,61 @@ def test_a_class_none_of_whose_rows_were_kept_does_not_stop_a_run(blobs, tmp_pat
     scores = {score["name"]: score for score in found.summary["scores"]}
     assert next(iter(scores.values()))["n_examples"] == 6
     assert scores["random rows, labels solved"]["n_examples"] == 4
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_judges_are_trained_on_the_set_and_on_random_rows(blobs, tmp_path, task):
+    real = task == "regression"
+    data = with_test(replace(blobs, y=blobs.x.sum(axis=1)) if real else blobs, 0, task)
+    settings = {"n_support": 6, "max_iter": 5} if real else {"ipc": 3, "max_iter": 5}
+    asked = runs.Request("kip", task, settings, 0, ("forest", "knn"), 2)
+    found = runs.distill(data, asked, tmp_path / "run").summary
+    scores = {score["name"]: score for score in found["scores"]}
+    names = [f"{learner}: {of}" for learner in ("forest", "knn") for of in ("KIP (learned)", "random rows")]
+    assert list(scores)[-4:] == names and all(scores[name]["n_examples"] == 6 for name in names)
+    assert scores["KIP (learned)"]["role"] == "result" and {scores[name]["role"] for name in names} == {"other"}
+    table = protocol_of(data, tmp_path / "run", real, "knn")
+    assert scores["knn: KIP (learned)"]["value"] == pytest.approx(table)
+    assert any("learner's name before the set" in warning for warning in found["warnings"])
+    assert len(list((tmp_path / "run" / "judges").iterdir())) == 2 + 1 + 2 + 2  # knn has no chance on the same set
+    assert runs.distill(data, asked, tmp_path / "run").resumed
+    with pytest.raises(InputError, match=r"judges: \['forest', 'knn'\], not \[?\(?'knn'"):
+        runs.distill(data, replace(asked, judges=("knn",)), tmp_path / "run")
+
+
+def protocol_of(data, folder, real, learner):
+    """The score of a learner on a saved set, by hand."""
+    opened = open_artefact(folder, data)
+    examples = opened.examples()
+    model = named_learner(learner, real)
+    y = examples.vectors[:, 0] if real else opened.support.y
+    model.fit(examples.x, y)
+    predicted = model.predict(opened.space.encode_features(data.x_test))
+    return (
+        model.score(opened.space.encode_features(data.x_test), opened.labels.encode(data.y_test)[:, 0])
+        if real
+        else (np.mean(predicted == data.y_test))
+    )
+
+
+def test_an_unknown_judge_is_refused_before_anything_is_learned(blobs, tmp_path, monkeypatch):
+    data = with_test(blobs, 0, "classification")
+    monkeypatch.setattr(runs, "_estimator", lambda *_: pytest.fail("began to learn"))
+    with pytest.raises(InputError, match="'nobody'"):
+        runs.distill(data, replace(request(), judges=("krr", "nobody")), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_judge_that_fails_is_said_and_the_run_goes_on(blobs, tmp_path):
+    data = with_test(blobs, 0, "classification")
+    found = runs.distill(data, replace(request(), judges=("net:fast", "knn"), judge_seeds=1), tmp_path / "run").summary
+    assert any(warning.startswith("net:fast failed: ") for warning in found["warnings"])
+    names = [score["name"] for score in found["scores"]]
+    assert names[-2:] == ["knn: KIP (learned)", "knn: random rows"]
+
+
+def test_one_draw_of_r2_has_no_interval():
+    mean, low, high = over(np.array([0.5]), 10, False)
+    assert mean == 0.5 and np.isnan(low) and np.isnan(high)
+    mean, low, high = over(np.array([0.4, 0.6]), 10, False)
+    assert mean == 0.5 and low == pytest.approx(0.5 - 12.706 * 0.1, abs=1e-3) and high == pytest.approx(1 - low)

@@ -12,11 +12,10 @@ from datastill._errors import InputError
 from datastill.artefact import Artefact, row_digests, split_as
 from datastill.certificates import read, set_digest, write
 from datastill.certify import FULL, Certificate, Check, certify
-from datastill.data import sampling
 from datastill.data.archive import make_folder
 from datastill.data.dataset import Dataset, Rows, digest, take, versions
 from datastill.evaluate.overlap import NEAR_ROWS, overlap, usual_distance
-from datastill.evaluate.protocol import Examples, Judged, Maker, protocol
+from datastill.evaluate.protocol import Judged, Maker, protocol, random_rows
 from datastill.preprocess.space import fit_space
 
 SET, RANDOM = "this set", "random rows"
@@ -98,7 +97,7 @@ def evaluate(
     examples, every = artefact.examples(), artefact.every()
     sets: dict[str, Maker] = {SET: lambda seed: examples}
     if every is not None:
-        sets |= {RANDOM: lambda seed: _random(examples, every, seed), FULL: lambda seed: every}
+        sets |= {RANDOM: lambda seed: random_rows(examples, every, seed), FULL: lambda seed: every}
     return protocol(sets, learners, artefact.held_out(x, y), seeds, labels, folder, jobs, once={FULL})
 
 
@@ -248,17 +247,6 @@ def nearness(question: Question, rows: Rows) -> float:
     if not question.distance >= 0:
         raise InputError(f"Got --distance {question.distance}; expected 0 or more, in standard deviations.")
     return question.distance
-
-
-def _random(examples: Examples, every: Examples, seed: int) -> Examples:
-    """As many random rows of each class as the set has, with their own labels."""
-    if examples.codes is None:
-        codes, budget = np.zeros(len(every.x), int), np.array([len(examples.x)])
-    else:
-        codes = every.vectors.argmax(axis=1)
-        budget = np.bincount(examples.codes, minlength=every.vectors.shape[1])
-    rows = sampling.rows_per_class(codes, budget, seed, replace=True)
-    return Examples(every.x[rows], every.vectors[rows], None, None if examples.codes is None else codes[rows])
 
 
 def _about(artefact: Artefact, x: Rows, y: np.ndarray) -> dict[str, Any]:

@@ -4,6 +4,7 @@ run.json                what was asked for; a folder answers to one request only
 checkpoint.safetensors  the state while it runs
 support.safetensors, manifest.json, support.csv (tables)     the support set
 rows.safetensors        digests of the training rows, by which held-out rows are known to be new
+judges/              what learners that were asked for found, one file for each
 metrics.json, support.png, report.html                       what it is worth
 """
 
@@ -34,8 +35,10 @@ from datastill.estimators import (
     LabelSolveRegressor,
     NetworkKIP,
 )
-from datastill.evaluate.comparison import Judge, class_means, compare, nearest_rows
+from datastill.evaluate.comparison import Judge, class_means, compare, nearest_rows, over
+from datastill.evaluate.protocol import Examples, HeldOut, Maker, examples_of, protocol, random_rows
 from datastill.evaluate.scores import Score
+from datastill.learners.named import named_learner
 from datastill.moments import Collected, Sample
 from datastill.preprocess.labels import ClassLabels
 from datastill.report.names import title
@@ -52,6 +55,10 @@ METHODS: dict[str, tuple[Any, Any]] = {
     **dict.fromkeys(selectors.METHODS, (Coreset, CoresetRegressor)),
 }
 """Name -> the estimators of classes and of real targets; None where there is none."""
+TEACHERS = ("network-kip", "rfad", "frepo", "rcig")
+"""Methods whose sets are to teach networks."""
+NETWORKS = ("net:dsa", "net:frepo")
+"""Judges of such sets: ConvNet-3 of width 128 with instance norm, and a wide one without norm."""
 LARGE_TARGET = 4.0
 """Standard deviations from the mean."""
 HIDDEN_SETTINGS = ("kernel", "random_state", "checkpoint", "verbose")
@@ -67,12 +74,17 @@ class Request:
         task: "classification" or "regression".
         settings: the estimator's parameters, JSON types only.
         seed: of everything random, the test split included.
+        judges: names of learners that are trained on the set, beside kernel ridge regression; see
+            `learners.named_learner`.
+        judge_seeds: how often each of them is trained.
     """
 
     method: str
     task: str
     settings: dict[str, Any]
     seed: int
+    judges: tuple[str, ...] = ()
+    judge_seeds: int = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +133,8 @@ def distill(
         return Result(folder, read_json(done), True)
 
     try:
+        for name in request.judges:
+            named_learner(name, request.task == "regression")
         estimator = _estimator(request, folder, verbose)
         if request.task == "classification":  # test labels that training lacks are told before anything is learned
             labels = ClassLabels.fit(data.y) if collected is None else collected.recipe.source.labels
@@ -146,7 +160,10 @@ def distill(
     if isinstance(support.x, pd.DataFrame):
         labelled = support.x.assign(**{_free_name(data.target, support.x): list(support.y)})
         write_atomic(folder / "support.csv", labelled.to_csv(index=False).encode())
-    summary = _summary(estimator, data, request, scores, unseen)
+    judged, failures = _judged(estimator, data, request, folder)
+    summary = _summary(
+        estimator, data, request, [*scores, *judged], [*failures, *_warnings(request, estimator, unseen)]
+    )
     write_atomic(folder / "support.png", report.support_grid(summary.gallery))
     write_atomic(folder / "report.html", report.render(summary).encode())
     numbers = finite(summary.as_dict())
@@ -258,13 +275,47 @@ def _scores(estimator: Any, data: Dataset, request: Request) -> list[Score]:
         budget = np.bincount(judge.labels.codes(estimator.y_support_), minlength=len(judge.labels.classes))
     else:
         budget = np.array([len(estimator.X_support_)])
-    rows = estimator.support_set_.indices is not None
-    kind = "chosen rows" if rows else "learned" if hasattr(estimator, "n_iter_") else "mixtures of rows"
-    name = f"{title(request.method)} ({kind})"
+    name = _set_name(estimator, request)
     return compare(judge, name, estimator.predict(data.x_test), budget, data.x, request.seed)
 
 
-def _summary(estimator: Any, data: Dataset, request: Request, scores: list[Score], unseen: bool) -> report.Summary:
+def _set_name(estimator: Any, request: Request) -> str:
+    rows = estimator.support_set_.indices is not None
+    kind = "chosen rows" if rows else "learned" if hasattr(estimator, "n_iter_") else "mixtures of rows"
+    return f"{title(request.method)} ({kind})"
+
+
+def _judged(estimator: Any, data: Dataset, request: Request, folder: Path) -> tuple[list[Score], list[str]]:
+    """What the judges make of the set and of random rows with their own labels, and what failed.
+
+    The interval is over the test rows and the seeds.
+    """
+    if not request.judges:
+        return [], []
+    space, labels, name = estimator.space_, estimator.labels_, _set_name(estimator, request)
+    examples = examples_of(estimator.support_set_, space, labels)
+    sets: dict[str, Maker] = {name: lambda seed: examples}
+    classes = isinstance(labels, ClassLabels)
+    if len(data.x):
+        every = Examples(space.encode_features(data.x), labels.encode(data.y))
+        sets["random rows"] = lambda seed: random_rows(examples, every, seed)
+    y_test = labels.codes(np.asarray(data.y_test)) if classes else labels.encode(data.y_test)
+    held = HeldOut(space.encode_features(data.x_test), y_test, not classes)
+    found = protocol(sets, request.judges, held, request.judge_seeds, folder=folder / "judges")
+    scores = []
+    for learner in request.judges:
+        for of in sets:
+            draws = found.table[found.metric].to_numpy()[found.of(of, learner)]
+            if len(draws):
+                interval = over(draws, len(y_test), classes)
+                metric = "accuracy" if classes else "R²"
+                scores.append(Score(f"{learner}: {of}", len(examples.x), *interval, metric))
+    return scores, found.failures
+
+
+def _summary(
+    estimator: Any, data: Dataset, request: Request, scores: list[Score], warnings: list[str]
+) -> report.Summary:
     support: SupportSet = estimator.support_set_
     means = nearest = codes = None
     if isinstance(estimator.labels_, ClassLabels) and len(data.x):
@@ -301,7 +352,7 @@ def _summary(estimator: Any, data: Dataset, request: Request, scores: list[Score
         class_means=means,
         nearest=nearest,
         settings=settings,
-        warnings=_warnings(estimator, support, unseen),
+        warnings=warnings,
         files=[*FILES, *(["support.csv"] if isinstance(support.x, pd.DataFrame) else [])],
     )
 
@@ -341,8 +392,9 @@ def _change(estimator: Any) -> dict[str, str]:
     return found
 
 
-def _warnings(estimator: Any, support: SupportSet, unseen: bool) -> list[str]:
+def _warnings(request: Request, estimator: Any, unseen: bool) -> list[str]:
     """What the reader must know before using the set."""
+    support: SupportSet = estimator.support_set_
     found = []
     if not unseen:
         found.append(
@@ -368,10 +420,18 @@ def _warnings(estimator: Any, support: SupportSet, unseen: bool) -> list[str]:
     judged = history and np.isfinite(history[-1].validation_loss)
     if judged and not estimator.converged_ and estimator.best_iter_ == estimator.n_iter_:
         found.append("The last step was the best one: more steps may give a better set.")
-    found.append(
-        "The scores hold for kernel ridge regression under the kernel named here. Another learner trained on this set "
-        "may do much better or much worse; measure it before you rely on it."
-    )
+    if request.judges:
+        found.append(
+            "Scores with a learner's name before the set are that learner's, trained on the set with its label vectors "
+            "if it can take them, and on random rows with labels of their own; the others are those of kernel ridge "
+            "regression under the kernel named here."
+        )
+    else:
+        how = f"; try --judges {','.join(NETWORKS)}" if request.method in TEACHERS else ""
+        found.append(
+            "The scores hold for kernel ridge regression under the kernel named here. Another learner trained on this "
+            f"set may do much better or much worse; measure it before you rely on it{how}."
+        )
     return found
 
 

@@ -29,6 +29,7 @@ from datastill.cli.options import (
     load_data,
     load_moments,
     slug,
+    words,
 )
 from datastill.console import bytes_text, print_json, print_summary, print_table, seconds_text
 from datastill.data.dataset import row_kind
@@ -151,6 +152,18 @@ def distill(
     memory_gb: Annotated[
         float, typer.Option(help="For the working arrays of a step, in GiB.", rich_help_panel="Optimisation")
     ] = 1.0,
+    judges: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LEARNERS",
+            help="Learners, as for `evaluate`, that are trained on the set and judged too, beside random rows; by default "
+            "net:dsa,net:frepo on a GPU for methods that teach networks, else none; none for none.",
+            rich_help_panel="Judging",
+        ),
+    ] = None,
+    judge_seeds: Annotated[
+        int, typer.Option(min=1, help="How often each of them is trained.", rich_help_panel="Judging")
+    ] = 5,
     seed: Seed = 0,
     config: Config = None,
     as_json: AsJson = False,
@@ -197,7 +210,7 @@ def distill(
         "ridge": ridge,
         "memory": int(memory_gb * 2**30),
     }
-    request = runs.Request(method, task, settings, seed)
+    request = runs.Request(method, task, settings, seed, _judges(judges, method), judge_seeds)
     folder = out or Path("runs") / f"{slug(dataset.name)}-{method}-{runs.identify(dataset, request)[:8]}"
     unseen = collected is None or test is not None
     result = runs.distill(dataset, request, folder, verbose=not as_json, collected=collected, unseen=unseen)
@@ -205,6 +218,17 @@ def distill(
         print_json({"out": str(folder), "resumed_finished_run": result.resumed, **result.summary})
     else:
         print_summary(result, folder)
+
+
+def _judges(asked: str | None, method: str) -> tuple[str, ...]:
+    """Those asked for; else networks for what is to teach them, where they do not take longer than the run."""
+    import jax
+
+    from datastill import runs
+
+    if asked is not None:
+        return () if asked == "none" else words(asked)
+    return runs.NETWORKS if method in runs.TEACHERS and jax.default_backend() != "cpu" else ()
 
 
 def _method(context: typer.Context, dataset: Any, quiet: bool) -> str:

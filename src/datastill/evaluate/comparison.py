@@ -1,5 +1,6 @@
 """How a small set does on test rows beside random rows, k-means centres and all the data, under one kernel."""
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -88,16 +89,12 @@ class Judge:
         The interval is over the test rows (Clopper–Pearson, or a bootstrap for R²) and, for several draws, over them.
         """
         draws = np.array([self.value(predicted) for predicted in predictions])
-        mean, n = float(draws.mean()), len(self.y_test)
-        classes = isinstance(self.labels, ClassLabels)
-        if len(draws) == 1:
-            if classes:
-                return mean, *intervals.proportion(round(mean * n), n)
-            return mean, *intervals.r_squared(self.y_test, predictions[0])
+        n, classes = len(self.y_test), isinstance(self.labels, ClassLabels)
+        if len(draws) > 1:
+            return over(draws, n, classes)
         if classes:
-            return mean, *intervals.mean_proportion(draws, n)
-        half = float(stats.t.ppf(0.975, len(draws) - 1) * draws.std(ddof=1) / len(draws) ** 0.5)
-        return mean, mean - half, mean + half
+            return float(draws[0]), *intervals.proportion(round(draws[0] * n), n)
+        return float(draws[0]), *intervals.r_squared(self.y_test, predictions[0])
 
     def value(self, predicted: np.ndarray) -> float:
         """Accuracy, or R² averaged over columns."""
@@ -109,6 +106,15 @@ class Judge:
     def metric(self) -> str:
         """The name of the score."""
         return "accuracy" if isinstance(self.labels, ClassLabels) else "R²"
+
+
+def over(draws: np.ndarray, n: int, classes: bool) -> tuple[float, float, float]:
+    """(mean, low, high), 95 %, of the scores of several draws on n rows; without an interval for a single R²."""
+    mean, m = float(draws.mean()), len(draws)
+    if classes:
+        return mean, *intervals.mean_proportion(draws, n)
+    half = float(stats.t.ppf(0.975, m - 1) * draws.std(ddof=1) / m**0.5) if m > 1 else math.nan
+    return mean, mean - half, mean + half
 
 
 def compare(judge: Judge, name: str, predicted: np.ndarray, budget: np.ndarray, rows: Rows, seed: int) -> list[Score]:

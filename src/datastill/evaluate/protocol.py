@@ -21,6 +21,7 @@ from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from datastill._errors import InputError
+from datastill.data import sampling
 from datastill.data.archive import make_folder, read_tensors, write_tensors
 from datastill.data.dataset import SupportSet, digest, versions
 from datastill.evaluate import metrics
@@ -56,6 +57,17 @@ def examples_of(support: SupportSet, space: Space, labels: Labels) -> Examples:
     codes = labels.codes(support.y) if isinstance(labels, ClassLabels) else None
     vectors = labels.encode(support.y) if support.soft_labels is None else support.soft_labels
     return Examples(space.encode_features(support.x), vectors, support.weights, codes)
+
+
+def random_rows(examples: Examples, every: Examples, seed: int) -> Examples:
+    """As many random rows of each class as the set has, with their own labels."""
+    if examples.codes is None:
+        codes, budget = np.zeros(len(every.x), int), np.array([len(examples.x)])
+    else:
+        codes = every.vectors.argmax(axis=1)
+        budget = np.bincount(examples.codes, minlength=every.vectors.shape[1])
+    rows = sampling.rows_per_class(codes, budget, seed, replace=True)
+    return Examples(every.x[rows], every.vectors[rows], None, None if examples.codes is None else codes[rows])
 
 
 class HeldOut(NamedTuple):
