@@ -22,7 +22,8 @@ def kernels(found: dict[str, Any] | None) -> list[str]:
         "beside neural-tangents 0.6.5 in the same run. The floor is 40 flops for the activation of a pair of pixels, "
         f"at {found['flops_a_second'] / 1e9:.0f} GFlop/s, the machine's own rate for a polynomial on numbers in cache: "
         "the share of it that is reached. Backward over forward is the time of the derivative in one side, less the "
-        "forward pass, over that of the forward pass; memory is that of the derivative, at half the rows and at all. "
+        "forward pass, over that of the forward pass; memory is that of the derivative, at half the rows and at all, "
+        "the block and its slopes among it. "
         "`python benchmarks/conv_kernels.py`.",
         "",
         "| kernel | pairs a second | neural-tangents | times as fast | of the floor | backward / forward | MiB |",
@@ -69,3 +70,26 @@ def cost(found: dict[str, Any] | None) -> list[str]:
         for row in found["rows"]
     ]
     return [*lines, *rows, ""]
+
+
+def processes(found: dict[str, Any] | None) -> list[str]:
+    """What gathering costs."""
+    if not found:
+        return []
+    lines = [
+        "## Cost of communication",
+        "",
+        f"Two processes on {found['machine']} that find each other by `jax.distributed`, a core each: seconds of a "
+        "block of n × n of a `sharded` kernel and of its derivative in the shorter side, beside what one process takes "
+        "for half the rows alone. What is more is gathering and waiting; the linear kernel has next to no other work. "
+        "Each process receives the other half of the block. `python benchmarks/processes.py`.",
+        "",
+        "| kernel | n | MiB received | block: half alone, s | in two, s | derivative: half alone, s | in two, s |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['kernel']} | {row['rows']:,} | {row['mib_gathered']:.2f} | {row['block_half']:.3f} "
+        f"| {row['block_two_processes']:.3f} | {row['derivative_half']:.3f} | {row['derivative_two_processes']:.3f} |"
+        for row in found["rows"]
+    ]
+    return [*lines, ""]
