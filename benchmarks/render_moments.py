@@ -117,7 +117,9 @@ def costs(found: dict[str, Any] | None) -> list[str]:
         "",
         f"Generated Parquet of {settings['table_columns']} columns, map `{settings['features']}` "
         f"({found['sizes'][0]['columns']:,} features), each size in a process of its own. The share is that of the "
-        "machine's rate for a float32 matrix product, measured beside it, with C counted as a full product. Learning "
+        "machine's rate for a float32 matrix product, measured beside it, with C counted as a full product, of which "
+        "half is computed. What a pass takes in all counts, starting and merging included. Memory is that of a batch: "
+        "shards of 10⁷ rows have ten times the rows of those of 10⁶. Learning "
         f"is {settings['steps']} steps of {settings['examples']} examples after the pass. "
         "`python benchmarks/moments_scale.py`.",
         "",

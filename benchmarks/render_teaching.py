@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
 from teaching import JUDGE_SEEDS, JUDGES, ON_GPUS, cells
 
@@ -49,6 +50,25 @@ def tables(folder: Path) -> list[str]:
         f"| all images, 1 to 50 | {method}, on a GPU | not run{' |' * (2 * len(JUDGES) + 4)}" for method in absent
     ]
     return [*lines, ""]
+
+
+def beside_frepo(found: dict[str, Any] | None) -> list[str]:
+    """`NetworkKIP` and FRePo as published, on one machine."""
+    if not found:
+        return []
+    ours, theirs, judge = found["network_kip"], found["frepo"], found["judge"]
+    return [
+        "## Beside FRePo",
+        "",
+        f"MNIST, one image a class, in one run on {found['machine']}, judged by `{judge}` trained on the images with "
+        f"their label vectors, on all test rows, mean ± standard deviation over {len(ours['accuracy'])} networks. "
+        f"`NetworkKIP` reaches {_shown(ours['accuracy'])} % in {ours['seconds']:.0f} s. FRePo with its published "
+        f"settings (10 networks of up to 512 channels, 1,024 targets a step) makes {theirs['steps']} steps in "
+        f"{theirs['seconds'] / ours['seconds']:.0f} times as long ({theirs['seconds_a_step']:.1f} s each), of the "
+        f"500,000 that are published, from {_shown(theirs['accuracy_before'])} to {_shown(theirs['accuracy'])} %. "
+        "`python benchmarks/frepo.py`.",
+        "",
+    ]
 
 
 def _shown(scores: list[float]) -> str:
