@@ -292,6 +292,8 @@ def test_judges_are_in_the_table_and_unknown_ones_refused(blobs, tmp_path, capsy
     assert run([*words, "--judges", "knn", "--json"]) == 0
     names = [score["name"] for score in json.loads(capsys.readouterr().out)["scores"]]
     assert names[-2:] == ["knn: KIP (learned)", "knn: random rows"]
+    assert run([*words, "--out", str(tmp_path / "other")]) == 2
+    assert "--judge-seeds and no judges" in capsys.readouterr().err
     assert run([*words, "--judges", "nobody", "--out", str(tmp_path / "other")]) == 2
     assert "'nobody'; expected one of" in capsys.readouterr().err and not (tmp_path / "other").exists()
 

@@ -157,7 +157,7 @@ def distill(
         typer.Option(
             metavar="LEARNERS",
             help="Learners, as for `evaluate`, that are trained on the set and judged too, beside random rows; by default "
-            "net:dsa,net:frepo on a GPU for methods that teach networks, else none; none for none.",
+            "net:dsa,net:frepo for methods that teach networks, if there is a GPU; none: no learners.",
             rich_help_panel="Judging",
         ),
     ] = None,
@@ -210,7 +210,10 @@ def distill(
         "ridge": ridge,
         "memory": int(memory_gb * 2**30),
     }
-    request = runs.Request(method, task, settings, seed, _judges(judges, method), judge_seeds)
+    learners = _judges(judges, method)
+    if given(context, "judge_seeds") and not learners:
+        raise InputError("Got --judge-seeds and no judges; expected learners; try --judges logistic.")
+    request = runs.Request(method, task, settings, seed, learners, judge_seeds)
     folder = out or Path("runs") / f"{slug(dataset.name)}-{method}-{runs.identify(dataset, request)[:8]}"
     unseen = collected is None or test is not None
     result = runs.distill(dataset, request, folder, verbose=not as_json, collected=collected, unseen=unseen)
