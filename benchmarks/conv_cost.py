@@ -6,14 +6,13 @@ The work of a step is that of its pairs of images, s t of examples and targets a
 pixels of each layer before pooling. One constant, the median of seconds over work, makes the forecast beside each.
 """
 
-import os
-import platform
 import time
 from pathlib import Path
 
 import jax
 import numpy as np
 import optax
+from timing import machine
 
 from datastill.data.archive import write_json
 from datastill.data.dataset import versions
@@ -56,8 +55,7 @@ def main() -> None:
     for row in rows:
         row["forecast"] = constant * row["work"]
         print(row, flush=True)
-    machine = f"{platform.machine()}, {os.cpu_count()} cores"
-    write_json(RESULT, {"rows": rows, "seconds_a_pair": constant, "machine": machine, "versions": versions()})
+    write_json(RESULT, {"rows": rows, "seconds_a_pair": constant, "machine": machine(), "versions": versions()})
 
 
 if __name__ == "__main__":

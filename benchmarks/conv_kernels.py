@@ -11,21 +11,19 @@ import argparse
 import json
 import statistics
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from timing import seconds_of
 
 from datastill.data.archive import write_json
 from datastill.data.dataset import versions
 from datastill.gram.names import named
 
 RESULT = Path(__file__).parent / "results" / "conv_kernels.json"
-REPETITIONS = 5
 FLOPS = 40  # of an activation at one pair of pixels
 # name -> shape of a row, rows of both sides for us, and for the reference, and activations at a pair of rows
 CASES: dict[str, tuple[tuple[int, ...], int, int, int]] = {
@@ -83,17 +81,6 @@ def measured(name: str, reference: Path | None, rate: float) -> dict[str, Any]:
         "times_as_fast": pairs / reference_pairs,
         "relative_difference": difference,
     }
-
-
-def seconds_of(f: Callable[..., Any], *arguments: Any) -> float:
-    """Median over repetitions, after the first."""
-    jax.block_until_ready(f(*arguments))
-    seconds = []
-    for _ in range(REPETITIONS):
-        started = time.perf_counter()
-        jax.block_until_ready(f(*arguments))
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds)
 
 
 def mebibytes(f: Any, *arguments: Any) -> float:

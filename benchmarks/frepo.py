@@ -9,14 +9,13 @@ the random rows, with their classes, that FRePo starts from.
 """
 
 import argparse
-import os
-import platform
 import time
 from pathlib import Path
 
 import jax
 import numpy as np
 import teaching
+from timing import machine
 
 from datastill import NetworkKIP
 from datastill.data.archive import write_json
@@ -85,10 +84,9 @@ def main() -> None:
         "seconds": float(np.median(took)) * len(took),
         "accuracy": judged(*model_pool.examples(state)),
     }
-    machine = f"{platform.machine()}, {os.cpu_count()} cores"
     write_json(
         RESULT,
-        {"judge": JUDGE, "network_kip": ours, "frepo": found, "machine": machine, "versions": versions()},
+        {"judge": JUDGE, "network_kip": ours, "frepo": found, "machine": machine(), "versions": versions()},
     )
     print(found, flush=True)
 

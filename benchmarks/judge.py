@@ -9,8 +9,6 @@ work folder is not computed again; a result made in several calls says so, its s
 
 import argparse
 import json
-import os
-import platform
 import resource
 import tarfile
 import time
@@ -22,6 +20,7 @@ import numpy as np
 import pandas as pd
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
+from timing import machine
 
 from datastill.data.archive import make_folder, write_json
 from datastill.data.dataset import Dataset
@@ -126,7 +125,7 @@ def main() -> None:
             "in_several_calls": resumed,
             "jobs": arguments.jobs,
             "peak_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+            "machine": machine(),
             "standings": found[[*KEPT, "difference", "p", "verdict"]].to_dict(orient="records"),
             "failures": failed[["set", "learner", "error"]].drop_duplicates().to_dict(orient="records"),
             "learning_seconds": times.round(3).reset_index().to_dict(orient="records"),

@@ -5,16 +5,13 @@
 Milliseconds an image for 100 images of 28×28, medians of five; see docs/decisions/0019-no-convolution-in-a-loop.md.
 """
 
-import os
-import platform
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from timing import machine, seconds_of
 
 from datastill.data.archive import write_json
 from datastill.data.dataset import versions
@@ -22,18 +19,7 @@ from datastill.features.base import Weights
 from datastill.features.conv import RandomConv
 
 RESULT = Path(__file__).parent / "results" / "network_derivatives.json"
-IMAGES, WIDTHS, REPEATS = 100, (32, 128), 5
-
-
-def milliseconds(function: Callable[..., Any], *arguments: Any) -> float:
-    """An image, compiled before."""
-    jax.block_until_ready(function(*arguments))
-    took = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        jax.block_until_ready(function(*arguments))
-        took.append(time.perf_counter() - started)
-    return 1e3 * float(np.median(took)) / IMAGES
+IMAGES, WIDTHS = 100, (32, 128)
 
 
 def main() -> None:
@@ -57,11 +43,10 @@ def main() -> None:
                 "by images": jax.jit(jax.grad(size, 1)),
                 "by weights": jax.jit(jax.grad(size, 0)),
             }
-            row = {name: milliseconds(function, weights, x) for name, function in timed.items()}
+            row = {name: 1e3 * seconds_of(function, weights, x) / IMAGES for name, function in timed.items()}
             found.append({"width": width, "way": way, **row})
             print(found[-1], flush=True)
-    machine = f"{platform.machine()}, {os.cpu_count()} cores"
-    write_json(RESULT, {"milliseconds_an_image": found, "machine": machine, "versions": versions()})
+    write_json(RESULT, {"milliseconds_an_image": found, "machine": machine(), "versions": versions()})
 
 
 if __name__ == "__main__":

@@ -9,14 +9,13 @@ drawn anew for each. What is in the result file already is not computed again.
 
 import argparse
 import json
-import os
-import platform
 import time
 from pathlib import Path
 
 import jax
 import numpy as np
 from flax import nnx
+from timing import machine
 
 from datastill import Coreset
 from datastill.data.archive import make_folder, write_json
@@ -65,7 +64,7 @@ def main() -> None:
     space, labels = fit_space(data.x), ClassLabels.fit(data.y)
     x, x_test, vectors = space.encode(data.x), space.encode(data.x_test), labels.encode(data.y)
     codes, codes_test = labels.codes(data.y), labels.codes(data.y_test)
-    found |= {"machine": f"{platform.machine()}, {os.cpu_count()} cores", "published": PUBLISHED}
+    found |= {"machine": machine(), "published": PUBLISHED}
     if "chosen" not in found:
         started = time.perf_counter()
         net = Network("dc", seed=0, steps=arguments.feature_steps).fit(x, vectors)

@@ -9,62 +9,48 @@ waiting. The linear kernel has next to no work, so that its seconds are those of
 
 import json
 import os
-import platform
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from timing import machine, seconds_of
 
 from datastill.data.archive import write_json
 from datastill.data.dataset import versions
+from datastill.gram import sharded
+from datastill.gram.names import named
 
 RESULT = Path(__file__).parent / "results" / "processes.json"
 # name -> shape of a row, rows of both sides
 CASES = {"convnet2": ((16, 16, 1), 96), "conv-vec3": ((16, 16, 1), 512), "fc3": ((784,), 2048), "linear": ((16,), 2048)}
-REPETITIONS = 7
 
 
 def child(number: int, count: int, port: int) -> None:
     """One process: seconds of each case, printed as JSON by the first."""
     os.sched_setaffinity(0, {number})
-    import jax
-    import jax.numpy as jnp
-
     if count > 1:
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         jax.distributed.initialize(f"127.0.0.1:{port}", count, number)
-    from datastill.gram import sharded
-    from datastill.gram.names import named
-
-    def seconds(f: Callable[..., Any], *arguments: Any) -> float:
-        jax.block_until_ready(f(*arguments))
-        took = []
-        for _ in range(REPETITIONS):
-            started = time.perf_counter()
-            jax.block_until_ready(f(*arguments))
-            took.append(time.perf_counter() - started)
-        return float(np.median(took))
-
     found = {}
     for name, (shape, n) in CASES.items():
-        kernel, draw = sharded(named(name)), np.random.default_rng(0)
-        rows = n if count > 1 else n // 2
-        x1, x2 = (jnp.asarray(draw.standard_normal((m, *shape)), jnp.float32) for m in (n, n))
-        x1 = x1[:rows]
-        if count == 1:
-            kernel = named(name)  # what one process does of the whole
+        kernel, draw = named(name), np.random.default_rng(0)
+        x1, x2 = (jnp.asarray(draw.standard_normal((n, *shape)), jnp.float32) for _ in range(2))
+        if count > 1:
+            kernel = sharded(kernel)
+        else:  # what one process of two does of the whole
+            x1 = x1[: n // 2]
 
         def total(b: Any, a: Any, kernel: Any = kernel) -> Any:
             return jnp.sum(jnp.sin(kernel.block(a, b)))
 
         found[name] = {
-            "block": seconds(jax.jit(kernel.block), x1, x2),
-            "derivative": seconds(jax.jit(jax.grad(total)), x2, x1),
+            "block": seconds_of(jax.jit(kernel.block), x1, x2),
+            "derivative": seconds_of(jax.jit(jax.grad(total)), x2, x1),
         }
     if number == 0:
         print(json.dumps(found))
@@ -91,15 +77,16 @@ def main() -> None:
     rows = [
         {
             "kernel": name,
-            "rows": CASES[name][1],
-            "mib_gathered": CASES[name][1] ** 2 * 4 / 2 / 2**20,  # the other half of the block
-            **{f"{what}_{key}": found[name][what] for what in ("block", "derivative")
-               for key, found in (("half", half), ("two_processes", both))},
+            "rows": n,
+            "mib_gathered": n**2 * 4 / 2 / 2**20,  # the other half of the block
+            "block_half": half[name]["block"],
+            "block_two_processes": both[name]["block"],
+            "derivative_half": half[name]["derivative"],
+            "derivative_two_processes": both[name]["derivative"],
         }
-        for name in CASES
-    ]  # fmt: skip
-    machine = f"{platform.machine()}, {os.cpu_count()} cores"
-    write_json(RESULT, {"rows": rows, "machine": machine, "versions": versions()})
+        for name, (_, n) in CASES.items()
+    ]
+    write_json(RESULT, {"rows": rows, "machine": machine(), "versions": versions()})
     for row in rows:
         print(row, flush=True)
 

@@ -10,8 +10,6 @@ after its last. What is there is written after every step.
 """
 
 import argparse
-import os
-import platform
 import time
 from pathlib import Path
 
@@ -19,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from moments import one_pass
+from timing import machine
 
 from datastill import KIP
 from datastill.data.archive import write_json
@@ -93,7 +92,7 @@ def main() -> None:
             "moments": ours,
             "rfad": found,
             "published": PUBLISHED,
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+            "machine": machine(),
             "versions": versions(),
         },
     )

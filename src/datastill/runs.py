@@ -35,8 +35,9 @@ from datastill.estimators import (
     LabelSolveRegressor,
     NetworkKIP,
 )
-from datastill.evaluate.comparison import Judge, class_means, compare, nearest_rows, over
-from datastill.evaluate.protocol import Examples, HeldOut, Maker, examples_of, protocol, random_rows
+from datastill.evaluate.comparison import Judge, class_means, compare, nearest_rows
+from datastill.evaluate.intervals import mean_score
+from datastill.evaluate.protocol import Maker, protocol, random_rows
 from datastill.evaluate.scores import Score
 from datastill.learners.named import named_learner
 from datastill.moments import Collected, Sample
@@ -160,7 +161,7 @@ def distill(
     if isinstance(support.x, pd.DataFrame):
         labelled = support.x.assign(**{_free_name(data.target, support.x): list(support.y)})
         write_atomic(folder / "support.csv", labelled.to_csv(index=False).encode())
-    judged, failures = _judged(estimator, data, request, folder)
+    judged, failures = _judged(estimator, data, request, folder, scores[0])
     summary = _summary(
         estimator, data, request, [*scores, *judged], [*failures, *_warnings(request, estimator, unseen)]
     )
@@ -204,10 +205,11 @@ def _identity(data: Dataset, request: Request) -> dict[str, Any]:
 def _claim(folder: Path, identity: dict[str, Any]) -> bool:
     """Make the folder this run's own, or find that it is; whether it is new. Another run's folder is left alone."""
     make_folder(folder)
+    identity = json.loads(json.dumps(identity))  # as it is read back
     claim = folder / "run.json"
     if claim.exists():
         held = read_json(claim)
-        different = sorted(k for k in identity if held.get(k) != json.loads(json.dumps(identity[k])))
+        different = sorted(k for k in identity if held.get(k) != identity[k])
         if different:
             detail = ", ".join(_difference(held.get(k), identity[k], k) for k in different)
             raise InputError(
@@ -275,41 +277,35 @@ def _scores(estimator: Any, data: Dataset, request: Request) -> list[Score]:
         budget = np.bincount(judge.labels.codes(estimator.y_support_), minlength=len(judge.labels.classes))
     else:
         budget = np.array([len(estimator.X_support_)])
-    name = _set_name(estimator, request)
+    rows = estimator.support_set_.indices is not None
+    kind = "chosen rows" if rows else "learned" if hasattr(estimator, "n_iter_") else "mixtures of rows"
+    name = f"{title(request.method)} ({kind})"
     return compare(judge, name, estimator.predict(data.x_test), budget, data.x, request.seed)
 
 
-def _set_name(estimator: Any, request: Request) -> str:
-    rows = estimator.support_set_.indices is not None
-    kind = "chosen rows" if rows else "learned" if hasattr(estimator, "n_iter_") else "mixtures of rows"
-    return f"{title(request.method)} ({kind})"
-
-
-def _judged(estimator: Any, data: Dataset, request: Request, folder: Path) -> tuple[list[Score], list[str]]:
+def _judged(
+    estimator: Any, data: Dataset, request: Request, folder: Path, result: Score
+) -> tuple[list[Score], list[str]]:
     """What the judges make of the set and of random rows with their own labels, and what failed.
 
     The interval is over the test rows and the seeds.
     """
     if not request.judges:
         return [], []
-    space, labels, name = estimator.space_, estimator.labels_, _set_name(estimator, request)
-    examples = examples_of(estimator.support_set_, space, labels)
-    sets: dict[str, Maker] = {name: lambda seed: examples}
-    classes = isinstance(labels, ClassLabels)
-    if len(data.x):
-        every = Examples(space.encode_features(data.x), labels.encode(data.y))
+    known = artefact.Artefact(folder, estimator.support_set_, estimator.space_, estimator.labels_, data, None)
+    examples, held = known.examples(), known.held_out(data.x_test, np.asarray(data.y_test))
+    sets: dict[str, Maker] = {result.name: lambda seed: examples}
+    every = known.every() if len(data.x) else None  # moments alone: there may be no rows to draw
+    if every is not None:
         sets["random rows"] = lambda seed: random_rows(examples, every, seed)
-    y_test = labels.codes(np.asarray(data.y_test)) if classes else labels.encode(data.y_test)
-    held = HeldOut(space.encode_features(data.x_test), y_test, not classes)
     found = protocol(sets, request.judges, held, request.judge_seeds, folder=folder / "judges")
     scores = []
     for learner in request.judges:
         for of in sets:
-            draws = found.table[found.metric].to_numpy()[found.of(of, learner)]
-            if len(draws):
-                interval = over(draws, len(y_test), classes)
-                metric = "accuracy" if classes else "R²"
-                scores.append(Score(f"{learner}: {of}", len(examples.x), *interval, metric))
+            rows = found.table.iloc[found.of(of, learner)]
+            if len(rows):
+                mean = mean_score(rows[found.metric].to_numpy(), len(held.y), not held.regression)
+                scores.append(Score(f"{learner}: {of}", int(rows["n"].iloc[0]), *mean, result.metric))
     return scores, found.failures
 
 

@@ -108,6 +108,11 @@ def as_count(name: str, value: Any, rows: int, least: int = 1) -> int:
     return int(value)
 
 
+def of_classes_with_rows(codes: np.ndarray, budget: np.ndarray) -> np.ndarray:
+    """The budget, (C,), and nothing for a class that has no rows."""
+    return np.where(np.bincount(codes, minlength=len(budget)) > 0, budget, 0)
+
+
 def rows_per_class(codes: np.ndarray, budget: np.ndarray, seed: int, replace: bool = False) -> np.ndarray:
     """Random row indices, budget[c] of class c, grouped by class.
 

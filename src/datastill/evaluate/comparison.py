@@ -1,6 +1,5 @@
 """How a small set does on test rows beside random rows, k-means centres and all the data, under one kernel."""
 
-import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -8,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from datastill import krr
 from datastill._errors import SolveError
@@ -91,7 +89,7 @@ class Judge:
         draws = np.array([self.value(predicted) for predicted in predictions])
         n, classes = len(self.y_test), isinstance(self.labels, ClassLabels)
         if len(draws) > 1:
-            return over(draws, n, classes)
+            return intervals.mean_score(draws, n, classes)
         if classes:
             return float(draws[0]), *intervals.proportion(round(draws[0] * n), n)
         return float(draws[0]), *intervals.r_squared(self.y_test, predictions[0])
@@ -106,15 +104,6 @@ class Judge:
     def metric(self) -> str:
         """The name of the score."""
         return "accuracy" if isinstance(self.labels, ClassLabels) else "R²"
-
-
-def over(draws: np.ndarray, n: int, classes: bool) -> tuple[float, float, float]:
-    """(mean, low, high), 95 %, of the scores of several draws on n rows; without an interval for a single R²."""
-    mean, m = float(draws.mean()), len(draws)
-    if classes:
-        return mean, *intervals.mean_proportion(draws, n)
-    half = float(stats.t.ppf(0.975, m - 1) * draws.std(ddof=1) / m**0.5) if m > 1 else math.nan
-    return mean, mean - half, mean + half
 
 
 def compare(judge: Judge, name: str, predicted: np.ndarray, budget: np.ndarray, rows: Rows, seed: int) -> list[Score]:
@@ -137,7 +126,7 @@ def compare(judge: Judge, name: str, predicted: np.ndarray, budget: np.ndarray, 
     scores = [Score(name, size, *judge.judge(predicted), judge.metric, "result")]
     if not len(targets.x):  # moments alone: there are no rows to draw
         return [*scores, _everything(judge, seed)]
-    budget = np.where(np.bincount(codes, minlength=len(budget)) > 0, budget, 0)  # of a class without rows, none
+    budget = sampling.of_classes_with_rows(codes, budget)
     size = int(budget.sum())
 
     def random_rows(draw: int) -> list[np.ndarray]:

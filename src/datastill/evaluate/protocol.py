@@ -60,13 +60,13 @@ def examples_of(support: SupportSet, space: Space, labels: Labels) -> Examples:
 
 
 def random_rows(examples: Examples, every: Examples, seed: int) -> Examples:
-    """As many random rows of each class as the set has, with their own labels."""
+    """As many random rows of each class as the set has, with their own labels; none of a class without rows."""
     if examples.codes is None:
         codes, budget = np.zeros(len(every.x), int), np.array([len(examples.x)])
     else:
         codes = every.vectors.argmax(axis=1)
         budget = np.bincount(examples.codes, minlength=every.vectors.shape[1])
-    rows = sampling.rows_per_class(codes, budget, seed, replace=True)
+    rows = sampling.rows_per_class(codes, sampling.of_classes_with_rows(codes, budget), seed, replace=True)
     return Examples(every.x[rows], every.vectors[rows], None, None if examples.codes is None else codes[rows])
 
 
