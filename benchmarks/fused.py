@@ -32,7 +32,7 @@ CASES = {"convnet3 28×28×1": (4, 14, 10, 64), "convnet 32×32×3, stem": (1, 3
 def patches(places: int, side: int, d: int, images: int) -> tuple[jax.Array, ...]:
     """Of norm 1, and sizes, of one image and of several."""
     draw, found = np.random.default_rng(0), []
-    for shape in ((places, side, side), (images, places, side, side)):
+    for shape in ((places, side, side), (places, side, side * images)):
         p = draw.standard_normal((*shape, d)).astype(np.float32)
         found += [p / np.linalg.norm(p, axis=-1, keepdims=True), draw.random(shape, dtype=np.float32)]
     return tuple(map(jnp.asarray, found))

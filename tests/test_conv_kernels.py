@@ -293,12 +293,36 @@ def test_unknown_depths_in_names_are_refused():
         named("myrtle6")
 
 
+@any_dtype
+@pytest.mark.parametrize("activation", ["relu", "erf"])
+def test_derivatives_of_dual_activations(activation, dtype, rng):
+    dual, z, step = ACTIVATIONS[activation], rng.uniform(-0.99, 0.99, 200), 1e-6
+    with jax.enable_x64(True):
+        f, slope = map(np.asarray, dual.pair(jnp.asarray(z)))
+        above, below = (np.asarray(dual.pair(jnp.asarray(z + sign * step))) for sign in (1, -1))
+        found = [*dual.slopes(jnp.asarray(z, dtype)), *dual.rest(jnp.asarray(z, dtype))]
+    first, second = (above - below) / (2 * step)
+    np.testing.assert_allclose(slope, first, rtol=1e-6)
+    for one, other in zip(found, (slope, second, f - z * slope, z**2 * second), strict=True):
+        assert one.dtype == dtype
+        np.testing.assert_allclose(one, other, rtol=1e-4 if dtype == np.float32 else 1e-6, atol=1e-6)
+
+
+@any_dtype
+def test_relu_has_no_bend_at_identical_and_opposite_rows(dtype):
+    with jax.enable_x64(True):
+        ends = jnp.asarray([-1, 1], dtype)
+        slopes, rest = ACTIVATIONS["relu"].slopes(ends), ACTIVATIONS["relu"].rest(ends)
+    np.testing.assert_array_equal(slopes, [[0, 1], [0, 0]])
+    np.testing.assert_array_equal(rest, np.zeros((2, 2)))
+
+
 @pytest.fixture
 def pixels(rng):
     """Patches of norm 1 and sizes of one image and of three, by the number of places."""
 
     def of(places):
-        p, q = (rng.standard_normal((*n, places, 5, 6, 10)).astype(np.float32) for n in ((), (3,)))
+        p, q = (rng.standard_normal((places, 5, 6 * images, 10)).astype(np.float32) for images in (1, 3))
         sizes = [rng.random(a.shape[:-1], dtype=np.float32) for a in (p, q)]
         p, q = (a / np.linalg.norm(a, axis=-1, keepdims=True) for a in (p, q))
         return tuple(map(jnp.asarray, (p, sizes[0], q, sizes[1])))

@@ -47,11 +47,9 @@ def first(
     from jax.experimental.pallas import triton
 
     k, h, w, d = p.shape
-    b = len(q)
     width = max(LEAST_WIDTH, 1 << (d - 1).bit_length())
-    rows, columns = _padded(p.reshape(k, h * w, d), width), _padded(jnp.moveaxis(q, 1, 0).reshape(k, -1, d), width)
-    of_rows = _padded(size1.reshape(k, h * w))
-    of_columns = _padded(jnp.moveaxis(size2, 1, 0).reshape(k, -1))
+    rows, columns = (_padded(a.reshape(k, -1, d), width) for a in (p, q))
+    of_rows, of_columns = (_padded(a.reshape(k, -1)) for a in (size1, size2))
     shape = rows.shape[1], columns.shape[1]
     found = pallas.pallas_call(
         partial(_square, dual, k),
@@ -68,7 +66,7 @@ def first(
         interpret=interpret,
         name="first_activation",
     )(rows, of_rows, columns, of_columns)
-    return tuple(a[: h * w, : b * h * w].reshape(h, w, b, h, w) for a in found)
+    return tuple(a[: h * w, : q.shape[1] * q.shape[2]].reshape(h, w, h, -1) for a in found)
 
 
 def _square(dual: Dual, k: int, p, size1, q, size2, *out) -> None:  # type: ignore[no-untyped-def]  # references

@@ -1,8 +1,9 @@
 """Operations on maps of pairs of pixels, each with its backward pass written out.
 
-A map is an array (h, w, b, h', w'): the pixels of one image against those of b others. Derivatives that JAX would make
-of these operations are right, but many times slower on a CPU: XLA would test bounds, or take an activation anew,
-for every entry.
+A map is an array (h, w, h, w·b): the pixels of one image against those of a tile of b others, whose columns of pixels
+are told b at a time, so that what lies next to each other is long enough for vectors. One image is a tile of b = 1.
+Derivatives that JAX would make of these operations are right, but many times slower on a CPU: XLA would test bounds, or
+take an activation anew, for every entry.
 """
 
 from functools import partial, reduce
@@ -26,8 +27,8 @@ def first(
     ntk: bool,
     p: Float[Array, "k h w d"],
     size1: Float[Array, "k h w"],
-    q: Float[Array, "b k h w d"],
-    size2: Float[Array, "b k h w"],
+    q: Float[Array, "k h wb d"],
+    size2: Float[Array, "k h wb"],
 ) -> Maps:
     """The first activation of inner products of patches p, q of norm 1; the mean over pairs of k places each.
 
@@ -39,7 +40,7 @@ def first(
 def plain_first(dual: Dual, ntk: bool, p: Array, size1: Array, q: Array, size2: Array) -> Maps:
     """`first` in array operations."""
     k, h, w, _ = p.shape
-    rows, columns = _rows(p, size1), _columns(q, size2)
+    rows, columns = _by_parts(p, size1), _flat(q, size2)
 
     def against(row: tuple[Array, Array], column: tuple[Array, Array]) -> Maps:
         (u1, s1), (u2, s2) = row, column
@@ -49,17 +50,16 @@ def plain_first(dual: Dual, ntk: bool, p: Array, size1: Array, q: Array, size2: 
         return (f * scale, slope * z * scale) if ntk else (f * scale,)
 
     if k == 1:
-        column = columns[0][0], columns[1][0]
-        found = jax.lax.map(lambda row: against(row, column), rows)
+        found = jax.lax.map(lambda row: against(row, (columns[0][0], columns[1][0])), rows)
     else:
         zero = (jnp.zeros((h * w, columns[0].shape[1]), p.dtype),) * (1 + ntk)
 
         def gather(totals: Maps, row: tuple[Array, Array]) -> tuple[Maps, None]:
-            parts = [against(row, column) for column in zip(*columns, strict=True)]
-            return tuple(sum(maps, total) for total, *maps in zip(totals, *parts, strict=True)), None
+            found = [against(row, column) for column in zip(*columns, strict=True)]
+            return tuple(sum(maps, total) for total, *maps in zip(totals, *found, strict=True)), None
 
         found, _ = jax.lax.scan(gather, zero, rows)
-    return tuple(a.reshape(h, w, len(q), h, w) / k**2 for a in found)
+    return tuple(a.reshape(h, w, h, -1) / k**2 for a in found)
 
 
 def _first_forward(dual: Dual, ntk: bool, *inputs: Array) -> tuple[Maps, tuple[Array, ...]]:
@@ -69,74 +69,86 @@ def _first_forward(dual: Dual, ntk: bool, *inputs: Array) -> tuple[Maps, tuple[A
 def _first_backward(dual: Dual, ntk: bool, inputs: tuple[Array, ...], slopes: Maps) -> tuple[Array, ...]:
     p, size1, q, size2 = inputs
     k, h, w, _ = p.shape
-    rows, columns = _rows(p, size1), _columns(q, size2)
-    slopes = tuple(a.reshape(h * w, -1) / k**2 for a in slopes)
+    (u1, s1), (u2, s2) = _by_parts(p, size1), _flat(q, size2)
+    rows = u1, s1, jnp.swapaxes(u1 * s1[..., None], 1, 2)
+    columns = u2, s2, jnp.swapaxes(u2, 1, 2)
+    if k > 1:
+        slopes = tuple(jax.lax.map(lambda row: row / k**2, a).reshape(h * w, -1) for a in slopes)
 
-    def against(row: tuple[Array, Array], column: tuple[Array, Array], slopes: Maps) -> tuple[tuple[Array, Array], ...]:
+    def against(row: tuple[Array, ...], column: tuple[Array, ...], slopes: Maps) -> tuple[tuple[Array, Array], ...]:
         """What follows from z·∂/∂z is summed by the products, so that f is not needed and ∂/∂z has no sizes in it."""
-        (u1, s1), (u2, s2) = row, column
+        (u1, s1, sized1), (u2, s2, u2t) = row, column
         z = u1 @ u2.T
-        slope = dual.pair(z)[1]
-        of_z, rest = slopes[0] * slope, slopes[0] * dual.intercept(z)
+        (slope, bend), (intercept, curve) = dual.slopes(z), dual.rest(z)
+        of_z, rest = slopes[0] * slope, slopes[0] * intercept
         if ntk:
-            bent = slopes[1] * z * dual.bend(z)
-            of_z += slopes[1] * slope + bent
-            rest -= z * bent
-        of_u1, of_u2 = of_z @ (s2[:, None] * u2), ((s1[:, None] * u1).T @ of_z).T
+            of_z += slopes[1] * slope + slopes[1] * z * bend
+            rest -= slopes[1] * curve
+        of_u1, of_u2t = of_z @ (s2[:, None] * u2), sized1 @ of_z
         return (
             (s1[:, None] * of_u1, jnp.sum(u1 * of_u1, axis=1) + rest @ s2),
-            (s2[:, None] * of_u2, jnp.sum(u2 * of_u2, axis=1) + s1 @ rest),
+            (s2 * of_u2t, jnp.sum(u2t * of_u2t, axis=0) + s1 @ rest),
         )
 
     def gather(totals: list[tuple[Array, Array]], row: Any) -> tuple[list[tuple[Array, Array]], tuple[Array, Array]]:
         *row, own = row
-        own = slopes if k > 1 else own
-        parts = [against(tuple(row), column, own) for column in zip(*columns, strict=True)]
-        totals = jax.tree.map(jnp.add, totals, [part[1] for part in parts])
-        return totals, jax.tree.map(lambda *a: sum(a), *[part[0] for part in parts])
+        own = slopes if k > 1 else tuple(a.reshape(a.shape[0] * w, -1) for a in own)
+        found = [against(tuple(row), column, own) for column in zip(*columns, strict=True)]
+        totals = jax.tree.map(jnp.add, totals, [pair[1] for pair in found])
+        return totals, jax.tree.map(lambda *a: sum(a), *[pair[0] for pair in found])
 
-    zero = [(jnp.zeros_like(u), jnp.zeros_like(s)) for u, s in zip(*columns, strict=True)]
-    parts = None if k > 1 else tuple(a.reshape(*rows[1].shape, -1) for a in slopes)
-    of_columns, of_rows = jax.lax.scan(gather, zero, (*rows, parts))
-    of_q, of_size2 = (jnp.stack(a).reshape(k, len(q), h, w, -1) for a in zip(*of_columns, strict=True))
+    zero = [(jnp.zeros_like(u), jnp.zeros_like(s)) for u, s in zip(columns[2], s2, strict=True)]
+    of_columns, of_rows = jax.lax.scan(gather, zero, (*rows, None if k > 1 else _in_parts(slopes)))
+    of_q, of_size2 = (jnp.stack(a) for a in zip(*of_columns, strict=True))
     return (
         of_rows[0].reshape(p.shape),
         of_rows[1].reshape(size1.shape),
-        jnp.moveaxis(of_q, 0, 1),
-        jnp.moveaxis(of_size2[..., 0], 0, 1),
+        jnp.swapaxes(of_q, 1, 2).reshape(q.shape),
+        of_size2.reshape(size2.shape),
     )
 
 
 first.defvjp(_first_forward, _first_backward)
 
 
-def _rows(p: Array, size: Array) -> tuple[Array, Array]:
+def _by_parts(p: Array, size: Array) -> tuple[Array, Array]:
     """The one image's pixels in parts: by place, or where there is one place by rows of the image."""
     k, h, _, d = p.shape
     parts = k if k > 1 else _parts(h)
     return p.reshape(parts, -1, d), size.reshape(parts, -1)
 
 
+def _flat(q: Array, size: Array) -> tuple[Array, Array]:
+    """The tile's pixels by place."""
+    k, *_, d = q.shape
+    return q.reshape(k, -1, d), size.reshape(k, -1)
+
+
+def _in_parts(tree: Any) -> Any:
+    """Arrays (h, …) -> (parts, h / parts, …)."""
+    return jax.tree.map(lambda a: a.reshape(_parts(len(a)), -1, *a.shape[1:]), tree)
+
+
 def _parts(h: int) -> int:
-    """In how many parts to work: two or more, so that XLA keeps the loop, and what the loop makes.
+    """In how many parts to work: two or more, so that XLA keeps the loop, and what the loop makes; four stay in cache.
 
     It would take an activation anew for each of the nine pixels that it is added to.
     """
-    return next(n for n in range(2, h + 1) if h % n == 0) if h > 1 else 1
-
-
-def _columns(q: Array, size: Array) -> tuple[Array, Array]:
-    """The tile's pixels by place."""
-    b, k, h, w, d = q.shape
-    return jnp.moveaxis(q, 1, 0).reshape(k, b * h * w, d), jnp.moveaxis(size, 1, 0).reshape(k, b * h * w)
+    return next(n for n in range(min(4, h), h + 1) if h % n == 0)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def activation(dual: Dual, maps: Maps, one: Float[Array, "h w"], two: Float[Array, "b h w"]) -> Maps:
-    """Σ ← E[φ(u)φ(v)], Θ ← E[φ'(u)φ'(v)] Θ, with the units of both sides."""
-    units, sizes = _outer(one, two), _outer(dual.size(one), dual.size(two))
-    f, slope = dual.pair(maps[0] * units)
-    return (f * sizes, slope * maps[1] * (units * sizes)) if len(maps) > 1 else (f * sizes,)
+def activation(dual: Dual, maps: Maps, one: Float[Array, "h w"], two: Float[Array, "h wb"]) -> Maps:
+    """(Σ, Θ − Σ) -> (E[φ(u)φ(v)], E[φ'(u)φ'(v)] Θ), with the units of both sides."""
+
+    def rows(part: tuple[Maps, Array]) -> Maps:
+        (sigma, *rest), own = part
+        units, sizes = _outer(own, two), _outer(dual.size(own), dual.size(two))
+        f, slope = dual.pair(sigma * units)
+        return (f * sizes, slope * (sigma + rest[0]) * (units * sizes)) if rest else (f * sizes,)
+
+    found = jax.lax.map(rows, _in_parts((maps, one)))
+    return tuple(a.reshape(maps[0].shape) for a in found)
 
 
 def _activation_forward(dual: Dual, *inputs: Any) -> tuple[Maps, Any]:
@@ -149,25 +161,23 @@ def _activation_backward(dual: Dual, inputs: Any, slopes: Maps) -> tuple[Maps, A
     h, w = one.shape
 
     def rows(part: tuple[Maps, Maps, Array]) -> tuple[Maps, Array, Array]:
-        (sigma, *theta), (of_sigma, *of_theta), own = part
+        (sigma, *rest), (of_sigma, *of_theta), own = part
+        theta = [sigma + a for a in rest]
         units, sizes = _outer(own, two), _outer(dual.size(own), dual.size(two))
         z = sigma * units
-        slope = dual.pair(z)[1]
+        slope, bend = dual.slopes(z)
         found: Maps = (of_theta[0] * slope * (units * sizes),) if theta else ()
-        bent = of_theta[0] * dual.bend(z) * theta[0] * (units * sizes) if theta else jnp.zeros_like(z)
+        bent = of_theta[0] * bend * theta[0] * (units * sizes) if theta else jnp.zeros_like(z)
         of_z = of_sigma * slope * sizes + bent
         if dual.lean == -1:
-            of_units = bent * z - of_sigma * dual.intercept(z) * sizes
+            of_units = bent * z - of_sigma * dual.rest(z)[0] * sizes
         else:
             of_units = of_z * z + sum(a * b for a, b in zip(found, theta, strict=True))
         of_units = of_units.reshape(own.size, two.size)
         one_by_one = of_units @ jnp.ones(two.size, z.dtype), jnp.ones(own.size, z.dtype) @ of_units
-        return (of_z * units, *found), *one_by_one
+        return (sum(found, of_z * units), *found), *one_by_one
 
-    parts = _parts(h)
-    found, of_one, of_two = jax.lax.map(
-        rows, jax.tree.map(lambda a: a.reshape(parts, h // parts, *a.shape[1:]), (maps, slopes, one))
-    )
+    found, of_one, of_two = jax.lax.map(rows, _in_parts((maps, slopes, one)))
     found = tuple(a.reshape(maps[0].shape) for a in found)
     return found, _over(of_one.reshape(h, w), one), _over(of_two.sum(axis=0).reshape(two.shape), two)
 
@@ -175,8 +185,8 @@ def _activation_backward(dual: Dual, inputs: Any, slopes: Maps) -> tuple[Maps, A
 activation.defvjp(_activation_forward, _activation_backward)
 
 
-def _outer(one: Float[Array, "rows w"], two: Float[Array, "b h w"]) -> Float[Array, "rows w b h w"]:
-    return one[:, :, None, None, None] * two
+def _outer(one: Float[Array, "rows w"], two: Float[Array, "h wb"]) -> Float[Array, "rows w h wb"]:
+    return one[:, :, None, None] * two
 
 
 def _over(of_log: Array, unit: Array) -> Array:
@@ -184,39 +194,39 @@ def _over(of_log: Array, unit: Array) -> Array:
 
 
 @jax.custom_vjp
-def shifts(a: Array) -> Array:
-    """Σ_δ a[p + δ, q + δ] over 3×3, at the pixels inside a frame that is one wide: (h + 2, …) -> (h, …)."""
-    h, w = a.shape[0] - 2, a.shape[1] - 2
-    return reduce(add, (a[i : i + h, j : j + w, :, i : i + h, j : j + w] for i in range(3) for j in range(3)))
-
-
-shifts.defvjp(lambda a: (shifts(a), None), lambda _, slope: (shifts(framed(slope, 2)),))
-
-
-@jax.custom_vjp
 def spread(a: Array) -> Array:
     """Σ_δ a[p + δ, q + δ] over 3×3, zeros outside; its own transpose."""
-    return shifts(framed(a))
+    h, w, b = a.shape[0], a.shape[1], _images(a)
+    a = jnp.pad(a, [(1, 1), (1, 1), (1, 1), (b, b)])
+    return reduce(add, (a[i : i + h, j : j + w, i : i + h, j * b : (j + w) * b] for i in range(3) for j in range(3)))
 
 
 spread.defvjp(lambda a: (spread(a), None), lambda _, slope: (spread(slope),))
 
 
-def framed(a: Array, width: int = 1) -> Array:
-    """With a frame of zeros around both images."""
-    return jnp.pad(a, [(0 if axis == 2 else width,) * 2 for axis in range(5)])
-
-
 @jax.custom_vjp
 def pooled(a: Array) -> Array:
     """Means over 2×2 pixels of both images; a last odd row or column is dropped."""
-    return reduce(add, windows(a, (0, 1, 3, 4))) / 16
+    h, w, b = a.shape[0] // 2, a.shape[1] // 2, _images(a)
+
+    def row(pair: Float[Array, "two w h wb"]) -> Float[Array, "half_w half_h half_wb"]:
+        found = reduce(add, windows(pair[..., : 2 * w * b], (0, 1, 2)))[0] / 16
+        found = found.reshape(*found.shape[:2], w, 2, b)
+        return (found[..., 0, :] + found[..., 1, :]).reshape(*found.shape[:2], w * b)
+
+    return jax.lax.map(row, a[: 2 * h].reshape(h, 2, *a.shape[1:]))
 
 
 def _pooled_backward(shape: tuple[int, ...], slope: Array) -> tuple[Array]:
-    for axis in (4, 3, 1, 0):
-        slope = jnp.repeat(slope, 2, axis=axis)
-    return (jnp.pad(slope / 16, [(0, n - m) for n, m in zip(shape, slope.shape, strict=True)]),)
+    h, w, *_ = slope.shape
+    b = _images(slope)
+    twice = jnp.broadcast_to((slope / 16).reshape(h, w, h, w, 1, b), (h, w, h, w, 2, b)).reshape(h, w, h, -1)
+
+    def rows(part: Float[Array, "w h wb"]) -> Float[Array, "two w two h two wb"]:
+        return jnp.broadcast_to(part[None, :, None, :, None], (2, w, 2, h, 2, part.shape[-1]))
+
+    found = jax.lax.map(rows, twice).reshape(2 * h, 2 * w, 2 * h, -1)
+    return (jnp.pad(found, [(0, n - m) for n, m in zip(shape, found.shape, strict=True)]),)
 
 
 pooled.defvjp(lambda a: (pooled(a), a.shape), _pooled_backward)
@@ -231,8 +241,27 @@ def windows(a: Array, axes: tuple[int, ...]) -> list[Array]:
     return found
 
 
-def same_pixel(a: Array) -> Float[Array, "b h w"]:
+def same_pixel(a: Array) -> Float[Array, "h wb"]:
     """The entries with p = q."""
-    h, w, b, *_ = a.shape
+    h, w, *_ = a.shape
     pixel = jnp.arange(h * w)
-    return a.reshape(h * w, b, h * w)[pixel, :, pixel].T.reshape(b, h, w)
+    return a.reshape(h * w, h * w, -1)[pixel, pixel].reshape(h, -1)
+
+
+def over_pixels(a: Array) -> Float[Array, " b"]:
+    """The mean over all pairs of pixels."""
+    return _by_image(a).mean(axis=(0, 1, 2, 3))
+
+
+def _images(a: Array) -> int:
+    """b."""
+    return a.shape[3] // a.shape[1]
+
+
+def _by_image(a: Array) -> Float[Array, "h w h w b"]:
+    h, w, *_ = a.shape
+    return a.reshape(h, w, h, w, -1)
+
+
+def _merged(a: Float[Array, "h w h w b"]) -> Array:
+    return a.reshape(*a.shape[:3], -1)

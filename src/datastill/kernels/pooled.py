@@ -25,7 +25,7 @@ import jax
 import jax.numpy as jnp
 
 from datastill._typing import Array, Float
-from datastill.kernels.maps import Maps, activation, first, pooled, same_pixel, shifts, spread, windows
+from datastill.kernels.maps import Maps, activation, first, over_pixels, pooled, same_pixel, spread, windows
 from datastill.kernels.network import Network
 from datastill.kernels.tiles import over_pairs
 
@@ -36,14 +36,14 @@ DEVICE_MEMORY = 2**27
 
 
 class Side(NamedTuple):
-    """What is known of each image by itself.
+    """What is known of one image by itself, or of the b images of a tile.
 
     Attributes:
-        patches: (n, places, h, w, d) of the first convolution, such that inner products are covariances, bias and all,
+        patches: (places, h, w·b, d) of the first convolution, such that inner products are covariances, bias and all,
             divided by the norms. Where the first stage is one layer, (h, w) are its windows, each with 4 places;
             else one place and all pixels.
-        sizes: of the first activation, (n, places, h, w).
-        units: of the others, (n, h, w).
+        sizes: of the first activation, (places, h, w·b).
+        units: of the others, (h, w·b).
     """
 
     patches: Array
@@ -58,9 +58,20 @@ def block(network: Network, x1: Float[Array, "n1 h w c"], x2: Float[Array, "n2 h
     most = (CACHE if jax.default_backend() == "cpu" else DEVICE_MEMORY) // (h * w) ** 2
 
     def pairs(image: Side, tile: Side) -> Array:
-        return _walk(network, image, tile, lambda layer, sigma: (image.units[layer], tile.units[layer]))
+        return _walk(network, image, tile, lambda layer, _: (image.units[layer], tile.units[layer]))
 
-    return over_pairs(pairs, one, two, most)
+    return over_pairs(pairs, one, two, most, _tiles)
+
+
+def _tiles(images: Side) -> Side:
+    """(tiles, b, …, h, w, …) -> (tiles, …, h, w·b, …)."""
+
+    def merged(a: Array, w: int) -> Array:
+        a = jnp.moveaxis(a, 1, w)
+        return a.reshape(*a.shape[: w - 1], -1, *a.shape[w + 1 :])
+
+    patches, sizes, units = images
+    return Side(merged(patches, 4), merged(sizes, 4), tuple(merged(a, 3) for a in units))
 
 
 def diagonal(network: Network, x: Float[Array, "n h w c"]) -> Float[Array, " n"]:
@@ -82,10 +93,6 @@ def _first(network: Network, x: Array) -> Side:
     patches = jnp.stack(windows(patches, (1, 2)) if network.stages[0] == 1 else [patches], axis=1)
     unit = network.dual.unit(jnp.sum(patches**2, axis=4))
     patches, sizes = patches * unit[..., None], network.dual.size(unit)
-    if network.stages[0] > 1:  # framed by zeros
-        patches, sizes = (
-            jnp.pad(a, [(1, 1) if axis in (2, 3) else (0, 0) for axis in range(a.ndim)]) for a in (patches, sizes)
-        )
     return Side(patches, sizes, ())
 
 
@@ -94,10 +101,10 @@ def _alone(network: Network, image: Side) -> tuple[Float[Array, ""], Side]:
     found: list[Array] = []
 
     def units(layer: int, sigma: Array) -> tuple[Array, Array]:
-        found.append(network.dual.unit(same_pixel(sigma)[0]))
-        return found[layer], found[layer][None]
+        found.append(network.dual.unit(same_pixel(sigma)))
+        return found[layer], found[layer]
 
-    value = _walk(network, image, jax.tree.map(lambda a: a[None], image), units)[0]
+    value = _walk(network, image, image, units)[0]
     return value, image._replace(units=tuple(found))
 
 
@@ -108,19 +115,23 @@ def _walk(
     maps = first(network.dual, network.ntk, image.patches, image.sizes, tile.patches, tile.sizes)
     layer = 0
     for stage, layers in enumerate(network.stages):
-        for place in range(stage == 0, layers):
-            maps = _convolution(network, maps, shifts if layer == 0 and place else spread)
+        for _ in range(stage == 0, layers):
+            maps = _convolution(network, maps)
             maps = activation(network.dual, maps, *units(layer, maps[0]))
             layer += 1
         last = stage == len(network.stages) - 1
         if (stage > 0 or layers > 1) and not (last and network.head == "mean"):
             maps = tuple(pooled(a) for a in maps)
-    means = [same_pixel(a).mean(axis=(1, 2)) if network.head == "flatten" else a.mean(axis=(0, 1, 3, 4)) for a in maps]
-    return network.w2 * sum(means[1:], means[0]) + network.b2
+    total = sum(maps[1:], maps[0])
+    if network.head == "mean":
+        mean = over_pixels(total)
+    else:
+        h, w, *_ = total.shape
+        mean = same_pixel(total).reshape(h * w, -1).mean(axis=0)
+    return network.w2 * mean + network.b2
 
 
-def _convolution(network: Network, maps: Maps, sums_over: Callable[[Array], Array]) -> Maps:
-    """With `shifts` of maps that have a frame, else with `spread`."""
-    sums = [network.w2 / 9 * sums_over(a) for a in maps]
-    sigma = sums[0] + network.b2
-    return (sigma, sigma + sums[1]) if network.ntk else (sigma,)
+def _convolution(network: Network, maps: Maps) -> Maps:
+    """(Σ, Θ) -> (Σ, Θ − Σ)."""
+    sigma, *rest = (network.w2 / 9 * spread(a) for a in maps)
+    return (sigma + network.b2, *rest)

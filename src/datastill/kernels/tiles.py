@@ -28,6 +28,8 @@ def over_pairs(
 ) -> Float[Array, "n1 n2"]:
     """f(a row of one, a tile of two) for all pairs; the backward pass computes each tile again, and keeps none.
 
+    Tile by tile, so that what belongs to a tile, its slopes among it, stays in cache.
+
     Args:
         f: takes one row, and b ≤ `most` others, and returns b numbers.
         one: a tree of arrays of n1 rows.
@@ -35,17 +37,18 @@ def over_pairs(
         most: rows in a tile, 1 or more.
         arrange: what is done to all tiles, (tiles, b, …), beforehand.
     """
-    n2 = len(jax.tree.leaves(two)[0])
+    (leaf, *_), (other, *_) = jax.tree.leaves(one), jax.tree.leaves(two)
+    n1, n2 = len(leaf), len(other)
     if not n2:
-        leaf = jax.tree.leaves(one)[0]
-        return jnp.zeros((len(leaf), 0), leaf.dtype)
+        return jnp.zeros((n1, 0), leaf.dtype)
     size = -(-n2 // -(-n2 // max(most, 1)))
     tiles = arrange(jax.tree.map(partial(split_tiles, size=size), two))
 
-    def row(image: Tree) -> Array:
-        return jax.lax.map(jax.checkpoint(partial(f, image)), tiles).reshape(-1)[:n2]
+    def column(tile: Tree) -> Array:
+        return jax.lax.map(jax.checkpoint(lambda image: f(image, tile)), one)
 
-    return jax.lax.map(row, one)
+    found = jnp.moveaxis(jax.lax.map(column, tiles), 1, 0)
+    return found.reshape(n1, found.shape[1] * size)[:, :n2]
 
 
 def over_tiles(
