@@ -19,6 +19,7 @@ RESULT = Path(__file__).parent / "results" / "plan.json"
 RUNS = (
     ("digits", "kip", "fc1", 1, 1000),
     ("digits", "kip", "rbf", 10, 500),
+    ("digits", "kip", "convnet2", 1, 30),
     ("digits", "label-solve", "fc1", 10, 0),
     ("mnist", "kip", "fc1", 1, 300),
     ("mnist", "kip", "rbf", 10, 200),
