@@ -31,6 +31,7 @@ from datastill.preprocess.labels import ClassLabels
 from datastill.preprocess.space import fit_space
 
 RESULT = Path(__file__).parent / "results" / "frepo.json"
+OURS = teaching.SETTINGS["cpu"] | {"max_iter": 2400}  # a tenth of the steps of tables.py, so that 20 times fit
 JUDGE, SEEDS, PUBLISHED_STEPS = "net:fast", 5, 500_000
 
 
@@ -50,10 +51,10 @@ def main() -> None:
         return [100 * float(np.mean(net.predict(x_test) == codes_test)) for net in nets]
 
     started = time.perf_counter()
-    model = NetworkKIP(1, random_state=0, **teaching.SETTINGS["cpu"]).fit(data.x, data.y)
+    model = NetworkKIP(1, random_state=0, **OURS).fit(data.x, data.y)
     seconds = time.perf_counter() - started
     ours = {
-        "settings": teaching.SETTINGS["cpu"],
+        "settings": OURS,
         "seconds": seconds,
         "accuracy": judged(space.encode(model.X_support_), model.soft_labels_),
     }
