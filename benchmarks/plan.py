@@ -53,7 +53,7 @@ def main() -> None:
         expected = forecast["forecasts"][0]
         with tempfile.TemporaryDirectory() as out:
             words = ["distill", source, "--method", method, "--kernel", kernel, "--ipc", ipc, "--steps", steps,
-                     "--patience", -1, "--out", Path(out) / "run"]  # fmt: skip
+                     "--patience", steps + 1, "--out", Path(out) / "run"]  # fmt: skip
             _, seconds, peak = command(*words)
         row = {
             "name": f"{data}, {method}, {kernel}, {ipc} per class, {steps} steps",
