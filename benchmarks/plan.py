@@ -49,12 +49,12 @@ def main() -> None:
     rows = []
     for data, method, kernel, ipc, steps in RUNS:
         source = data if data == "digits" else folder / f"{data}.npz"
-        forecast, _, _ = command("plan", source, "--method", method, "--kernel", kernel, "--ipc", ipc, "--steps", steps)
+        words = [source, "--method", method, "--kernel", kernel, "--ipc", ipc, *(["--steps", steps] if steps else [])]
+        forecast, _, _ = command("plan", *words)
         expected = forecast["forecasts"][0]
         with tempfile.TemporaryDirectory() as out:
-            words = ["distill", source, "--method", method, "--kernel", kernel, "--ipc", ipc, "--steps", steps,
-                     "--patience", steps + 1, "--out", Path(out) / "run"]  # fmt: skip
-            _, seconds, peak = command(*words)
+            whole = ["--patience", steps + 1] if steps else []  # never stops early
+            _, seconds, peak = command("distill", *words, *whole, "--out", Path(out) / "run")
         row = {
             "name": f"{data}, {method}, {kernel}, {ipc} per class, {steps} steps",
             "forecast_seconds": expected["seconds"],
