@@ -5,11 +5,10 @@
 FOLDER holds mnist.npz, fashion_mnist.npz and cifar10.npz. One pass over the training rows serves every budget that has
 the same map, and its time counts for each. A cell that has its file is not run again. Maps and settings were chosen on
 validation rows, 10,000 of the training part (maps.py and decision 25 have those of Fashion-MNIST and MNIST; those of
-CIFAR-10 were chosen in scripts that are not kept); steps beyond 1 a class
-fill the time. Then KIP learns from all training rows; the
-ceiling, whose penalty is chosen on rows held out, does not see those. Test rows are used once, for the figures here:
-that under the map's kernel and, up to 10 a class, that of a finite network (`net:fast`) trained on the set, beside
-random rows with labels of their own and with solved ones.
+CIFAR-10 were chosen in scripts that are not kept); steps beyond 1 a class fill the time. Then KIP learns from all
+training rows; the ceiling, whose penalty is chosen on rows held out, does not see those. Test rows are used once, for
+the figures here: that under the map's kernel and, up to 10 a class, that of a finite network (`net:fast`) trained on
+the set, beside random rows with labels of their own and with solved ones.
 """
 
 import argparse

@@ -38,7 +38,7 @@ class Dual:
         largest: s.
         lean: the exponent of unit in size, −1 or 0.
         pair: z -> (f, f').
-        slopes: z -> (f', f'').
+        bend: z -> f''.
         rest: z -> (f − z f', z² f'').
     """
 
@@ -46,7 +46,7 @@ class Dual:
     largest: float
     lean: int
     pair: Callable[[Array], tuple[Array, Array]]
-    slopes: Callable[[Array], tuple[Array, Array]]
+    bend: Callable[[Array], Array]
     rest: Callable[[Array], tuple[Array, Array]]
 
     def size(self, unit: Array) -> Array:
@@ -75,14 +75,13 @@ def _erf_pair(z: Array) -> tuple[Array, Array]:
     return 2 / jnp.pi * _arcsin(z), 2 / jnp.pi / jnp.sqrt(_room(z))
 
 
-def _erf_slopes(z: Array) -> tuple[Array, Array]:
-    slope = _erf_pair(z)[1]
-    return slope, slope * z / _room(z)
+def _erf_bend(z: Array) -> Array:
+    return 2 / jnp.pi * z / _room(z) ** 1.5
 
 
 def _erf_rest(z: Array) -> tuple[Array, Array]:
     f, slope = _erf_pair(z)
-    return f - z * slope, slope * z**3 / _room(z)
+    return f - z * slope, z**2 * _erf_bend(z)
 
 
 def _arcsin(z: Array) -> Array:
@@ -117,19 +116,18 @@ def arc_cosines(cosine: Array) -> tuple[Array, Array]:
 def _arc_cosines_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     (cosine,), (tangent,) = primals, tangents
     kappa1, kappa0 = arc_cosines(cosine)
-    return (kappa1, kappa0), (kappa0 * tangent, _relu_slopes(cosine)[1] * tangent)
+    return (kappa1, kappa0), (kappa0 * tangent, _relu_bend(cosine) * tangent)
 
 
-def _relu_slopes(cosine: Array) -> tuple[Array, Array]:
+def _relu_bend(cosine: Array) -> Array:
     gap = _gap(cosine)
     squared = gap * (2 - gap)
-    root = jnp.where(squared > 0, jax.lax.rsqrt(jnp.where(squared > 0, squared, 1)), 0)
-    return arc_cosines(cosine)[1], root / jnp.pi
+    return jnp.where(squared > 0, jax.lax.rsqrt(jnp.where(squared > 0, squared, 1)) / jnp.pi, 0)
 
 
 def _relu_rest(cosine: Array) -> tuple[Array, Array]:
     gap = _gap(cosine)
-    sine = jnp.sqrt(gap * (2 - gap))  # a root of its own, as above
+    sine = jnp.sqrt(gap * (2 - gap))  # not that of f'': XLA would write it to memory and read it twice
     return sine / jnp.pi, jnp.where(sine > 0, cosine**2 / jnp.where(sine > 0, jnp.pi * sine, 1), 0)
 
 
@@ -149,7 +147,7 @@ def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
 
 ACTIVATIONS: dict[str, Dual] = {
     # Cho and Saul (2009), arc-cosine kernels of degree 1 and 0, eqs. (3)–(6).
-    "relu": Dual(_relu_unit, 0.5**0.5, -1, arc_cosines, _relu_slopes, _relu_rest),
+    "relu": Dual(_relu_unit, 0.5**0.5, -1, arc_cosines, _relu_bend, _relu_rest),
     # Williams (1997), eq. (11); Lee et al. (2019), arXiv:1902.06720, appendix C.
-    "erf": Dual(_erf_unit, 1.0, 0, _erf_pair, _erf_slopes, _erf_rest),
+    "erf": Dual(_erf_unit, 1.0, 0, _erf_pair, _erf_bend, _erf_rest),
 }

@@ -79,10 +79,10 @@ def _first_backward(dual: Dual, ntk: bool, inputs: tuple[Array, ...], slopes: Ma
         """What follows from z·∂/∂z is summed by the products, so that f is not needed and ∂/∂z has no sizes in it."""
         (u1, s1, sized1), (u2, s2, u2t) = row, column
         z = u1 @ u2.T
-        (slope, bend), (intercept, curve) = dual.slopes(z), dual.rest(z)
+        slope, (intercept, curve) = dual.pair(z)[1], dual.rest(z)
         of_z, rest = slopes[0] * slope, slopes[0] * intercept
         if ntk:
-            of_z += slopes[1] * slope + slopes[1] * z * bend
+            of_z += slopes[1] * slope + slopes[1] * z * dual.bend(z)
             rest -= slopes[1] * curve
         of_u1, of_u2t = of_z @ (s2[:, None] * u2), sized1 @ of_z
         return (
@@ -165,9 +165,9 @@ def _activation_backward(dual: Dual, inputs: Any, slopes: Maps) -> tuple[Maps, A
         theta = [sigma + a for a in rest]
         units, sizes = _outer(own, two), _outer(dual.size(own), dual.size(two))
         z = sigma * units
-        slope, bend = dual.slopes(z)
+        slope = dual.pair(z)[1]
         found: Maps = (of_theta[0] * slope * (units * sizes),) if theta else ()
-        bent = of_theta[0] * bend * theta[0] * (units * sizes) if theta else jnp.zeros_like(z)
+        bent = of_theta[0] * dual.bend(z) * theta[0] * (units * sizes) if theta else jnp.zeros_like(z)
         of_z = of_sigma * slope * sizes + bent
         if dual.lean == -1:
             of_units = bent * z - of_sigma * dual.rest(z)[0] * sizes

@@ -92,8 +92,7 @@ def _first(network: Network, x: Array) -> Side:
     patches = jnp.concatenate([weighted, jnp.full((n, h, w, 1), network.b2**0.5, x.dtype)], axis=3)
     patches = jnp.stack(windows(patches, (1, 2)) if network.stages[0] == 1 else [patches], axis=1)
     unit = network.dual.unit(jnp.sum(patches**2, axis=4))
-    patches, sizes = patches * unit[..., None], network.dual.size(unit)
-    return Side(patches, sizes, ())
+    return Side(patches * unit[..., None], network.dual.size(unit), ())
 
 
 def _alone(network: Network, image: Side) -> tuple[Float[Array, ""], Side]:
