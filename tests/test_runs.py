@@ -132,6 +132,29 @@ def test_a_forecast_under_a_dear_kernel_probes_few_rows(monkeypatch):
     assert dear.seconds > 100 * dear.step_seconds + 7 * 60_000 * 10 / 1e6  # rivals' labels, at 10⁶ pairs a second
 
 
+def test_a_forecast_holds_at_least_what_its_trials_held(monkeypatch):
+    shape = plan.Shape(100, 20, (3,), (50, 50), 2, 10**4)
+    monkeypatch.setattr(plan, "peak_memory", lambda: 2**40)
+    found = plan.forecast(shape, "kip", FullyConnected(1), 1, 10, None, 2**30, plan.Baseline(1.0, 2.0**28))
+    assert 2**40 <= found.memory_bytes < 2**40 + 2**20
+
+
+def test_cheap_kernels_are_forecast_before_dear_ones_hold_memory(monkeypatch):
+    made = []
+
+    def recorded(shape, method, kernel, ipc, *_):
+        made.append((method, kernel, ipc))
+        return plan.Forecast(method, repr(kernel), 2 * ipc, 1.0, 1.0, 1.0)
+
+    monkeypatch.setattr(plan, "forecast", recorded)
+    shape = plan.Shape(100, 20, (8, 8, 1), (50, 50), 2, 10**4)
+    dear, cheap = ConvNet(1), FullyConnected(1)
+    found = plan.forecasts(shape, ["kip", "label-solve"], [dear, cheap], [1], 10, None, 2**30, plan.Baseline(1.0, 1.0))
+    assert made == [("label-solve", cheap, 1), ("kip", cheap, 1), ("label-solve", dear, 1), ("kip", dear, 1)]
+    assert list(found) == [("kip", dear, 1), ("kip", cheap, 1), ("label-solve", dear, 1), ("label-solve", cheap, 1)]
+    assert all((one.method, one.kernel) == (method, repr(kernel)) for (method, kernel, _), one in found.items())
+
+
 def test_shapes_of_tables_and_of_real_targets():
     frame = pd.DataFrame({"a": [1.0, 2.0, np.nan], "b": ["x", "y", "x"]})
     shape = plan.Shape.of(Dataset("t", frame, np.array([0.5, 1.5, 2.5])), "regression")

@@ -1,13 +1,15 @@
 """What a run will cost, before it is started.
 
-Memory is counted from the shapes and by the compiler's own accounting; time is that of a few steps on random rows of
-the same shape, scaled to the whole.
+Memory is counted from the shapes and by the compiler's own accounting, and not below what these trials take, since to
+compile a dear kernel takes more than to apply it; time is that of a few steps on random rows of the same shape, scaled
+to the whole.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import product
 from typing import Any, NamedTuple, Self
 
 import jax
@@ -120,6 +122,27 @@ class Baseline(NamedTuple):
         return cls(time.process_time(), peak_memory())
 
 
+def forecasts(
+    shape: Shape,
+    methods: Sequence[str],
+    kernels: Sequence[Kernel],
+    sizes: Sequence[int],
+    steps: int,
+    batch: int | None,
+    memory: int,
+    baseline: Baseline,
+) -> dict[tuple[str, Kernel, int], Forecast]:
+    """`forecast` of each method, kernel and size, in this order.
+
+    They are made from the cheapest to the dearest: what a process has held at most never falls, and would tell a cheap
+    one what a dear one took.
+    """
+    asked = list(product(methods, kernels, sizes))
+    dearer = sorted(asked, key=lambda one: (one[1].activations(shape.row_shape), one[0] == "kip"))
+    made = {one: forecast(shape, *one, steps, batch, memory, baseline) for one in dearer}
+    return {one: made[one] for one in asked}
+
+
 def forecast(
     shape: Shape, method: str, kernel: Kernel, ipc: int, steps: int, batch: int | None, memory: int, baseline: Baseline
 ) -> Forecast:
@@ -166,10 +189,9 @@ def forecast(
     reading = baseline.seconds + OVERHEAD_SECONDS
     reading += 3 * _line(lambda n: estimator.space_.encode_features(x[:n]), probe)(shape.rows)
     data = 2 * 4 * shape.rows * shape.columns
-    base = baseline.bytes + OVERHEAD_BYTES
     blocks = 8 * distil.BATCH * (3 * s + shape.columns) + 6 * 8 * s * s
     if method == "label-solve":
-        return Forecast(method, repr(kernel), s, base + data + blocks, reading + rest, 0.0)
+        return Forecast(method, repr(kernel), s, _held(baseline, data, blocks), reading + rest, 0.0)
     if estimator.learns_in_subspace(shape.columns):
         width = min(COMPONENTS, probe)
         reading += _line(lambda n: Subspace.fit(x[:n], width, 0), probe)(min(shape.rows, FIT_ROWS))
@@ -185,7 +207,12 @@ def forecast(
     validate = _validation_cost(problem, targets, x_s, shape.rows)
     validations = steps // validation_interval(steps) + 1
     total = reading + compiling + steps * step + validations * validate + rest
-    return Forecast(method, repr(kernel), s, base + data + max(working, blocks), total, step)
+    return Forecast(method, repr(kernel), s, _held(baseline, data, max(working, blocks)), total, step)
+
+
+def _held(baseline: Baseline, data: float, working: float) -> float:
+    """Bytes that a run holds at most: at least what was held to compile its programs here, and to try them."""
+    return data + max(baseline.bytes + OVERHEAD_BYTES + working, peak_memory())
 
 
 def _comparison_cost(problem: kip.Problem, shape: Shape, x: np.ndarray, s: int) -> float:

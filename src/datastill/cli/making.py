@@ -279,13 +279,10 @@ def plan(
     sizes = budgets(ipc)
     baseline = planning.Baseline.now()
     memory = int(memory_gb * 2**30)
-    named = [(name.strip(), k) for name in kernel.split(",") for k in as_kernels(name)]
-    rows = [
-        (name, planning.forecast(shape, m.strip(), k, b, steps, batch, memory, baseline))
-        for m in method.split(",")
-        for name, k in named
-        for b in sizes
-    ]
+    named = {k: name.strip() for name in kernel.split(",") for k in as_kernels(name)}
+    methods = [m.strip() for m in method.split(",")]
+    made = planning.forecasts(shape, methods, list(named), sizes, steps, batch, memory, baseline)
+    rows = [(named[k], one) for (_, k, _), one in made.items()]
     if as_json:
         print_json({"data": dataset.name, "forecasts": [{"name": name, **row.as_dict()} for name, row in rows]})
         return
