@@ -246,6 +246,8 @@ def test_channels_may_be_left_out(rng):
     ("call", "fragment"),
     [
         (lambda: ConvNet(0), "depth=0; expected 1 or more"),
+        (lambda: ConvNet(2)(np.ones((2, 8, 8, 1), complex)), "x1 of complex128; expected real numbers"),
+        (lambda: ConvNet(2)(np.full((2, 8, 8, 1), "1", object)), "x1 of object; expected real numbers"),
         (lambda: ConvNet(activation="tanh"), "'tanh'"),
         (lambda: ConvNet(kind="ck"), "kind='ck'"),
         (lambda: ConvNet(w_std=0.0), "w_std=0.0"),

@@ -176,7 +176,9 @@ def _check_numbers(x: np.ndarray, name: str = "X") -> None:
 
 
 def check_finite(x: np.ndarray, name: str = "X") -> None:
-    """InputError for NaN and infinity, with the place of the first."""
+    """InputError for NaN and infinity, with the place of the first, and for what are not real numbers."""
+    if x.dtype.kind not in "fiub":
+        raise InputError(f"Got {name} of {x.dtype}; expected real numbers; try {name}.astype(float).")
     wrong = ~np.isfinite(x)
     if wrong.any():
         kind = "NaN" if np.isnan(x).any() else "inf"

@@ -34,7 +34,7 @@ class Kernel(ABC):
             floats.
 
         Raises:
-            InputError: for NaN and infinity in NumPy input, with the place of the first.
+            InputError: for NaN and infinity in NumPy input, with the place of the first, and other than real numbers.
         """
         for rows, name in ((x1, "x1"), (x2, "x2")):
             if isinstance(rows, np.ndarray):
@@ -47,7 +47,7 @@ class Kernel(ABC):
         """The n values k(x_i, x_i), without the other n² − n.
 
         Raises:
-            InputError: for NaN and infinity in NumPy input, with the place of the first.
+            InputError: for NaN and infinity in NumPy input, with the place of the first, and other than real numbers.
         """
         if isinstance(x, np.ndarray):
             check_finite(x, "x")
