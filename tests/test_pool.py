@@ -181,6 +181,16 @@ def test_the_set_is_of_the_images_own_kind(learned, digits):
     assert learned.support_set_.provenance["settings"]["width"] == 8
 
 
+@pytest.mark.parametrize(("ipc", "width", "trained"), [(3, 32, 80), (4, 128, 10)])
+def test_many_examples_get_wider_networks(digits, ipc, width, trained):
+    x, y = digits
+    few = {"max_iter": 0, "networks": 2, "target_rows": 20, "random_state": 0}
+    chosen = NetworkKIP(ipc, **few).fit(x[:200], y[:200]).nets_
+    assert (chosen.map.width, chosen.trained) == (width, trained)
+    given = NetworkKIP(ipc, width=5, training=7, **few).fit(x[:200], y[:200]).nets_
+    assert (given.map.width, given.trained, given.oldest) == (5, 7, chosen.oldest)
+
+
 def test_it_predicts_better_than_where_it_started(learned, digits):
     x, y = digits
     start = NetworkKIP(1, width=8, max_iter=0, target_rows=300, random_state=0).fit(x[:1200], y[:1200])

@@ -30,7 +30,7 @@ class OnNetworks(ClassifierMixin, Distiller):
 
     def _check_settings(self) -> None:
         super()._check_settings()
-        for name, least in (("max_iter", 0), ("learning_rate", 0), ("width", 1)):
+        for name, least in (("max_iter", 0), ("learning_rate", 0)):
             _validate.check_between(name, getattr(self, name), least)
 
     def _solves_labels(self) -> bool:
