@@ -132,6 +132,21 @@ def test_a_forecast_under_a_dear_kernel_probes_few_rows(monkeypatch):
     assert dear.seconds > 100 * dear.step_seconds + 7 * 60_000 * 10 / 1e6  # rivals' labels, at 10⁶ pairs a second
 
 
+def test_dear_covariances_grow_with_the_square_of_rows(monkeypatch):
+    x, met = np.ones((40, 8, 8, 1), np.float32), []
+
+    def seconds(work):
+        before = len(met)
+        work()
+        return 3.0 if len(met) > before else 0.5  # of covariances, and of a solution
+
+    monkeypatch.setattr(ConvNet, "__call__", lambda self, rows: met.append(len(rows)) or np.eye(len(rows)))
+    monkeypatch.setattr(plan, "_timed", seconds)
+    monkeypatch.setattr(plan, "PROBE_WORK", 20**2 * ConvNet(1).activations(x.shape[1:]))
+    assert plan._exact_cost(ConvNet(1), x, np.ones((40, 2)), 80) == 3 * 4**2 + 0.5 * 2**3
+    assert met == [20, 20]
+
+
 def test_a_forecast_holds_at_least_what_its_trials_held(monkeypatch):
     shape = plan.Shape(100, 20, (3,), (50, 50), 2, 10**4)
     monkeypatch.setattr(plan, "peak_memory", lambda: 2**40)

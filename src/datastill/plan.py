@@ -5,6 +5,7 @@ compile a dear kernel takes more than to apply it; time is that of a few steps o
 to the whole.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -239,8 +240,19 @@ def _comparison_cost(problem: kip.Problem, shape: Shape, x: np.ndarray, s: int) 
         return total
     if shape.rows > EXACT_ROWS:
         return total + _line(lambda n: solve(n, INDUCING_ROWS), len(x))(shape.rows)
-    whole = _timed(lambda: krr.fit(kernel, x, y, 1.0))
-    return total + whole * (shape.rows / len(x)) ** 3
+    return total + _exact_cost(kernel, x, y, shape.rows)
+
+
+def _exact_cost(kernel: Kernel, x: np.ndarray, y: np.ndarray, rows: int) -> float:
+    """Seconds of KRR on so many rows: covariances grow with pairs of rows, the solution with the cube of rows."""
+    few = min(len(x), max(math.isqrt(kernel.rows_within(PROBE_WORK, x.shape[1:], 1)), LEAST_PROBE))
+
+    def covariances() -> None:
+        jax.block_until_ready(kernel(x[:few].astype(np.float64)))
+
+    first, again = _timed(covariances), _timed(covariances)  # the first time with compiling
+    solving = _timed(lambda: krr.solve(np.eye(len(x)), y, 1.0))
+    return first - again + again * (rows / few) ** 2 + solving * (rows / len(x)) ** 3
 
 
 def _step_cost(
