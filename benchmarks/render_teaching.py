@@ -25,7 +25,8 @@ def tables(folder: Path) -> list[str]:
         "classes. KRR is that of the set under its own kernel (of network-kip: one random network that took no part); "
         "in brackets is KIP ConvNet as published. "
         "Published is the best set of pixels (RCIG, arXiv:2302.06755). Seconds are those of learning; settings were "
-        "chosen on validation rows of MNIST, steps by time: at 1 a class half an hour on slower cores. "
+        "chosen on validation rows of MNIST, steps by time: at 1 a class half an hour on slower cores, at 10 ten "
+        "minutes. "
         "`python benchmarks/tables.py --cells network-kip convnet-kip`.",
         "",
         "| data, per class | method | KRR | "
