@@ -318,3 +318,7 @@ def test_kernels_are_values():
     assert Linear() + RBF(1.0) == Linear() + RBF(1.0) != RBF(1.0) + Linear()
     with pytest.raises(AttributeError):
         RBF(1.0).length_scale = 2.0
+
+
+def test_numbers_of_half_precision_are_numbers():
+    np.testing.assert_array_equal(RBF(1.0)(np.ones((2, 3), jnp.bfloat16)), np.ones((2, 2)))

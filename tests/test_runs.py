@@ -164,10 +164,10 @@ def test_cheap_kernels_are_forecast_before_dear_ones_hold_memory(monkeypatch):
     monkeypatch.setattr(plan, "forecast", recorded)
     shape = plan.Shape(100, 20, (8, 8, 1), (50, 50), 2, 10**4)
     dear, cheap = ConvNet(1), FullyConnected(1)
-    found = plan.forecasts(shape, ["kip", "label-solve"], [dear, cheap], [1], 10, None, 2**30, plan.Baseline(1.0, 1.0))
+    asked = [("kip", dear, 1), ("kip", cheap, 1), ("label-solve", dear, 1), ("label-solve", cheap, 1)]
+    found = plan.forecasts(shape, asked, 10, None, 2**30, plan.Baseline(1.0, 1.0))
     assert made == [("label-solve", cheap, 1), ("kip", cheap, 1), ("label-solve", dear, 1), ("kip", dear, 1)]
-    assert list(found) == [("kip", dear, 1), ("kip", cheap, 1), ("label-solve", dear, 1), ("label-solve", cheap, 1)]
-    assert all((one.method, one.kernel) == (method, repr(kernel)) for (method, kernel, _), one in found.items())
+    assert [(one.method, one.kernel) for one in found] == [(method, repr(kernel)) for method, kernel, _ in asked]
 
 
 def test_shapes_of_tables_and_of_real_targets():

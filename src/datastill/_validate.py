@@ -177,7 +177,7 @@ def _check_numbers(x: np.ndarray, name: str = "X") -> None:
 
 def check_finite(x: np.ndarray, name: str = "X") -> None:
     """InputError for NaN and infinity, with the place of the first, and for what are not real numbers."""
-    if x.dtype.kind not in "fiub":
+    if x.dtype.kind in "cOSUMm":  # others may be numbers of JAX's, such as bfloat16
         raise InputError(f"Got {name} of {x.dtype}; expected real numbers; try {name}.astype(float).")
     wrong = ~np.isfinite(x)
     if wrong.any():

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import product
 from typing import Any, NamedTuple, Self
 
 import jax
@@ -125,23 +124,25 @@ class Baseline(NamedTuple):
 
 def forecasts(
     shape: Shape,
-    methods: Sequence[str],
-    kernels: Sequence[Kernel],
-    sizes: Sequence[int],
+    asked: Sequence[tuple[str, Kernel, int]],
     steps: int,
     batch: int | None,
     memory: int,
     baseline: Baseline,
-) -> dict[tuple[str, Kernel, int], Forecast]:
-    """`forecast` of each method, kernel and size, in this order.
+) -> list[Forecast]:
+    """`forecast` of each (method, kernel, ipc).
 
     They are made from the cheapest to the dearest: what a process has held at most never falls, and would tell a cheap
     one what a dear one took.
     """
-    asked = list(product(methods, kernels, sizes))
-    dearer = sorted(asked, key=lambda one: (one[1].activations(shape.row_shape), one[0] == "kip"))
-    made = {one: forecast(shape, *one, steps, batch, memory, baseline) for one in dearer}
-    return {one: made[one] for one in asked}
+
+    def dearness(number: int) -> tuple[float, bool]:
+        method, kernel, _ = asked[number]
+        return kernel.activations(shape.row_shape), method == "kip"
+
+    order = sorted(range(len(asked)), key=dearness)
+    made = {number: forecast(shape, *asked[number], steps, batch, memory, baseline) for number in order}
+    return [made[number] for number in range(len(asked))]
 
 
 def forecast(

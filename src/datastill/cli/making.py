@@ -279,10 +279,10 @@ def plan(
     sizes = budgets(ipc)
     baseline = planning.Baseline.now()
     memory = int(memory_gb * 2**30)
-    named = {k: name.strip() for name in kernel.split(",") for k in as_kernels(name)}
-    methods = [m.strip() for m in method.split(",")]
-    made = planning.forecasts(shape, methods, list(named), sizes, steps, batch, memory, baseline)
-    rows = [(named[k], one) for (_, k, _), one in made.items()]
+    named = [(name.strip(), k) for name in kernel.split(",") for k in as_kernels(name)]
+    asked = [(name, (m.strip(), k, b)) for m in method.split(",") for name, k in named for b in sizes]
+    made = planning.forecasts(shape, [one for _, one in asked], steps, batch, memory, baseline)
+    rows = [(name, found) for (name, _), found in zip(asked, made, strict=True)]
     if as_json:
         print_json({"data": dataset.name, "forecasts": [{"name": name, **row.as_dict()} for name, row in rows]})
         return

@@ -29,8 +29,7 @@ class NetworkKIP(OnNetworks):
     Args:
         ipc: learned examples per class; 10 when neither budget is given.
         n_support: learned examples in all, spread over the classes.
-        width: channels of each layer of the networks; None takes 32 for up to 32 examples, and 128 for more, which
-            networks of few features do not tell apart.
+        width: channels of each layer of the networks; None takes 32 for up to 32 examples, else 128.
         depth: their layers, each of which halves the image; None takes 3, or fewer where images are small.
         networks: in the pool.
         at_once: networks whose losses a step averages; None takes 2 for up to 32 examples, else 1.

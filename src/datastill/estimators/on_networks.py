@@ -30,8 +30,8 @@ class OnNetworks(ClassifierMixin, Distiller):
 
     def _check_settings(self) -> None:
         super()._check_settings()
-        for name, least in (("max_iter", 0), ("learning_rate", 0)):
-            _validate.check_between(name, getattr(self, name), least)
+        for name in ("max_iter", "learning_rate"):
+            _validate.check_between(name, getattr(self, name), 0)
 
     def _solves_labels(self) -> bool:
         return False
