@@ -276,12 +276,15 @@ def network_features(x, layers, kind, w_std=2**0.5, b_std=0.1):
     return np.array(out)
 
 
-def convolutional_features(x, layers, pooling, w_std=2**0.5, b_std=0.1):
+def convolutional_features(x, layers, pooling, w_std=2**0.5, b_std=0.1, norm="none"):
     """[w/√size(a) · a, b] of the last layer of a ReLU network with these (W, β)."""
     a = np.asarray(x, np.float64)
     for filters, shift in layers:
         scaled = w_std / np.sqrt(9 * a.shape[3]) * np.asarray(filters, np.float64)
-        a = np.maximum(convolution(a, scaled, b_std * np.asarray(shift, np.float64)), 0)
+        h = convolution(a, scaled, np.zeros(len(shift)))
+        if norm == "instance":
+            h = (h - h.mean(axis=(1, 2), keepdims=True)) / np.sqrt(h.var(axis=(1, 2), keepdims=True) + 1e-5)
+        a = np.maximum(h + b_std * np.asarray(shift, np.float64), 0)
         a = average_pool(a) if pooling else a
     return np.array([[*(w_std / np.sqrt(image.size) * image.ravel()), b_std] for image in a])
 

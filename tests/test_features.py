@@ -41,6 +41,7 @@ VECTORS = {
 IMAGES = {
     "conv": RandomConv(3, 2),
     "conv-unpooled": RandomConv(3, 2, pooling=False),
+    "conv-normalised": RandomConv(3, 2, norm="instance"),
     "patches": PatchConv(4, size=3, grid=2),
     "patches-overlap": PatchConv(4, size=3, grid=2, overlap=True),
     "patches-mirrored": PatchConv(4, size=3, grid=2, mirrored=True),
@@ -59,6 +60,7 @@ DRAWS = {
     "composed": "4bebcd4d66958b15",
     "conv": "a3897706a79608cf",
     "conv-unpooled": "a3897706a79608cf",
+    "conv-normalised": "a3897706a79608cf",
 }
 FROZEN_NORMALS = [0xBE24B0FD, 0xBEDC9F2D, 0xBF94C053, 0x3F96159E]
 FROZEN_UNIFORMS = ["0x1.060fc606aec31p-1", "0x1.3ae35ce6f6caep-2"]
@@ -86,7 +88,7 @@ def slow(map, x):
     if isinstance(map, RandomDense):
         return oracles.network_features(x, layers, map.kind, map.w_std, map.b_std)
     if isinstance(map, RandomConv):
-        return oracles.convolutional_features(x, layers, map.pooling, map.w_std, map.b_std)
+        return oracles.convolutional_features(x, layers, map.pooling, map.w_std, map.b_std, map.norm)
     if isinstance(map, Nystroem):
         return oracles.nystroem_features(x, map.chosen.rows, kernel_twin(map.kernel))
     if isinstance(map, Composed):
@@ -375,6 +377,7 @@ def test_grey_images_need_no_channel(data):
         (lambda x: RandomDense(w_std=0.0), "expected w_std above 0"),
         (lambda x: RandomConv(depth=0), "depth=0"),
         (lambda x: RandomConv(b_std=-1.0), "b_std 0 or more"),
+        (lambda x: RandomConv(norm="batch"), "expected one of none, instance"),
         (lambda x: RandomConv(depth=4)(x[1]), "try depth=3 or pooling=False"),
         (lambda x: RandomConv()(x[0]), "expected images"),
         (lambda x: PatchConv(size=1), "size 2 or more"),

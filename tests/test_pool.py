@@ -26,7 +26,8 @@ CODES = np.arange(N) % 3
 X = RNG.normal(size=(N, 8, 8)).astype(np.float32) + CODES[:, None, None]
 LABELS = ClassLabels(np.arange(3))
 TARGETS = Targets(X, LABELS.encode(CODES), CODES)
-NETS = pool.Nets(RandomConv(4, 2), size=3, at_once=2, every=2, trained=5, oldest=10, targets=20)
+MAPS = RandomConv(4, 2), RandomConv(4, 2, norm="instance")
+NETS = pool.Nets(MAPS, size=3, at_once=2, every=2, trained=5, oldest=10, targets=20)
 
 
 def problem(labels="gradient", project=kip.anywhere):
@@ -50,11 +51,12 @@ def loss_of(map, weights, *arrays):
     return float(found(*jax.tree.map(jnp.asarray, (weights, *arrays))))
 
 
-def test_the_loss_of_a_network_equals_its_slow_twin():
-    map = RandomConv(4, 2, seed=3)
+@pytest.mark.parametrize("norm", ["none", "instance"])
+def test_the_loss_of_a_network_equals_its_slow_twin(norm):
+    map = RandomConv(4, 2, seed=3, norm=norm)
     weights = map.draw(X.shape[1:])
     phi_s, phi_t = (
-        oracles.convolutional_features(x[..., None], weights, True, map.w_std, map.b_std) for x in (X[:S], X[S:])
+        oracles.convolutional_features(x[..., None], weights, True, map.w_std, map.b_std, norm) for x in (X[:S], X[S:])
     )
     alpha = np.linalg.inv(oracles.regularise(phi_s @ phi_s.T, 1e-2)) @ TARGETS.y[:S]
     expected = np.mean(np.sum((phi_t @ phi_s.T @ alpha - TARGETS.y[S:]) ** 2, axis=1)) / 2
@@ -63,10 +65,10 @@ def test_the_loss_of_a_network_equals_its_slow_twin():
 
 
 def test_the_loss_of_a_step_is_the_mean_over_networks_of_the_pool():
-    state = started(nets := pool.Nets(RandomConv(4, 2), size=2, at_once=2, every=100, targets=20))
+    state = started(nets := pool.Nets(MAPS, size=2, at_once=2, every=100, targets=20))
     _, losses = runs(state, 1, nets)
     each = [
-        loss_of(nets.map, jax.tree.map(lambda w, m=m: w[m], state.pool.weights), X[:S], TARGETS.y[:S], phi, y)
+        loss_of(nets.maps[m], jax.tree.map(lambda w, m=m: w[m], state.pool.weights), X[:S], TARGETS.y[:S], phi, y)
         for m, (phi, y) in enumerate(zip(state.pool.phi, state.pool.y, strict=True))
     ]
     assert losses[0] == pytest.approx(np.mean(each), rel=1e-5)
@@ -86,7 +88,7 @@ def test_kept_features_are_those_of_the_networks_as_they_are():
     after, _ = runs(started(), 9)
     for m in range(NETS.size):
         weights = jax.tree.map(lambda w, m=m: w[m], after.pool.weights)
-        phi = np.asarray(NETS.map.formula().block(weights, jnp.asarray(X)))
+        phi = np.asarray(NETS.formula(m).block(weights, jnp.asarray(X)))
         for kept, y in zip(np.asarray(after.pool.phi[m]), np.asarray(after.pool.y[m]), strict=True):
             distance = np.abs(phi - kept).max(axis=1)
             assert distance.min() < 1e-4
@@ -94,24 +96,38 @@ def test_kept_features_are_those_of_the_networks_as_they_are():
 
 
 def test_without_training_every_renewal_is_a_fresh_network():
-    nets = pool.Nets(RandomConv(4, 2), size=2, at_once=1, every=1, trained=0, targets=20)
+    nets = pool.Nets(MAPS, size=2, at_once=1, every=1, trained=0, targets=20)
     after, losses = runs(started(nets), 5, nets)
     assert after.pool.ages.tolist() == [0, 0]
     assert len(set(losses)) == 5
 
 
-def test_training_brings_a_network_nearer_to_the_set():
-    nets = pool.Nets(RandomConv(8, 2), trained=200)
+@pytest.mark.parametrize("norm", ["none", "instance"])
+def test_training_brings_a_network_nearer_to_the_set(norm):
+    map = RandomConv(8, 2, norm=norm)
+    nets = pool.Nets((map,), trained=200)
     weights = jax.tree.map(lambda w: w[0], started(nets).pool.weights)
-    train = pool._trainer(nets.map.formula(), nets)
+    train = pool._trainer(map, nets)
     trained = train(weights, jax.random.key(0), jnp.asarray(X), jnp.asarray(TARGETS.y))
 
     def left_over(weights):
-        phi = np.asarray(nets.map.formula().block(weights, jnp.asarray(X)), np.float64)
+        phi = np.asarray(map.block(weights, jnp.asarray(X)), np.float64)
         beta = np.linalg.solve(phi.T @ phi + 1e-3 * np.eye(phi.shape[1]), phi.T @ TARGETS.y)
         return np.mean((phi @ beta - TARGETS.y) ** 2)
 
     assert left_over(trained) < 0.8 * left_over(weights)
+
+
+def test_a_step_meets_both_architectures_as_evenly_as_can_be():
+    for size, at_once, expected in ((4, 2, [1, 1]), (5, 4, [2, 2]), (5, 5, [3, 2])):
+        nets = pool.Nets(MAPS, size=size, at_once=at_once)
+        for seed in range(20):
+            some = pool._drawn(nets, np.random.default_rng(seed))
+            assert len(set(some.tolist())) == at_once
+            assert np.bincount(some % 2).tolist() == expected
+            assert (np.diff(some % 2) >= 0).all()
+    alone = [pool._drawn(pool.Nets(MAPS, size=5, at_once=1), np.random.default_rng(seed))[0] for seed in range(50)]
+    assert set(alone) == set(range(5))
 
 
 def test_fixed_labels_stay_and_learned_ones_move():
@@ -151,7 +167,7 @@ def test_labels_cannot_be_eliminated():
 @pytest.mark.parametrize("wrong", [{"at_once": 4}, {"every": 0}, {"targets": 0}, {"trained": -1}, {"size": 0}])
 def test_pools_that_cannot_be_are_refused(wrong):
     with pytest.raises(InputError, match="expected 1 or more of each"):
-        pool.Nets(RandomConv(4), **{"size": 3, **wrong})
+        pool.Nets((RandomConv(4),), **{"size": 3, **wrong})
 
 
 # The estimator
@@ -166,9 +182,8 @@ def digits():
 @pytest.fixture(scope="module")
 def learned(digits):
     x, y = digits
-    return NetworkKIP(1, width=8, max_iter=150, target_rows=300, training=20, oldest=100, random_state=0).fit(
-        x[:1200], y[:1200]
-    )
+    settings = {"width": 8, "norm": "none", "max_iter": 150, "target_rows": 300, "training": 20, "oldest": 100}
+    return NetworkKIP(1, **settings, random_state=0).fit(x[:1200], y[:1200])
 
 
 def test_the_set_is_of_the_images_own_kind(learned, digits):
@@ -176,24 +191,25 @@ def test_the_set_is_of_the_images_own_kind(learned, digits):
     assert learned.X_support_.shape == (10, 8, 8)
     assert learned.X_support_.max() <= 16
     assert learned.y_support_.tolist() == list(range(10))
-    assert learned.nets_.map.depth == 3
+    assert learned.nets_.maps[0].depth == 3
     assert learned.n_iter_ == 150
     assert learned.support_set_.provenance["settings"]["width"] == 8
 
 
-@pytest.mark.parametrize(("ipc", "width", "trained"), [(3, 32, 80), (4, 128, 10)])
+@pytest.mark.parametrize(("ipc", "width", "trained"), [(3, 32, 80), (4, 64, 10)])
 def test_many_examples_get_wider_networks(digits, ipc, width, trained):
     x, y = digits
     few = {"max_iter": 0, "networks": 2, "target_rows": 20, "random_state": 0}
     chosen = NetworkKIP(ipc, **few).fit(x[:200], y[:200]).nets_
-    assert (chosen.map.width, chosen.trained) == (width, trained)
+    assert [(map.width, map.norm) for map in chosen.maps] == [(width, "none"), (width, "instance")]
+    assert chosen.trained == trained
     given = NetworkKIP(ipc, width=5, training=7, **few).fit(x[:200], y[:200]).nets_
-    assert (given.map.width, given.trained, given.oldest) == (5, 7, chosen.oldest)
+    assert (given.maps[0].width, given.trained, given.oldest) == (5, 7, chosen.oldest)
 
 
 def test_it_predicts_better_than_where_it_started(learned, digits):
     x, y = digits
-    start = NetworkKIP(1, width=8, max_iter=0, target_rows=300, random_state=0).fit(x[:1200], y[:1200])
+    start = NetworkKIP(1, width=8, norm="none", max_iter=0, target_rows=300, random_state=0).fit(x[:1200], y[:1200])
     assert learned.score(x[1200:], y[1200:]) > start.score(x[1200:], y[1200:]) + 0.03
 
 
@@ -213,6 +229,7 @@ def test_equal_seeds_give_equal_sets(digits):
         ((20, 1, 8), {}, "2×2 at least"),
         ((20, 8, 8), {"depth": 4}, "try depth=3"),
         ((20, 8, 8), {"width": 0}, "width=0"),
+        ((20, 8, 8), {"norm": "batch"}, "expected one of none, instance, both"),
         ((20, 8, 8), {"at_once": 11}, "no more at once"),
         ((20, 8, 8), {"ipc": 0}, "ipc"),
     ],

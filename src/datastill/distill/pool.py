@@ -5,8 +5,9 @@
 
 A fixed kernel makes sets that suit that kernel alone. Here the kernel of a step is that of the last hidden layer of a
 few networks drawn from a pool, each with features of some target rows, kept until it is renewed: in turn, a network is
-trained some more on the current set, or drawn afresh when it is old, and meets other targets. With φ a network's
-features, its part of the loss is
+trained some more on the current set, or drawn afresh when it is old, and meets other targets. Networks of several
+architectures take turns in the pool: a set that is learned under one teaches that one alone
+(docs/decisions/0029-two-kinds-of-networks-in-a-pool.md). With φ a network's features, its part of the loss is
 
     ½ mean ‖φ(x_t) φ(x_s)ᵀ α − y_t‖²    with α = (φ(x_s) φ(x_s)ᵀ regularised)⁻¹ y_s
 
@@ -17,7 +18,7 @@ steps with their targets' features, so that a step costs little more than the su
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -40,7 +41,8 @@ class Nets:
     """What the pool is made of, and how it is renewed.
 
     Attributes:
-        map: the architecture; its seed does not matter.
+        maps: architectures, all with weights of the same shapes; those of networks 0, 1, … in turn. Seeds do not
+            matter.
         size: networks in the pool.
         at_once: networks whose losses a step averages.
         every: steps between two renewals, each of one network.
@@ -50,7 +52,7 @@ class Nets:
         targets: rows whose features a network keeps.
     """
 
-    map: RandomConv
+    maps: tuple[RandomConv, ...]
     size: int = 10
     at_once: int = 2
     every: int = 6
@@ -66,6 +68,14 @@ class Nets:
                 f"{self.trained} of training, with {self.targets} targets; expected 1 or more of each, no more at once "
                 "than there are, and 0 or more of training."
             )
+
+    def formula(self, member: int) -> RandomConv:
+        """The architecture of this network."""
+        return self.maps[member % len(self.maps)].formula()
+
+    def shapes(self, row: tuple[int, ...]) -> Any:
+        """Of any network's weights."""
+        return weight_shapes(self.maps[0], row)
 
 
 class Pool(NamedTuple):
@@ -93,7 +103,7 @@ class State(NamedTuple):
 
 def init(problem: kip.Problem, nets: Nets, z: np.ndarray, y: np.ndarray, targets: Targets, seed: int) -> State:
     """The state before the first step: fresh networks, whose ages are spread so that they are renewed in turn."""
-    met, shapes = _meeting(nets, targets, seed), weight_shapes(nets.map, targets.x.shape[1:])
+    met, shapes = _meeting(nets, targets, seed), nets.shapes(targets.x.shape[1:])
     members = []
     for m in range(nets.size):
         weights = fresh(key_of(seed, m, 0), shapes)
@@ -116,28 +126,29 @@ def step(
     """
     if problem.labels not in ("gradient", "fixed"):
         raise InputError(f"Got labels={problem.labels!r} with a pool of networks; expected gradient or fixed.")
-    formula = nets.map.formula()
-    met, shapes = _meeting(nets, targets, seed), weight_shapes(nets.map, targets.x.shape[1:])
+    met, shapes = _meeting(nets, targets, seed), nets.shapes(targets.x.shape[1:])
 
-    def loss(learned: dict[str, Array], weights: Weights, phi: Array, y_t: Array) -> Array:
+    def loss(
+        learned: dict[str, Array], formulas: tuple[RandomConv, ...], weights: Weights, phi: Array, y_t: Array
+    ) -> Array:
         x_s, y = problem.features(learned["z"]), learned["y"]
         each = [
             member_loss(
                 formula, jax.tree.map(lambda w, m=m: w[m], weights), x_s, y, phi[m], y_t[m], problem.penalties.reg
             )
-            for m in range(nets.at_once)
+            for m, formula in enumerate(formulas)
         ]
         return jnp.mean(jnp.stack(each))
 
-    advance = kip.compiled(kip.descent(problem, loss))
-    train = _trainer(formula, nets)
+    advance = kip.compiled(kip.descent(problem, loss), static_argnums=1)
+    trainers = {formula: _trainer(formula, nets) for formula in map(nets.formula, range(nets.size))}
 
     def renewed(pool: Pool, m: int, learned: kip.State, number: int) -> Pool:
         turn = number // nets.every + 1
         age, key = int(pool.ages[m]) + nets.trained, key_of(seed, m, turn)
         if nets.trained and age <= nets.oldest:
             own = jax.tree.map(lambda w: w[m], pool.weights)
-            weights = train(own, key, problem.features(learned.z), learned.y)
+            weights = trainers[nets.formula(m)](own, key, problem.features(learned.z), learned.y)
         else:
             age, weights = 0, fresh(key, shapes)
         phi, y = met(weights, m, turn)
@@ -152,12 +163,21 @@ def step(
         pool = state.pool
         if number % nets.every == 0 and number:
             pool = renewed(pool, number // nets.every % nets.size, state.learned, number)
-        some = np.sort(sampling.rng(seed, 21, number).permutation(nets.size)[: nets.at_once])
+        some = _drawn(nets, sampling.rng(seed, 21, number))
         weights = jax.tree.map(lambda w: w[some], pool.weights)
-        learned, value = advance(state.learned, weights, pool.phi[some], pool.y[some])
+        formulas = tuple(map(nets.formula, some.tolist()))
+        learned, value = advance(state.learned, formulas, weights, pool.phi[some], pool.y[some])
         return State(learned, pool), value
 
     return run
+
+
+def _drawn(nets: Nets, generator: np.random.Generator) -> Int[np.ndarray, " k"]:
+    """Networks of a step: at random, as evenly over the architectures as can be, and in the order of these."""
+    members, kinds = generator.permutation(nets.size), len(nets.maps)
+    turns = [int(np.sum(members[:place] % kinds == m % kinds)) for place, m in enumerate(members)]
+    some = members[np.argsort(turns, kind="stable")][: nets.at_once]
+    return some[np.lexsort((some, some % kinds))]
 
 
 def member_loss(
@@ -178,12 +198,12 @@ def member_loss(
 
 def _meeting(nets: Nets, targets: Targets, seed: int) -> Callable[[Weights, int, int], tuple[Array, Array]]:
     """(weights, member, turn) -> features and label vectors of the targets that this network meets at this turn."""
-    x, y, formula = jnp.asarray(targets.x), jnp.asarray(targets.y), nets.map.formula()
+    x, y = jnp.asarray(targets.x), jnp.asarray(targets.y)
 
     def met(weights: Weights, member: int, turn: int) -> tuple[Array, Array]:
         number = 1_000_000 + turn * nets.size + member
         rows = jnp.asarray(sampling.batch(len(x), nets.targets, seed, number))
-        return features_of(formula, weights, x[rows]), y[rows]
+        return features_of(nets.formula(member), weights, x[rows]), y[rows]
 
     return met
 
@@ -193,7 +213,7 @@ def _trainer(formula: RandomConv, nets: Nets) -> Callable[[Weights, Key, Array, 
     remember, step = adam(lambda parameters, x: formula.block(parameters[0], x) @ parameters[1], nets.rate)
 
     def train(weights: Weights, key: Key, x_s: Array, y_s: Array) -> Weights:
-        parameters = weights, jax.random.normal(key, (nets.map.columns(x_s.shape[1:]), y_s.shape[1]), x_s.dtype)
+        parameters = weights, jax.random.normal(key, (formula.columns(x_s.shape[1:]), y_s.shape[1]), x_s.dtype)
         memory = remember(parameters)
         for _ in range(nets.trained):
             parameters, memory = step(parameters, memory, x_s, y_s)

@@ -7,16 +7,18 @@ from typing import Any
 import numpy as np
 import optax
 
+from datastill._errors import InputError
 from datastill.distill import kip, pool
 from datastill.estimators.base import Data, Support
 from datastill.estimators.on_networks import OnNetworks, judging_kernels
-from datastill.features.conv import RandomConv
+from datastill.features.conv import NORMS, RandomConv
 
 # Chosen on validation rows of MNIST and Fashion-MNIST at 1 and 10 examples a class. Narrow networks that are trained
 # for long suit few examples; of 100 they make a set that teaches hardly more than random rows do.
 FEW = 32
 FOR_FEW = {"width": 32, "at_once": 2, "training": 80, "oldest": 800}
-FOR_MANY = {"width": 128, "at_once": 1, "training": 10, "oldest": 100}
+FOR_MANY = {"width": 64, "at_once": 1, "training": 10, "oldest": 100}
+ARCHITECTURES = {norm: (norm,) for norm in NORMS} | {"both": NORMS}
 
 
 class NetworkKIP(OnNetworks):
@@ -29,7 +31,9 @@ class NetworkKIP(OnNetworks):
     Args:
         ipc: learned examples per class; 10 when neither budget is given.
         n_support: learned examples in all, spread over the classes.
-        width: channels of each layer of the networks; None takes 32 for up to 32 examples, else 128.
+        width: channels of each layer of the networks; None takes 32 for up to 32 examples, else 64.
+        norm: of the networks: "none", "instance" (norm), or "both", networks of either kind in turn. A set that is
+            learned under one kind teaches that kind alone.
         depth: their layers, each of which halves the image; None takes 3, or fewer where images are small.
         networks: in the pool.
         at_once: networks whose losses a step averages; None takes 2 for up to 32 examples, else 1.
@@ -67,6 +71,7 @@ class NetworkKIP(OnNetworks):
         *,
         n_support: int | None = None,
         width: int | None = None,
+        norm: str = "both",
         depth: int | None = None,
         networks: int = 10,
         at_once: int | None = None,
@@ -88,6 +93,7 @@ class NetworkKIP(OnNetworks):
         self.ipc = ipc
         self.n_support = n_support
         self.width = width
+        self.norm = norm
         self.depth = depth
         self.networks = networks
         self.at_once = at_once
@@ -106,6 +112,11 @@ class NetworkKIP(OnNetworks):
         self.verbose = verbose
         self.random_state = random_state
 
+    def _check_settings(self) -> None:
+        super()._check_settings()
+        if self.norm not in ARCHITECTURES:
+            raise InputError(f"Got norm={self.norm!r}; expected one of {', '.join(ARCHITECTURES)}.")
+
     def problem(self) -> kip.Problem:
         """What a fitted estimator minimises, over what and how."""
         rate = optax.cosine_decay_schedule(float(self.learning_rate), max(int(self.max_iter), 1))
@@ -119,7 +130,7 @@ class NetworkKIP(OnNetworks):
     def _prepare(self, X: Any, y: Any) -> Data:
         data = super()._prepare(X, y)
         row = data.targets.x.shape[1:]
-        self.kernels_ = judging_kernels(self._depth_for(row), row)
+        self.kernels_ = judging_kernels(self._depth_for(row), row, ARCHITECTURES[self.norm])
         return data
 
     def _nets(self, examples: int, depth: int) -> pool.Nets:
@@ -128,7 +139,7 @@ class NetworkKIP(OnNetworks):
         own = {name: getattr(self, name) for name in usual}
         chosen = usual | {name: int(value) for name, value in own.items() if value is not None}
         return pool.Nets(
-            map=RandomConv(chosen["width"], depth),
+            maps=tuple(RandomConv(chosen["width"], depth, norm=norm) for norm in ARCHITECTURES[self.norm]),
             size=int(self.networks),
             at_once=chosen["at_once"],
             every=int(self.renewal),

@@ -1,6 +1,8 @@
 """What estimators that learn under finite convolutional networks share."""
 
 from collections.abc import Callable
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -95,12 +97,13 @@ def in_colour(row: tuple[int, ...]) -> bool:
     return len(row) == 3 and row[2] > 1
 
 
-def judging_kernels(depth: int, row: tuple[int, ...]) -> tuple[Kernel, ...]:
-    """Of the network under which sets predict by KRR that were learned under many others.
+def judging_kernels(depth: int, row: tuple[int, ...], norms: tuple[str, ...] = ("none",)) -> tuple[Kernel, ...]:
+    """Of the networks, one of each kind, under which sets predict by KRR that were learned under many others.
 
     Raises:
         InputError: for images that are too small for so many layers.
     """
-    map = RandomConv(JUDGING_WIDTH, depth, seed=JUDGING_SEED)
-    map.columns(row)
-    return (FeatureKernel(map),)
+    maps = [RandomConv(JUDGING_WIDTH, depth, seed=JUDGING_SEED, norm=norm) for norm in norms]
+    together = reduce(add, maps)
+    together.columns(row)
+    return (FeatureKernel(together),)

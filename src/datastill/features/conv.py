@@ -14,6 +14,8 @@ from datastill.features.base import FeatureMap, Weights
 from datastill.features.numbers import normals
 from datastill.kernels.base import flat
 
+NORMS = ("none", "instance")
+NORM_EPSILON = 1e-5
 AT_ONCE = 2**26  # numbers in the largest array of a block of images
 
 
@@ -24,11 +26,12 @@ class RandomConv(FeatureMap):
     Each layer is a 3×3 convolution padded with zeros, ReLU, and (with pooling) the mean of 2×2 pixels, a last odd row
     or column dropped:
 
-        h = w/√(9k) · W ∗ a + b β        a ← pool(max(h, 0))
+        h = w/√(9k) · norm(W ∗ a) + b β        a ← pool(max(h, 0))
 
-    with k channels in, w = w_std, b = b_std, and every entry of W and β standard normal. The features are
-    [w/√size(a) · a, b] of the last layer; their inner products are within O(1/√m) of the NNGP kernel of the
-    convolutional network whose last layer is flattened. F = pixels·m + 1.
+    with k channels in, w = w_std, b = b_std, and every entry of W and β standard normal. Instance norm takes each
+    channel of each image to mean 0 and variance 1 over its pixels, as networks that are judged by often do; the factor
+    before it is then 1. The features are [w/√size(a) · a, b] of the last layer; without norm their inner products are
+    within O(1/√m) of the NNGP kernel of the convolutional network whose last layer is flattened. F = pixels·m + 1.
 
     Args:
         width: m.
@@ -37,6 +40,7 @@ class RandomConv(FeatureMap):
         w_std: standard deviation of the weights, times the root of the fan-in.
         b_std: standard deviation of the biases.
         seed: of the network.
+        norm: "none" or "instance".
 
     Source: Novak et al. (2019), arXiv:1810.05148; the architecture: Nguyen et al. (2021), arXiv:2107.13034.
     """
@@ -47,8 +51,11 @@ class RandomConv(FeatureMap):
     w_std: float = 2**0.5
     b_std: float = 0.1
     seed: int = 0
+    norm: str = "none"
 
     def __post_init__(self) -> None:
+        if self.norm not in NORMS:
+            raise InputError(f"Got norm={self.norm!r}; expected one of {', '.join(NORMS)}.")
         if self.width < 1 or self.depth < 1:
             raise InputError(f"Got width={self.width}, depth={self.depth}; expected 1 or more of each.")
         if not (self.w_std > 0 and self.b_std >= 0):
@@ -85,9 +92,9 @@ class RandomConv(FeatureMap):
         def features(images: Array) -> Array:
             a = images
             for filters, shift in weights:
-                fan_in = 9 * a.shape[3]
-                h = convolve(self.w_std / fan_in**0.5 * a, filters, "SAME") + self.b_std * shift.astype(a.dtype)
-                a = jnp.maximum(h, 0)
+                h = convolve(self.w_std / (9 * a.shape[3]) ** 0.5 * a, filters, "SAME")
+                h = standardised(h) if self.norm == "instance" else h
+                a = jnp.maximum(h + self.b_std * shift.astype(a.dtype), 0)
                 a = mean_of_four(a) if self.pooling else a
             last = flat(a)
             last = self.w_std / last.shape[1] ** 0.5 * last
@@ -127,6 +134,13 @@ def convolve(images: Array, filters: Array, padding: str) -> Array:
     return jax.lax.conv_general_dilated(
         images, filters.astype(images.dtype), (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
+
+
+def standardised(h: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
+    """Each channel of each image with mean 0 and variance 1: (h − m)/√(v + 1e-5)."""
+    # Two passes: the mean square less the squared mean loses digits.
+    centred = h - h.mean(axis=(1, 2), keepdims=True)
+    return centred * jax.lax.rsqrt((centred**2).mean(axis=(1, 2), keepdims=True) + NORM_EPSILON)
 
 
 def margins(side: int, multiple: int) -> tuple[int, int]:
