@@ -73,6 +73,32 @@ def beside_frepo(found: dict[str, Any] | None) -> list[str]:
     ]
 
 
+def kinds(found: dict[str, Any] | None) -> list[str]:
+    """What sets teach that were learned under networks of one kind, and of both."""
+    if not found:
+        return []
+    lines = [
+        "## Kinds of networks in the pool",
+        "",
+        f"MNIST, `NetworkKIP` on {found['machine']}, from 50,000 training rows; accuracy in percent on 3,000 others of "
+        "networks without norm (`net:fast`) and with instance norm (`net:dsa`), mean ± standard deviation over as many "
+        "networks as the brackets say, or one. `python benchmarks/kinds.py`; see "
+        "[decision 29](decisions/0029-two-kinds-of-networks-in-a-pool.md).",
+        "",
+        "| per class | networks in the pool | net:fast | net:dsa | seconds |",
+        "|---|---|---|---|---|",
+    ]
+    names = {"none": "without norm", "instance": "with instance norm", "both": "both"}
+    for row in found["sets"].values():
+        scores = " | ".join(_shown(row["accuracy"][judge]) for judge in ("net:fast", "net:dsa"))
+        learned = row["norm"] in names
+        lines.append(
+            f"| {row['ipc']} | {names.get(row['norm'], row['norm'])} | {scores} "
+            f"| {f'{row["seconds"]:.0f}' if learned else ''} |"
+        )
+    return [*lines, ""]
+
+
 def _shown(scores: list[float]) -> str:
     if not scores:
         return "not run"

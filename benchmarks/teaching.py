@@ -37,11 +37,8 @@ PUBLISHED = {
     ("fashion_mnist", 1): 79.8, ("fashion_mnist", 10): 88.5, ("fashion_mnist", 50): 90.2,
     ("cifar10", 1): 53.9, ("cifar10", 10): 70.6, ("cifar10", 50): 77.0,
 }  # fmt: skip
-# For CPUs chosen by `net:fast` on 3,000 training rows of MNIST, learning from 50,000 others, but for the steps, which
-# fill the time: at 1 a class half an hour on slow cores (net:dsa on such rows of Fashion-MNIST: 67.9 % after 2,400,
-# 71.3 after 12,000). Where examples are not few beside a network's features little is gained: at 10 a class, with 300
-# to 500 steps in up to three minutes, networks of 32 channels gave 94.5 %, of 64 95.4, of 128 96.1, random rows 93.6.
-# Widths and training are the estimator's own there. For GPUs a guess.
+# For CPUs; kinds of networks were chosen on training rows of MNIST (kinds.py), steps fill the time: at 1 a class half an
+# hour on slow cores, at 10 ten minutes. For GPUs a guess.
 SETTINGS: dict[str, dict[str, Any]] = {
     "cpu": {"max_iter": 24_000, "target_rows": 1000, "training": 40, "oldest": 400},
     "cpu, many": {"max_iter": 1200, "target_rows": 1000, "networks": 5},

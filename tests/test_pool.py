@@ -231,6 +231,7 @@ def test_equal_seeds_give_equal_sets(digits):
         ((20, 8, 8), {"width": 0}, "width=0"),
         ((20, 8, 8), {"norm": "batch"}, "expected one of none, instance, both"),
         ((20, 8, 8), {"at_once": 11}, "no more at once"),
+        ((20, 8, 8), {"at_once": 1, "networks": 1}, "1 networks of 2 kinds"),
         ((20, 8, 8), {"ipc": 0}, "ipc"),
     ],
 )

@@ -68,6 +68,11 @@ class Nets:
                 f"{self.trained} of training, with {self.targets} targets; expected 1 or more of each, no more at once "
                 "than there are, and 0 or more of training."
             )
+        if not 1 <= len(self.maps) <= self.size:
+            raise InputError(
+                f"Got a pool of {self.size} networks of {len(self.maps)} kinds; expected at least one of each; try "
+                "networks=10, or norm='none'."
+            )
 
     def formula(self, member: int) -> RandomConv:
         """The architecture of this network."""
@@ -141,7 +146,7 @@ def step(
         return jnp.mean(jnp.stack(each))
 
     advance = kip.compiled(kip.descent(problem, loss), static_argnums=1)
-    trainers = {formula: _trainer(formula, nets) for formula in map(nets.formula, range(nets.size))}
+    trainers = {formula: _trainer(formula, nets) for formula in (map.formula() for map in nets.maps)}
 
     def renewed(pool: Pool, m: int, learned: kip.State, number: int) -> Pool:
         turn = number // nets.every + 1
