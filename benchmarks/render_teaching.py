@@ -91,11 +91,8 @@ def kinds(found: dict[str, Any] | None) -> list[str]:
     names = {"none": "without norm", "instance": "with instance norm", "both": "both"}
     for row in found["sets"].values():
         scores = " | ".join(_shown(row["accuracy"][judge]) for judge in ("net:fast", "net:dsa"))
-        learned = row["norm"] in names
-        lines.append(
-            f"| {row['ipc']} | {names.get(row['norm'], row['norm'])} | {scores} "
-            f"| {f'{row["seconds"]:.0f}' if learned else ''} |"
-        )
+        seconds = f"{row['seconds']:.0f}" if row["norm"] in names else ""
+        lines.append(f"| {row['ipc']} | {names.get(row['norm'], row['norm'])} | {scores} | {seconds} |")
     return [*lines, ""]
 
 

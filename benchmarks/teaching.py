@@ -37,8 +37,8 @@ PUBLISHED = {
     ("fashion_mnist", 1): 79.8, ("fashion_mnist", 10): 88.5, ("fashion_mnist", 50): 90.2,
     ("cifar10", 1): 53.9, ("cifar10", 10): 70.6, ("cifar10", 50): 77.0,
 }  # fmt: skip
-# For CPUs; kinds of networks were chosen on training rows of MNIST (kinds.py), steps fill the time: at 1 a class half an
-# hour on slow cores, at 10 ten minutes. For GPUs a guess.
+# For CPUs: kinds of networks were chosen on training rows of MNIST (kinds.py), and steps fill the time, at 1 a class
+# half an hour on slow cores, at 10 ten minutes. For GPUs a guess.
 SETTINGS: dict[str, dict[str, Any]] = {
     "cpu": {"max_iter": 24_000, "target_rows": 1000, "training": 40, "oldest": 400},
     "cpu, many": {"max_iter": 1200, "target_rows": 1000, "networks": 5},
