@@ -182,7 +182,7 @@ def digits():
 @pytest.fixture(scope="module")
 def learned(digits):
     x, y = digits
-    settings = {"width": 8, "norm": "none", "max_iter": 150, "target_rows": 300, "training": 20, "oldest": 100}
+    settings = {"width": 8, "max_iter": 150, "target_rows": 300, "training": 20, "oldest": 100}
     return NetworkKIP(1, **settings, random_state=0).fit(x[:1200], y[:1200])
 
 
@@ -196,20 +196,24 @@ def test_the_set_is_of_the_images_own_kind(learned, digits):
     assert learned.support_set_.provenance["settings"]["width"] == 8
 
 
-@pytest.mark.parametrize(("ipc", "width", "trained"), [(3, 32, 80), (4, 64, 10)])
-def test_many_examples_get_wider_networks(digits, ipc, width, trained):
+@pytest.mark.parametrize(
+    ("ipc", "norms", "width", "trained"), [(3, ["none"], 32, 80), (4, ["none", "instance"], 64, 10)]
+)
+def test_many_examples_get_wider_networks_of_both_kinds(digits, ipc, norms, width, trained):
     x, y = digits
     few = {"max_iter": 0, "networks": 2, "target_rows": 20, "random_state": 0}
     chosen = NetworkKIP(ipc, **few).fit(x[:200], y[:200]).nets_
-    assert [(map.width, map.norm) for map in chosen.maps] == [(width, "none"), (width, "instance")]
+    assert [(map.norm, map.width) for map in chosen.maps] == [(norm, width) for norm in norms]
     assert chosen.trained == trained
-    given = NetworkKIP(ipc, width=5, training=7, **few).fit(x[:200], y[:200]).nets_
-    assert (given.maps[0].width, given.trained, given.oldest) == (5, 7, chosen.oldest)
+    given = NetworkKIP(ipc, norm="instance", width=5, training=7, **few).fit(x[:200], y[:200])
+    assert given.nets_.maps == (RandomConv(5, given.nets_.maps[0].depth, norm="instance"),)
+    assert (given.nets_.trained, given.nets_.oldest) == (7, chosen.oldest)
+    assert given.kernels_[0].map.norm == "instance"
 
 
 def test_it_predicts_better_than_where_it_started(learned, digits):
     x, y = digits
-    start = NetworkKIP(1, width=8, norm="none", max_iter=0, target_rows=300, random_state=0).fit(x[:1200], y[:1200])
+    start = NetworkKIP(1, width=8, max_iter=0, target_rows=300, random_state=0).fit(x[:1200], y[:1200])
     assert learned.score(x[1200:], y[1200:]) > start.score(x[1200:], y[1200:]) + 0.03
 
 
@@ -231,7 +235,7 @@ def test_equal_seeds_give_equal_sets(digits):
         ((20, 8, 8), {"width": 0}, "width=0"),
         ((20, 8, 8), {"norm": "batch"}, "expected one of none, instance, both"),
         ((20, 8, 8), {"at_once": 11}, "no more at once"),
-        ((20, 8, 8), {"at_once": 1, "networks": 1}, "1 networks of 2 kinds"),
+        ((20, 8, 8), {"norm": "both", "at_once": 1, "networks": 1}, "1 networks of 2 kinds"),
         ((20, 8, 8), {"ipc": 0}, "ipc"),
     ],
 )

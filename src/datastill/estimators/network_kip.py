@@ -13,11 +13,12 @@ from datastill.estimators.base import Data, Support
 from datastill.estimators.on_networks import OnNetworks, judging_kernels
 from datastill.features.conv import NORMS, RandomConv
 
-# Chosen on validation rows of MNIST and Fashion-MNIST at 1 and 10 examples a class. Narrow networks that are trained
-# for long suit few examples; of 100 they make a set that teaches hardly more than random rows do.
+# Chosen on validation rows of MNIST and Fashion-MNIST at 1 and 10 examples a class (benchmarks/kinds.py). Narrow
+# networks without norm that are trained for long suit few examples, and teach both kinds of networks; of 100 they make
+# a set that teaches networks with norm hardly more than random rows do.
 FEW = 32
-FOR_FEW = {"width": 32, "at_once": 2, "training": 80, "oldest": 800}
-FOR_MANY = {"width": 64, "at_once": 1, "training": 10, "oldest": 100}
+FOR_FEW: dict[str, Any] = {"norm": "none", "width": 32, "at_once": 2, "training": 80, "oldest": 800}
+FOR_MANY: dict[str, Any] = {"norm": "both", "width": 64, "at_once": 1, "training": 10, "oldest": 100}
 ARCHITECTURES = {norm: (norm,) for norm in NORMS} | {"both": NORMS}
 
 
@@ -32,8 +33,8 @@ class NetworkKIP(OnNetworks):
         ipc: learned examples per class; 10 when neither budget is given.
         n_support: learned examples in all, spread over the classes.
         width: channels of each layer of the networks; None takes 32 for up to 32 examples, else 64.
-        norm: of the networks: "none", "instance" (norm), or "both", networks of either kind in turn. A set that is
-            learned under one kind teaches that kind alone.
+        norm: of the networks: "none", "instance" (norm), or "both", networks of either kind in turn; None takes "none"
+            for up to 32 examples, else "both".
         depth: their layers, each of which halves the image; None takes 3, or fewer where images are small.
         networks: in the pool.
         at_once: networks whose losses a step averages; None takes 2 for up to 32 examples, else 1.
@@ -71,7 +72,7 @@ class NetworkKIP(OnNetworks):
         *,
         n_support: int | None = None,
         width: int | None = None,
-        norm: str = "both",
+        norm: str | None = None,
         depth: int | None = None,
         networks: int = 10,
         at_once: int | None = None,
@@ -114,7 +115,7 @@ class NetworkKIP(OnNetworks):
 
     def _check_settings(self) -> None:
         super()._check_settings()
-        if self.norm not in ARCHITECTURES:
+        if self.norm is not None and self.norm not in ARCHITECTURES:
             raise InputError(f"Got norm={self.norm!r}; expected one of {', '.join(ARCHITECTURES)}.")
 
     def problem(self) -> kip.Problem:
@@ -130,27 +131,29 @@ class NetworkKIP(OnNetworks):
     def _prepare(self, X: Any, y: Any) -> Data:
         data = super()._prepare(X, y)
         row = data.targets.x.shape[1:]
-        self.kernels_ = judging_kernels(self._depth_for(row), row, ARCHITECTURES[self.norm])
+        self.kernels_ = judging_kernels(self._depth_for(row), row)  # what a start is chosen under
         return data
 
     def _nets(self, examples: int, depth: int) -> pool.Nets:
         """The pool that so many examples are learned under."""
         usual = FOR_FEW if examples <= FEW else FOR_MANY
         own = {name: getattr(self, name) for name in usual}
-        chosen = usual | {name: int(value) for name, value in own.items() if value is not None}
+        chosen = usual | {name: value for name, value in own.items() if value is not None}
         return pool.Nets(
-            maps=tuple(RandomConv(chosen["width"], depth, norm=norm) for norm in ARCHITECTURES[self.norm]),
+            maps=tuple(RandomConv(int(chosen["width"]), depth, norm=norm) for norm in ARCHITECTURES[chosen["norm"]]),
             size=int(self.networks),
-            at_once=chosen["at_once"],
+            at_once=int(chosen["at_once"]),
             every=int(self.renewal),
-            trained=chosen["training"],
-            oldest=chosen["oldest"],
+            trained=int(chosen["training"]),
+            oldest=int(chosen["oldest"]),
             targets=int(self.target_rows),
         )
 
     def _learn(self, data: Data, start: Support) -> Support:
+        row = data.targets.x.shape[1:]
+        self.nets_ = self._nets(len(start.z), self._depth_for(row))
+        self.kernels_ = judging_kernels(self._depth_for(row), row, tuple(map.norm for map in self.nets_.maps))
         problem = self.problem()
-        self.nets_ = self._nets(len(start.z), self._depth_for(data.targets.x.shape[1:]))
         return self._run(
             data,
             start,
