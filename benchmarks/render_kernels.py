@@ -21,7 +21,8 @@ def kernels(found: dict[str, Any] | None) -> list[str]:
         "NTK, float32, two CPU cores: pairs of rows a second of a block, all that belongs to single rows included, "
         "beside neural-tangents 0.6.5 in the same run. The floor is 40 flops for the activation of a pair of pixels, "
         f"at {found['flops_a_second'] / 1e9:.0f} GFlop/s, the machine's own rate for a polynomial on numbers in cache: "
-        "the share of it that is reached. Backward over forward is the time of the derivative in one side, less the "
+        "the share of it that is reached; the product of the rows of FC3, 1,568 flops a pair, is not in it. "
+        "Backward over forward is the time of the derivative in one side, less the "
         "forward pass, over that of the forward pass; memory is that of the derivative, at half the rows and at all, "
         "the block and its slopes among it. "
         "`python benchmarks/conv_kernels.py`.",

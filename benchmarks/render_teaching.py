@@ -22,8 +22,8 @@ def tables(folder: Path) -> list[str]:
         "Test accuracy in percent of networks that the sets never saw, mean ± standard deviation over networks (n): "
         "`net:dsa` is ConvNet-3 of width 128 with instance norm, `net:frepo` a ConvNet of widths 128, 256, 512 without "
         "norm, each trained as published, on the learned images with their label vectors or on random rows with their "
-        "classes. KRR is that of the set under its own kernel (of network-kip: one random network that took no part); "
-        "in brackets is KIP ConvNet as published. "
+        "classes. KRR is that of the set under its own kernel (of network-kip: random networks that took no part, "
+        "one of each kind); in brackets is KIP ConvNet as published. "
         "Published is the best set of pixels (RCIG, arXiv:2302.06755). Seconds are those of learning; settings were "
         "chosen on validation rows of MNIST, steps by time: at 1 a class half an hour on slower cores, at 10 ten "
         "minutes. "
@@ -41,11 +41,12 @@ def tables(folder: Path) -> list[str]:
             lines.append(f"| {data}, {ipc} | {method} | not run" + " |" * (2 * len(JUDGES) + 4))
         for run in runs:
             networks = run["networks"]
+            seconds = "resumed" if run["seconds"] is None else f"{run['seconds']:.0f}"
             kernel = f" ({run['published_kernel']})" if method == "convnet-kip" and run.get("published_kernel") else ""
             shown = [_shown(networks[which].get(judge, [])) for judge in JUDGES for which in ("learned", "random")]
             lines.append(
                 f"| {data}, {ipc} | {method} | {run['own_kernel']:.1f}{kernel} | {' | '.join(shown)} "
-                f"| {run['published'] or ''} | {run['seconds']:.0f} | {run['device']}, {run['cores']} cores |"
+                f"| {run['published'] or ''} | {seconds} | {run['device']}, {run['cores']} cores |"
             )
     absent = [method for method in ON_GPUS if not any(key[1] == method and key[0] != "digits" for key in found)]
     lines += [

@@ -3,8 +3,9 @@
     python benchmarks/tables.py --data FOLDER [--cells NAME...] [--budget-minutes M] [--points 10 ...] [--seeds 3]
 
 FOLDER holds mnist.npz, fashion_mnist.npz and cifar10.npz (x_train, y_train, x_test, y_test). Cells whose names contain
-one of NAME are run, all by default; a cell that has its file is not run again, and none begins after M minutes. Cells
-of sets that teach networks are those of `teaching.py`, with settings for the device at hand, and are continued.
+one of NAME, between hyphens, are run, all by default; a cell that has its file is not run again, and none begins after
+M minutes. Cells of sets that teach networks are those of `teaching.py`, with settings for the device at hand; they go
+on where they were stopped.
 Settings of the other cells were chosen on a validation split of the training rows with seed 100, which no reported run
 uses; test rows are used once, for the figure reported here.
 """
@@ -105,7 +106,7 @@ def run(data: str, kernel: str, variant: str, points: int, seed: int, rows: Data
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=os.environ.get("DATASTILL_DATA", "."))
-    parser.add_argument("--cells", nargs="+", default=[""], help="cells whose name contains one of these")
+    parser.add_argument("--cells", nargs="+", help="such as mnist-network-kip-1-seed0, or any of its parts")
     parser.add_argument("--budget-minutes", type=float, default=np.inf, help="no cell, and no judge, begins later")
     parser.add_argument("--points", type=int, nargs="+", default=(10, 100, 500))
     parser.add_argument("--seeds", type=int, default=3)
@@ -113,7 +114,7 @@ def main() -> None:
     until = time.perf_counter() + 60 * options.budget_minutes
     for seed in range(options.seeds):
         for cell in teaching.cells():
-            if any(part in f"{cell.name}-seed{seed}" for part in options.cells) and time.perf_counter() < until:
+            if selected(f"{cell.name}-seed{seed}", options.cells) and time.perf_counter() < until:
                 found = teaching.run(cell, loaded(options.data, cell.data), seed, until)
                 line = "not finished" if found is None else {k: found[k] for k in ("own_kernel", "networks", "seconds")}
                 print(cell.name, json.dumps(line), flush=True)
@@ -121,7 +122,7 @@ def main() -> None:
             for points in sizes:
                 name = f"{data}-{kernel}-{variant}-{points}-seed{seed}"
                 path = RESULTS / f"{name}.json"
-                wanted = any(part in name for part in options.cells) and points in options.points
+                wanted = selected(name, options.cells) and points in options.points
                 if not wanted or path.exists() or time.perf_counter() > until:
                     continue
                 rows = loaded(options.data, data)
@@ -130,6 +131,11 @@ def main() -> None:
                 write_json(path, result)
                 line = {k: result[k] for k in ("test_accuracy", "published", "train_seconds", "best_step")}
                 print(name, json.dumps(line), flush=True)
+
+
+def selected(name: str, wanted: list[str] | None) -> bool:
+    """Whether one of the wanted is a part of the name between hyphens: "mnist" is none of "fashion_mnist-fc1-plain"."""
+    return wanted is None or any(f"-{part}-" in f"-{name}-" for part in wanted)
 
 
 @cache

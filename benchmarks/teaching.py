@@ -99,10 +99,12 @@ def run(cell: Cell, data: Dataset, seed: int, until: float) -> dict[str, Any] | 
     folder = RESULTS / f"{cell.name}-seed{seed}"
     file = folder / "figures.json"
     if not file.exists():
-        started = time.perf_counter()
-        model = METHODS[cell.method](cell.ipc, random_state=seed, **cell.settings).fit(data.x, data.y)
-        seconds = time.perf_counter() - started
         folder.mkdir(parents=True, exist_ok=True)
+        checkpoint = folder / "checkpoint.safetensors"
+        resumed, started = checkpoint.exists(), time.perf_counter()
+        own = {"random_state": seed, "checkpoint": checkpoint}
+        model = METHODS[cell.method](cell.ipc, **own, **cell.settings).fit(data.x, data.y)
+        seconds = None if resumed else time.perf_counter() - started
         model.support_set_.save(folder)
         write_json(
             file,
@@ -126,6 +128,7 @@ def run(cell: Cell, data: Dataset, seed: int, until: float) -> dict[str, Any] | 
                 "versions": {name: version(name) for name in ("datastill", "jax", "flax", "optax", "numpy")},
             },
         )
+        checkpoint.unlink()
     found = read_json(file)
     support, space, labels = SupportSet.load(folder), fit_space(data.x), ClassLabels.fit(data.y)
     x_test, codes_test = space.encode(data.x_test), labels.codes(data.y_test)

@@ -251,6 +251,9 @@ def test_channels_may_be_left_out(rng):
         (lambda: ConvNet(activation="tanh"), "'tanh'"),
         (lambda: ConvNet(kind="ck"), "kind='ck'"),
         (lambda: ConvNet(w_std=0.0), "w_std=0.0"),
+        (lambda: ConvNet(w_std=np.inf), "w_std=inf"),
+        (lambda: ConvNet(2)(np.full((2, 8, 8, 1), 1e20, np.float32)), r"up to 1e\+20; expected less than 2.31e\+18"),
+        (lambda: ConvNet(2)(np.ones((2, 8, 8, 0))), r"rows of shape \(8, 8, 0\); expected images"),
         (lambda: Myrtle(6), "depth=6; expected one of 5, 7, 10"),
         (lambda: ConvNet(3)(np.ones((2, 7, 9, 1))), "7×9 pixels; expected 8×8 or more for 3 stages"),
         (lambda: Myrtle(5)(np.ones((2, 3, 9, 1))), "3×9 pixels; expected 4×4"),
@@ -262,6 +265,10 @@ def test_channels_may_be_left_out(rng):
         (lambda: ConvNet(2)(np.ones((2, 64))), r"rows of shape \(64,\); expected images"),
         (lambda: ConvNet(2).activations((64,)), r"rows of shape \(64,\); expected images"),
         (lambda: KIP(1, kernel="convnet2").fit(np.eye(64), np.arange(64) % 2), r"rows of shape \(64,\)"),
+        (
+            lambda: KIP(1, kernel="convnet", memory=2**16).fit(np.eye(64).reshape(64, 8, 8), np.arange(64) % 2),
+            r"memory=65536 bytes for ConvNet\(.*expected 131072 or more",
+        ),
         (lambda: ConvNet(2)(np.ones((2, 3, 32, 32))), r"\(3, 32, 32\), which looks like channels first"),
         (lambda: RandomConv(4, 2)(np.ones((2, 3, 32, 32))), r"\(3, 32, 32\), which looks like channels first"),
         (lambda: RFAD(1).fit(np.ones((4, 3, 32, 32)), np.arange(4) % 2), "looks like channels first"),
@@ -272,6 +279,16 @@ def test_channels_may_be_left_out(rng):
 def test_bad_input_is_named(call, fragment):
     with pytest.raises(InputError, match=fragment):
         call()
+
+
+def test_kip_learns_under_sampled_kernels_with_labels_and_flips(rng):
+    codes = np.arange(60) % 2
+    x = rng.standard_normal((60, 6, 6)) + codes[:, None, None] * np.linspace(-1, 1, 6)
+    settings = {"kernel": "conv-vec1,convnet1", "learn_labels": "gradient", "augment": "flip", "random_state": 0}
+    start, learned = (KIP(1, max_iter=steps, **settings).fit(x[:40], codes[:40]) for steps in (0, 30))
+    assert learned.kernels_ == (ConvNet(1, pooling=False), ConvNet(1))
+    assert np.abs(learned.X_support_ - start.X_support_).max() > 0.1
+    assert learned.history_[-1].validation_loss < start.history_[-1].validation_loss
 
 
 @pytest.mark.parametrize(

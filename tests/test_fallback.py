@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from jax.errors import JaxRuntimeError
 
-from datastill import KIP
+from datastill import KIP, NetworkKIP
 from datastill._errors import SolveError
-from datastill.distill import kip
+from datastill.distill import fit, kip, pool
 from datastill.gram.fallback import LEAST, within_memory
 
 FULL = JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")
@@ -92,7 +92,20 @@ def test_kip_goes_on_with_smaller_tiles(monkeypatch):
 def test_where_nothing_fits_the_steps_before_are_kept(monkeypatch, tmp_path):
     monkeypatch.setattr(kip, "step", short_of_memory(0))
     with pytest.raises(
-        SolveError, match=r"at step 0: RESOURCE_EXHAUSTED.*has the steps before; try again with a smaller"
+        SolveError, match=r"at step 0: RESOURCE_EXHAUSTED.*has the steps before; try again with smaller"
     ):
         learned(checkpoint=tmp_path / "checkpoint")
     assert (tmp_path / "checkpoint").exists()
+
+
+def test_a_device_that_fails_outside_the_steps_is_told_in_one_line(monkeypatch, tmp_path):
+    def fails(*arguments, **settings):
+        raise FULL
+
+    monkeypatch.setattr(pool, "init", fails)
+    images = np.random.default_rng(0).normal(size=(20, 8, 8))
+    with pytest.raises(SolveError, match="error of the device: RESOURCE_EXHAUSTED"):
+        NetworkKIP(1, max_iter=1, random_state=0).fit(images, np.arange(20) % 2)
+    monkeypatch.setattr(fit, "solve_labels", fails)
+    with pytest.raises(SolveError, match="a checkpoint, where there is one, has the steps"):
+        learned(checkpoint=tmp_path / "checkpoint")

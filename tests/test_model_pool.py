@@ -372,7 +372,7 @@ def test_whitened_images_are_learned():
     [
         (np.zeros((20, 5)), {}, "expected images"),
         (np.zeros((20, 8, 8)), {"depth": 5}, "5 layers"),
-        (np.zeros((20, 8, 8)), {"networks": 0}, "pool of 0 networks"),
+        (np.zeros((20, 8, 8)), {"networks": 0}, "networks=0; expected a whole number"),
         (np.zeros((20, 8, 8)), {"width": 0}, "width"),
     ],
 )

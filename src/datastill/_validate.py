@@ -124,6 +124,12 @@ def check_between(name: str, value: Any, low: float, high: float = np.inf) -> No
         raise InputError(f"Got {name}={value!r}; expected {span}.")
 
 
+def check_whole(name: str, value: Any, low: int) -> None:
+    """InputError unless value is a whole number, low or more."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
+        raise InputError(f"Got {name}={value!r}; expected a whole number, {low} or more.")
+
+
 def check_channels_last(row: tuple[int, ...]) -> None:
     """InputError for the shape of an image that has its channels first, as it looks."""
     if len(row) == 3 and row[0] <= MOST_CHANNELS < min(row[1:]):
@@ -186,6 +192,18 @@ def check_finite(x: np.ndarray, name: str = "X") -> None:
         raise InputError(
             f"Got {name} with {int(wrong.sum())} entries that are {kind}, the first at [{place}]; expected finite "
             "numbers; try removing those rows, or a DataFrame, whose missing values are handled."
+        )
+
+
+def check_squares(x: np.ndarray, name: str = "X") -> None:
+    """InputError for rows of floats whose squared norms are infinite in float32, or in float64 if they are that."""
+    largest = float(np.abs(x).max(initial=0))
+    precision = np.dtype(np.float64 if x.dtype == np.float64 else np.float32)
+    bound = float(np.sqrt(np.finfo(precision).max / max(1, x[:1].size)))
+    if largest >= bound:
+        raise InputError(
+            f"Got {name} with numbers up to {largest:.3g}; expected less than {bound:.3g}, so that squares of a row "
+            f"add up in {precision}; try standardising the rows."
         )
 
 

@@ -19,6 +19,7 @@ import pandas as pd
 
 from datastill import artefact, report
 from datastill._errors import InputError
+from datastill._validate import check_finite
 from datastill.data.archive import finite, make_folder, read_json, write_atomic, write_json
 from datastill.data.dataset import Dataset, Rows, SupportSet, digest, take
 from datastill.estimators import (
@@ -141,6 +142,8 @@ def distill(
             labels = ClassLabels.fit(data.y) if collected is None else collected.recipe.source.labels
             if isinstance(labels, ClassLabels):
                 labels.codes(np.asarray(data.y_test))
+        if isinstance(data.x_test, np.ndarray):
+            check_finite(data.x_test, "the test rows")
         if collected is None:
             estimator.fit(data.x, data.y)
         else:

@@ -20,6 +20,7 @@ from datastill.cli.options import (
     Test,
     Train,
     budgets,
+    gibibytes,
     load_data,
     load_labelled,
     slug,
@@ -71,7 +72,7 @@ def compare(
         words(methods), budgets(ipc), words(learners), seeds, kernel, steps, labels, relabel_with, robust
     )
     folder = out or Path("runs") / f"{slug(dataset.name)}-compare"
-    memory = None if memory_gb is None else int(memory_gb * 2**30)
+    memory = None if memory_gb is None else gibibytes(memory_gb)
     outcome = tournament.compare(dataset, task, entrants, folder, jobs, memory, delta)
     for failure in outcome.judged.failures:
         print(failure, file=sys.stderr)

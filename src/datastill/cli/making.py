@@ -25,6 +25,7 @@ from datastill.cli.options import (
     Test,
     budget,
     budgets,
+    gibibytes,
     given,
     load_data,
     load_moments,
@@ -208,7 +209,7 @@ def distill(
         "patience": patience if patience != 0 else "never",
         "reg": reg,
         "ridge": ridge,
-        "memory": int(memory_gb * 2**30),
+        "memory": gibibytes(memory_gb),
     }
     learners = _judges(judges, method)
     if given(context, "judge_seeds") and not learners:
@@ -278,7 +279,7 @@ def plan(
     shape = planning.Shape.of(dataset, task)
     sizes = budgets(ipc)
     baseline = planning.Baseline.now()
-    memory = int(memory_gb * 2**30)
+    memory = gibibytes(memory_gb)
     named = [(name.strip(), k) for name in kernel.split(",") for k in as_kernels(name)]
     asked = [(name, (m.strip(), k, b)) for m in method.split(",") for name, k in named for b in sizes]
     made = planning.forecasts(shape, [one for _, one in asked], steps, batch, memory, baseline)

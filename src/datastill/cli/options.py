@@ -1,5 +1,6 @@
 """What the commands share: their options, and the reading of data and lists."""
 
+import math
 import sys
 import tomllib
 from pathlib import Path
@@ -183,6 +184,13 @@ def given(context: typer.Context, option: str) -> bool:
 def words(text: str) -> tuple[str, ...]:
     """Names separated by commas, each once."""
     return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def gibibytes(number: float) -> int:
+    """GiB in bytes."""
+    if not 0 < number < math.inf:
+        raise InputError(f"Got --memory-gb {number}; expected a number above 0; try 1.")
+    return int(number * 2**30)
 
 
 def budgets(ipc: str) -> tuple[int, ...]:

@@ -185,13 +185,13 @@ def _failing(state: Any, progress: Progress, checkpoint: Path | None, identity: 
             "smaller learning_rate."
         ) from error
     except jax.errors.JaxRuntimeError as error:
-        kept = "nothing is kept; try checkpoint"
+        kept = "nothing is kept without a checkpoint"
         if checkpoint is not None:
             _save(checkpoint, state, progress, identity)
-            kept = f"{checkpoint} has the steps before; try again"
-        how = " with fewer processes" if jax.process_count() > 1 else " with a smaller batch_size or memory"
+            kept = f"{checkpoint} has the steps before"
+        how = "fewer processes" if jax.process_count() > 1 else "smaller batches, tiles (memory) or networks (width)"
         said = str(error).splitlines()[0]
-        raise SolveError(f"Got an error at step {progress.step}: {said}; {kept}{how}.") from error
+        raise SolveError(f"Got an error at step {progress.step}: {said}; {kept}; try again with {how}.") from error
 
 
 def snapshot_steps(steps: int) -> set[int]:

@@ -10,6 +10,7 @@ import time
 from abc import abstractmethod
 from typing import Any, NamedTuple, Self
 
+import jax
 import numpy as np
 import optax
 import pandas as pd
@@ -18,7 +19,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from datastill import _validate, krr
-from datastill._errors import InputError
+from datastill._errors import InputError, SolveError
 from datastill.data import sampling
 from datastill.data.dataset import Rows, SupportSet, digest, take, versions
 from datastill.distill import fit as distil
@@ -99,9 +100,15 @@ class Distiller(BaseEstimator):
             SolveError: when the loss stops being finite or the kernel matrix cannot be inverted.
         """
         started = time.monotonic()
-        data = self._prepare(X, y)
-        support = self._learn(data, self._initial_support(data))
-        self._finish(data, support)
+        try:
+            data = self._prepare(X, y)
+            support = self._learn(data, self._initial_support(data))
+            self._finish(data, support)
+        except jax.errors.JaxRuntimeError as error:
+            raise SolveError(
+                f"Got an error of the device: {str(error).splitlines()[0]}; a checkpoint, where there is one, has the "
+                "steps that were made; try again with smaller batches, tiles (memory), networks (width) or images."
+            ) from error
         self.support_set_, self.sums_ = self._describe(data, time.monotonic() - started), data.sums
         return self
 
@@ -114,6 +121,8 @@ class Distiller(BaseEstimator):
         """f(x) = k(x, x_s) k_ss⁻¹ y_s, not yet read as labels: (n, C) scores or (n, k) standardised targets."""
         check_is_fitted(self)
         _check_kind(X, self.X_support_)
+        if np.ndim(X) > 2:
+            _check_shape(np.asarray(X), self.X_support_)
         rows, _ = _validate.check_rows(self, X, fitting=False)
         _check_shape(rows, self.X_support_)
         x = self.space_.encode_features(rows)
@@ -224,7 +233,10 @@ class Distiller(BaseEstimator):
 
     def _given_support(self, data: Data) -> Support:
         x_s, y_s = (self.init.x, self.init.y) if isinstance(self.init, SupportSet) else self.init
-        x_s, y_s = x_s if isinstance(x_s, pd.DataFrame) else np.asarray(x_s), np.asarray(y_s)
+        if not isinstance(x_s, pd.DataFrame):
+            x_s = np.asarray(x_s)
+            _validate.check_finite(x_s, "init")
+        y_s = np.asarray(y_s)
         _check_kind(x_s, data.rows)
         _check_shape(x_s, data.rows)
         if len(x_s) != len(y_s) or not len(x_s):

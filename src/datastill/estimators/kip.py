@@ -137,11 +137,22 @@ class _KIP(Distiller):
 
     def _prepare(self, X: Any, y: Any) -> Data:
         data = super()._prepare(X, y)
+        self._check_pair(data.targets.x.shape[1:])
         kernel = self.kernels_[0]
         if len(self.kernels_) > 1 or not isinstance(kernel, FeatureKernel) or self.problem().augmentation:
             return data
         rest, held = self._split(data)
         return data._replace(sums=fit_moments.sums_of(kernel.map, rest, held))
+
+    def _check_pair(self, shape: tuple[int, ...]) -> None:
+        """InputError for a kernel that takes more than `memory` for one pair of rows, which is the smallest tile."""
+        dearest = max(self.kernels_, key=lambda kernel: kernel.pair_bytes(shape))
+        needed = dearest.pair_bytes(shape)
+        if needed > self.memory:
+            raise InputError(
+                f"Got memory={self.memory:g} bytes for {dearest!r} on rows of shape {shape}; expected {needed} or "
+                "more, which one pair of rows takes; try that, smaller images, or conv-vec3 or features:conv."
+            )
 
     def _split(self, data: Data) -> tuple[distil.Targets, distil.Targets | None]:
         """Targets to learn from, and to judge steps by."""

@@ -21,6 +21,10 @@ from datastill.kernels.base import Kernel
 from datastill.progress import bar
 
 DEEPEST = 3
+WHOLE = dict.fromkeys(
+    ("width", "depth", "networks", "at_once", "renewal", "oldest", "target_rows", "batch_size", "judges"), 1
+) | {"max_iter": 0}
+"""Settings that are whole numbers, and the least that each may be."""
 JUDGING_WIDTH = 128
 JUDGING_SEED = 1
 
@@ -32,8 +36,10 @@ class OnNetworks(ClassifierMixin, Distiller):
 
     def _check_settings(self) -> None:
         super()._check_settings()
-        for name in ("max_iter", "learning_rate"):
-            _validate.check_between(name, getattr(self, name), 0)
+        _validate.check_between("learning_rate", self.learning_rate, 0)
+        for name, least in WHOLE.items():
+            if getattr(self, name, None) is not None:
+                _validate.check_whole(name, getattr(self, name), least)
 
     def _solves_labels(self) -> bool:
         return False

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from datastill._typing import Array, ArrayLike
-from datastill._validate import check_finite
+from datastill._validate import check_finite, check_squares
 
 
 class Kernel(ABC):
@@ -36,10 +36,8 @@ class Kernel(ABC):
         Raises:
             InputError: for NaN and infinity in NumPy input, with the place of the first, and other than real numbers.
         """
-        for rows, name in ((x1, "x1"), (x2, "x2")):
-            if isinstance(rows, np.ndarray):
-                check_finite(rows, name)
-        x2 = x1 if x2 is None else x2
+        x1 = _checked(x1, "x1")
+        x2 = x1 if x2 is None else _checked(x2, "x2")
         with precision_of(x1, x2):
             return self._jitted(_real(x1), _real(x2))
 
@@ -49,8 +47,7 @@ class Kernel(ABC):
         Raises:
             InputError: for NaN and infinity in NumPy input, with the place of the first, and other than real numbers.
         """
-        if isinstance(x, np.ndarray):
-            check_finite(x, "x")
+        x = _checked(x, "x")
         with precision_of(x):
             return self.self_block(_real(x))
 
@@ -84,6 +81,10 @@ class Kernel(ABC):
     def rows_within(self, work: float, shape: tuple[int, ...], others: int) -> int:
         """How many rows of this shape can meet `others` for so many activations; 1 or more."""
         return max(1, int(work / (self.activations(shape) * max(others, 1))))
+
+    def pair_bytes(self, shape: tuple[int, ...]) -> int:
+        """Working memory of one pair of rows of this shape in float32, which no smaller tile takes less of."""
+        return 0
 
     def __add__(self, other: "Kernel") -> "Sum":
         return Sum((self, other))
@@ -121,6 +122,10 @@ class Sum(Kernel):
         """See `Kernel.activations`."""
         return sum(k.activations(shape) for k in self.terms)
 
+    def pair_bytes(self, shape: tuple[int, ...]) -> int:
+        """See `Kernel.pair_bytes`."""
+        return max(k.pair_bytes(shape) for k in self.terms)
+
 
 @dataclass(frozen=True)
 class Scaled(Kernel):
@@ -150,6 +155,10 @@ class Scaled(Kernel):
         """See `Kernel.activations`."""
         return self.kernel.activations(shape)
 
+    def pair_bytes(self, shape: tuple[int, ...]) -> int:
+        """See `Kernel.pair_bytes`."""
+        return self.kernel.pair_bytes(shape)
+
 
 def flat(x: Array) -> Array:
     """(n, …) -> (n, d): images read as vectors."""
@@ -160,6 +169,17 @@ def precision_of(*arrays: ArrayLike) -> AbstractContextManager:
     """A context in which float64 NumPy input stays float64; the caller's own precision for everything else."""
     wants_float64 = any(isinstance(x, np.ndarray) and x.dtype == np.float64 for x in arrays)
     return jax.enable_x64(True) if wants_float64 else nullcontext()
+
+
+def _checked(x: ArrayLike, name: str) -> ArrayLike:
+    """The rows; InputError for NaN, infinity and infinite squares. Arrays of JAX's pass as they are."""
+    if isinstance(x, jax.Array):
+        return x
+    x = np.asarray(x)
+    check_finite(x, name)
+    if jnp.issubdtype(x.dtype, jnp.floating):
+        check_squares(x, name)
+    return x
 
 
 def _real(x: ArrayLike) -> Array:

@@ -49,6 +49,11 @@ class _Convolutional(Kernel):
         _check_image(shape)
         return self._network.activations(*shape[:2])
 
+    def pair_bytes(self, shape: tuple[int, ...]) -> int:
+        """See `Kernel.pair_bytes`: eight maps of all pairs of pixels, of windows where the first stage is one layer."""
+        _check_image(shape)
+        return self._network.pair_bytes(*shape[:2])
+
 
 @dataclass(frozen=True)
 class ConvNet(_Convolutional):
@@ -126,7 +131,7 @@ def _network(kernel: ConvNet | Myrtle, stages: tuple[int, ...], head: str, pooli
 
 def _check_image(shape: tuple[int, ...]) -> None:
     """InputError for rows that are no images."""
-    if len(shape) not in (2, 3):
+    if len(shape) not in (2, 3) or 0 in shape:
         raise InputError(
             f"Got rows of shape {shape}; expected images, (n, h, w) or (n, h, w, c); try x.reshape(n, h, w, c), or "
             "another kernel."

@@ -1,5 +1,6 @@
 """What a network of infinite width is made of."""
 
+import math
 from dataclasses import dataclass, replace
 
 from datastill._errors import InputError
@@ -51,6 +52,13 @@ class Network:
             h, w = (h // 2, w // 2) if self.pooling else (h, w)
         return float(total)
 
+    def pair_bytes(self, h: int, w: int) -> int:
+        """That a pair of images of h × w pixels holds in float32, as compiled: about eight of its largest maps."""
+        if not self.pooling:
+            return 0
+        pixels = (h // 2) * (w // 2) if self.stages[0] == 1 else h * w
+        return 8 * 4 * pixels**2
+
     @property
     def nngp(self) -> "Network":
         """The same without the NTK."""
@@ -63,5 +71,5 @@ def check_settings(activation: str, kind: str, w_std: float, b_std: float) -> No
         raise InputError(f"Got activation={activation!r}; expected one of {', '.join(ACTIVATIONS)}.")
     if kind not in ("ntk", "nngp"):
         raise InputError(f'Got kind={kind!r}; expected "ntk" or "nngp".')
-    if not (w_std > 0 and b_std >= 0):
-        raise InputError(f"Got w_std={w_std}, b_std={b_std}; expected w_std above 0 and b_std 0 or more.")
+    if not (0 < w_std < math.inf and 0 <= b_std < math.inf):
+        raise InputError(f"Got w_std={w_std}, b_std={b_std}; expected w_std above 0 and b_std 0 or more, both finite.")
