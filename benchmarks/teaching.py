@@ -41,7 +41,7 @@ PUBLISHED = {
 # half an hour on slow cores, at 10 ten minutes. For GPUs a guess.
 SETTINGS: dict[str, dict[str, Any]] = {
     "cpu": {"max_iter": 24_000, "target_rows": 1000, "training": 40, "oldest": 400},
-    "cpu, many": {"max_iter": 1200, "target_rows": 1000, "networks": 5},
+    "cpu, many": {"max_iter": 1200, "target_rows": 1000, "networks": 6},
     "gpu": {"max_iter": 20_000, "target_rows": 5000, "training": 40, "oldest": 400, "width": 128},
 }
 # For GPUs alone: the methods as published, and KIP under the infinite ConvNet, whose steps are a guess.
