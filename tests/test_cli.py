@@ -240,6 +240,7 @@ def test_compare_in_regression_and_with_bad_words(tmp_path, capsys):
         (["--relabel-with", "oracle"], "oracle"),
         (["--jobs", "0"], "jobs"),
         (["--memory-gb", "0.1"], "at least"),
+        (["--memory-gb", "nan"], "--memory-gb nan; expected a number above 0"),
         (["--learners", "krr:magic"], "kernel"),
     ):
         assert run([*words, "--learners", "knn", *extra]) == 2
@@ -259,6 +260,7 @@ def test_the_version_is_the_packages(capsys):
         (["--method", "label-solve", "--steps", "3"], "--steps with --method label-solve"),
         (["--method", "best-of", "--reg", "1"], "--reg with --method best-of"),
         (["--method", "kip", "--allocation", "proportional"], "--allocation with --method kip"),
+        (["--memory-gb", "inf"], "--memory-gb inf; expected a number above 0"),
         (["--seed", "-1"], "--seed"),
         (["--patience", "-1"], "patience=-1"),
     ],

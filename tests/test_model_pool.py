@@ -20,6 +20,7 @@ from datastill.distill.body import Body
 from datastill.distill.fit import Targets
 from datastill.distill.model_pool import ModelPool
 from datastill.distill.objectives import Penalties
+from datastill.estimators import on_model_pool
 from datastill.krr import float64
 from datastill.preprocess.labels import ClassLabels
 
@@ -374,11 +375,23 @@ def test_whitened_images_are_learned():
         (np.zeros((20, 8, 8)), {"depth": 5}, "5 layers"),
         (np.zeros((20, 8, 8)), {"networks": 0}, "networks=0; expected a whole number"),
         (np.zeros((20, 8, 8)), {"width": 0}, "width"),
+        (np.zeros((20, 8, 8)), {"batch_size": "auto"}, "batch_size='auto'; expected a whole number"),
     ],
 )
 def test_what_cannot_be_learned_is_refused(estimator, rows, settings, message):
     with pytest.raises(InputError, match=message):
         estimator(1, **(QUICK | settings)).fit(rows + RNG.normal(size=rows.shape), np.arange(20) % 2)
+
+
+@pytest.mark.parametrize("estimator", [FRePo, RCIG])
+def test_a_batch_above_the_memory_is_refused_with_the_numbers(estimator, monkeypatch):
+    monkeypatch.setattr(on_model_pool, "memory_present", lambda: 2 * 4 * 20 * 64 * 8 - 1)
+    with pytest.raises(InputError, match=r"batch_size=1024 with networks of 8 channels on images of 8×8 pixels"):
+        estimator(1, max_iter=0, **QUICK).fit(RNG.normal(size=(20, 8, 8)), np.arange(20) % 2)
+    assert (
+        estimator(1, max_iter=0, batch_size=19, **QUICK).fit(RNG.normal(size=(20, 8, 8)), np.arange(20) % 2).n_iter_
+        == 0
+    )
 
 
 @pytest.mark.slow

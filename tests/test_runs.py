@@ -105,6 +105,15 @@ def test_unseen_test_classes_are_refused(blobs, tmp_path):
         runs.distill(strange, request(), tmp_path / "run")
 
 
+def test_test_rows_that_are_not_finite_are_refused_before_anything_is_learned(blobs, tmp_path):
+    data = with_test(blobs, 0, "classification")
+    broken = data.x_test.copy()
+    broken[1, 0] = np.inf
+    with pytest.raises(InputError, match=r"the test rows with 1 entries that are inf, the first at \[1, 0\]"):
+        runs.distill(replace(data, x_test=broken), request(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_forecast_grows_with_what_is_asked(blobs):
     shape = plan.Shape.of(blobs, "classification")
     assert (shape.rows, shape.row_shape, shape.classes, shape.outputs) == (100, (3,), (50, 50), 2)

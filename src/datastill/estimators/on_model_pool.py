@@ -6,10 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from datastill._errors import InputError
+from datastill._validate import memory_present
 from datastill.distill import kip, model_pool
 from datastill.distill.model_pool import Learned, ModelPool, Objective
 from datastill.estimators.base import Data, Support
 from datastill.estimators.on_networks import OnNetworks, in_colour, judging_kernels
+
+MAPS = 2
+"""Of the first layer's size, that features of a batch hold at least."""
 
 
 class OnModelPool(OnNetworks):
@@ -45,7 +50,19 @@ class OnModelPool(OnNetworks):
         depth = self._depth_for(row)
         self.pool_ = self._pool(depth, in_colour(row) if self.flip is None else bool(self.flip))
         self.kernels_ = judging_kernels(depth, row)
+        self._check_batch(row, len(data.y))
         return data
+
+    def _check_batch(self, row: tuple[int, ...], rows: int) -> None:
+        """InputError for a batch of which the first layer alone does not fit in memory."""
+        (h, w, *_), width = row, self.pool_.body.width
+        needed, present = MAPS * 4 * min(self.pool_.batch, rows) * h * w * width, memory_present()
+        if needed > present:
+            raise InputError(
+                f"Got batch_size={self.pool_.batch} with networks of {width} channels on images of {h}×{w} pixels, "
+                f"which hold {needed / 2**30:.1f} GiB or more; this machine has {present / 2**30:.1f} GiB; try a "
+                "smaller batch_size or width."
+            )
 
     def _learn(self, data: Data, start: Support) -> Support:
         problem = self.problem()
