@@ -365,6 +365,8 @@ def test_rows_that_a_network_cannot_take_are_refused(images, blobs):
         quick("mlp", augment=True).fit(x, y)
     with pytest.raises(InputError, match=r"7×9 pixels for net:fast.*at least 8×8"):
         quick().fit(images[:, 1:], y[:6])
+    with pytest.raises(InputError, match="looks like channels first"):
+        quick().fit(np.zeros((6, 3, 16, 16)), y[:6])
     with pytest.raises(InputError, match=r"shape \(4,\)"):
         quick().fit(np.zeros(4), np.zeros((4, 2)))
     with pytest.raises(InputError, match="expected one of dc"):

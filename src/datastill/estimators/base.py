@@ -121,7 +121,7 @@ class Distiller(BaseEstimator):
         """f(x) = k(x, x_s) k_ss⁻¹ y_s, not yet read as labels: (n, C) scores or (n, k) standardised targets."""
         check_is_fitted(self)
         _check_kind(X, self.X_support_)
-        if np.ndim(X) > 2:
+        if getattr(X, "ndim", 0) > 2:
             _check_shape(np.asarray(X), self.X_support_)
         rows, _ = _validate.check_rows(self, X, fitting=False)
         _check_shape(rows, self.X_support_)

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from datastill._errors import InputError
 from datastill._typing import Float, Int
-from datastill._validate import check_between
+from datastill._validate import check_between, check_channels_last
 from datastill.learners.augmentation import DSA
 from datastill.learners.labels import probabilities
 from datastill.learners.presets import Preset, preset
@@ -159,6 +159,8 @@ def _applied(learner: Network, how: Preset, shape: tuple[int, ...], outputs: int
         raise InputError(
             f"Got vectors of {shape[1]} numbers with augmentation; expected images; try net:{learner.preset}:plain."
         )
+    if what.convolutional:
+        check_channels_last(shape[1:])
     least = 2 ** len(what.widths)
     if what.convolutional and min(shape[1:3]) < least:
         raise InputError(
