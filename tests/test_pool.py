@@ -217,6 +217,11 @@ def test_it_predicts_better_than_where_it_started(learned, digits):
     assert learned.score(x[1200:], y[1200:]) > start.score(x[1200:], y[1200:]) + 0.03
 
 
+def test_rows_of_another_shape_are_told_by_their_shape(learned):
+    with pytest.raises(InputError, match=r"rows of shape \(8, 4\); expected \(8, 8\)"):
+        learned.predict(np.zeros((2, 8, 4), np.uint8))
+
+
 def test_equal_seeds_give_equal_sets(digits):
     x, y = digits
     settings = {"width": 4, "max_iter": 8, "training": 3, "target_rows": 50}
