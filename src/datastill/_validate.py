@@ -198,8 +198,8 @@ def check_finite(x: np.ndarray, name: str = "X") -> None:
 def check_squares(x: np.ndarray, name: str = "X") -> None:
     """InputError for rows of floats whose squared norms are infinite in float32, or in float64 if they are that."""
     largest = float(np.abs(x).max(initial=0))
-    precision = np.dtype(np.float64 if x.dtype == np.float64 else np.float32)
-    bound = float(np.sqrt(np.finfo(precision).max / max(1, x[:1].size)))
+    precision = "float64" if x.dtype == np.float64 else "float32"
+    bound = float(np.sqrt(float(np.finfo(precision).max) / max(1, x[:1].size)))
     if largest >= bound:
         raise InputError(
             f"Got {name} with numbers up to {largest:.3g}; expected less than {bound:.3g}, so that squares of a row "
