@@ -379,6 +379,7 @@ SETTINGS = {
     "whitening of vectors": ({"preprocess": "zca"}, "not images"),
     "unknown start": ({"init": "zeros"}, "zeros"),
     "start of another shape": ({"init": (np.zeros((2, 5)), ["cat", "dog"])}, r"\(5,\)"),
+    "start with NaN": ({"init": (np.full((2, 3), np.nan), ["cat", "dog"])}, "init with 6 entries that are NaN"),
     "start without labels": ({"init": (np.zeros((2, 3)), ["cat"])}, "2 rows and 1 labels"),
     "start with strange labels": ({"init": (np.zeros((1, 3)), ["cow"])}, "cow"),
 }
