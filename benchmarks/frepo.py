@@ -26,7 +26,6 @@ from datastill.distill.body import Body
 from datastill.distill.fit import Targets
 from datastill.distill.model_pool import ModelPool
 from datastill.distill.objectives import Penalties
-from datastill.learners.named import named_learner
 from datastill.preprocess.labels import ClassLabels
 from datastill.preprocess.space import fit_space
 
@@ -47,8 +46,7 @@ def main() -> None:
     x_test, codes_test = space.encode(data.x_test), labels.codes(data.y_test)
 
     def judged(x: np.ndarray, y: np.ndarray) -> list[float]:
-        nets = (named_learner(JUDGE, seed=seed).fit(x, y) for seed in range(SEEDS))
-        return [100 * float(np.mean(net.predict(x_test) == codes_test)) for net in nets]
+        return [teaching.accuracy(JUDGE, seed, x, y, x_test, codes_test) for seed in range(SEEDS)]
 
     started = time.perf_counter()
     model = NetworkKIP(1, random_state=0, **OURS).fit(data.x, data.y)

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import teaching
 from timing import machine
 
 from datastill import NetworkKIP
 from datastill.data.archive import read_json, write_json
 from datastill.data.dataset import versions
 from datastill.data.sources import load
-from datastill.learners.named import named_learner
 from datastill.preprocess.labels import ClassLabels
 from datastill.preprocess.space import fit_space
 
@@ -51,19 +51,14 @@ def main() -> None:
                 continue
             started = time.perf_counter()
             if norm == "random rows":
-                draw = np.random.default_rng(0)
-                chosen = [draw.choice(np.flatnonzero(codes == c), ipc, replace=False) for c in range(10)]
-                own = rows[np.concatenate(chosen)]
+                own = rows[teaching.random_rows(codes, ipc, 0)]
                 x, y = space.encode(data.x[own]), labels.encode(data.y[own])
             else:
                 model = NetworkKIP(ipc, norm=norm, random_state=0, **SETTINGS[ipc]).fit(data.x[rows], data.y[rows])
                 x, y = space.encode(model.X_support_), model.soft_labels_
             seconds = time.perf_counter() - started
             scores = {
-                judge: [
-                    100 * float(np.mean(named_learner(judge, seed=seed).fit(x, y).predict(x_held) == codes_held))
-                    for seed in range(JUDGE_SEEDS[ipc])
-                ]
+                judge: [teaching.accuracy(judge, seed, x, y, x_held, codes_held) for seed in range(JUDGE_SEEDS[ipc])]
                 for judge in JUDGES
             }
             found["sets"][name] = {"norm": norm, "ipc": ipc, "seconds": seconds, "accuracy": scores}

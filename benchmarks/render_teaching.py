@@ -83,7 +83,7 @@ def kinds(found: dict[str, Any] | None) -> list[str]:
         "",
         f"MNIST, `NetworkKIP` on {found['machine']}, from 50,000 training rows; accuracy in percent on 3,000 others of "
         "networks without norm (`net:fast`) and with instance norm (`net:dsa`), mean ± standard deviation over as many "
-        "networks as the brackets say, or one. `python benchmarks/kinds.py`; see "
+        "networks as the brackets say. `python benchmarks/kinds.py`; see "
         "[decision 29](decisions/0029-two-kinds-of-networks-in-a-pool.md).",
         "",
         "| per class | networks in the pool | net:fast | net:dsa | seconds |",

@@ -94,6 +94,18 @@ def peak() -> int:
     return int((jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use", peak_memory()))
 
 
+def random_rows(codes: np.ndarray, ipc: int, seed: int) -> np.ndarray:
+    """Rows of each of ten classes in turn."""
+    draw = np.random.default_rng(seed)
+    return np.concatenate([draw.choice(np.flatnonzero(codes == c), ipc, replace=False) for c in range(10)])
+
+
+def accuracy(judge: str, seed: int, x: np.ndarray, y: np.ndarray, x_test: np.ndarray, codes_test: np.ndarray) -> float:
+    """Of a judge trained on encoded rows with label vectors, in percent."""
+    net = named_learner(judge, seed=seed).fit(x, y)
+    return 100 * float(np.mean(net.predict(x_test) == codes_test))
+
+
 def run(cell: Cell, data: Dataset, seed: int, until: float) -> dict[str, Any] | None:
     """The cell's figures; None where the time, as `time.perf_counter` tells it, was over before all were found."""
     folder = RESULTS / f"{cell.name}-seed{seed}"
@@ -142,12 +154,8 @@ def run(cell: Cell, data: Dataset, seed: int, until: float) -> dict[str, Any] | 
                 if which == "learned":
                     x, y = space.encode(support.x), support.soft_labels
                 else:
-                    draw = np.random.default_rng(own)
-                    codes = labels.codes(data.y)
-                    each = [draw.choice(np.flatnonzero(codes == c), cell.ipc, replace=False) for c in range(10)]
-                    rows = np.concatenate(each)
+                    rows = random_rows(labels.codes(data.y), cell.ipc, own)
                     x, y = space.encode(data.x[rows]), labels.encode(data.y[rows])
-                net = named_learner(judge, seed=own).fit(x, y)
-                scores.append(100 * float(np.mean(net.predict(x_test) == codes_test)))
+                scores.append(accuracy(judge, own, x, y, x_test, codes_test))
                 write_json(file, found)
     return found

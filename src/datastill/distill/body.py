@@ -18,9 +18,8 @@ import jax.numpy as jnp
 from datastill._errors import InputError
 from datastill._typing import Array, Float, Key
 from datastill.features.base import Weights
-from datastill.features.conv import convolve, image_shape, margins, mean_of_four, with_channels
+from datastill.features.conv import convolve, image_shape, margins, mean_of_four, standardised, with_channels
 
-NORM_EPSILON = 1e-5
 SHARPNESS = 60.0
 ACTIVATIONS = ("relu", "softplus")
 
@@ -69,7 +68,7 @@ class Body:
         a = jnp.pad(a, ((0, 0), *(margins(side, 2**self.depth) for side in a.shape[1:3]), (0, 0)))
         for block in weights["blocks"]:
             if "gain" in block:
-                a = _normalised(a) * block["gain"] + block["offset"]
+                a = standardised(a, (0, 1, 2)) * block["gain"] + block["offset"]
             h = convolve(a, block["filters"], "SAME") + block["shift"]
             smooth = self.activation == "softplus"
             a = mean_of_four(jax.nn.softplus(SHARPNESS * h) / SHARPNESS if smooth else jnp.maximum(h, 0))
@@ -82,8 +81,3 @@ class Body:
 
 def _normal(key: Key, shape: tuple[int, ...], fan_in: int) -> Array:
     return jax.random.normal(key, shape, jnp.float32) / fan_in**0.5
-
-
-def _normalised(a: Array) -> Array:
-    centred = a - a.mean(axis=(0, 1, 2))
-    return centred * jax.lax.rsqrt((centred**2).mean(axis=(0, 1, 2)) + NORM_EPSILON)

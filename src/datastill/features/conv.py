@@ -93,7 +93,7 @@ class RandomConv(FeatureMap):
             a = images
             for filters, shift in weights:
                 h = convolve(self.w_std / (9 * a.shape[3]) ** 0.5 * a, filters, "SAME")
-                h = standardised(h) if self.norm == "instance" else h
+                h = standardised(h, (1, 2)) if self.norm == "instance" else h
                 a = jnp.maximum(h + self.b_std * shift.astype(a.dtype), 0)
                 a = mean_of_four(a) if self.pooling else a
             last = flat(a)
@@ -136,11 +136,14 @@ def convolve(images: Array, filters: Array, padding: str) -> Array:
     )
 
 
-def standardised(h: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-    """Each channel of each image with mean 0 and variance 1: (h − m)/√(v + 1e-5)."""
-    # Two passes: the mean square less the squared mean loses digits.
-    centred = h - h.mean(axis=(1, 2), keepdims=True)
-    return centred * jax.lax.rsqrt((centred**2).mean(axis=(1, 2), keepdims=True) + NORM_EPSILON)
+def standardised(a: Float[Array, "n h w c"], axes: tuple[int, ...]) -> Float[Array, "n h w c"]:
+    """Each channel with mean 0 and variance 1 over these axes: (a − m)/√(v + 1e-5).
+
+    Instance norm is over the pixels (1, 2), batch norm over images as well (0, 1, 2).
+    """
+    # Two passes: the mean square less the squared mean loses digits. Faster on CPUs than nnx.InstanceNorm.
+    centred = a - a.mean(axis=axes, keepdims=True)
+    return centred * jax.lax.rsqrt((centred**2).mean(axis=axes, keepdims=True) + NORM_EPSILON)
 
 
 def margins(side: int, multiple: int) -> tuple[int, int]:

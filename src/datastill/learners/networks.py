@@ -19,10 +19,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from datastill._typing import Array, Float
-from datastill.features.conv import margins
+from datastill.features.conv import margins, standardised
 from datastill.learners.presets import Architecture
-
-NORM_EPSILON = 1e-5
 
 Initialisers = tuple[Callable[..., Array], Callable[..., Array]]
 
@@ -52,10 +50,7 @@ class InstanceNorm(nnx.Module):
 
     def __call__(self, x: Float[Array, "n h w ch"]) -> Float[Array, "n h w ch"]:
         """Normalise each image."""
-        # Two passes: the mean square less the squared mean loses digits. Faster on CPUs than nnx.InstanceNorm.
-        centred = x - x.mean(axis=(1, 2), keepdims=True)
-        variance = (centred**2).mean(axis=(1, 2), keepdims=True)
-        return centred * jax.lax.rsqrt(variance + NORM_EPSILON) * self.gamma[...] + self.beta[...]
+        return standardised(x, (1, 2)) * self.gamma[...] + self.beta[...]
 
 
 class MLP(nnx.Module):
