@@ -208,7 +208,7 @@ def page() -> str:
     sections += render_moments.costs(read("moments_scale.json"))
     sections += render_moments.beside_rfad(read("rfad.json"))
     sections += render_teaching.tables(RESULTS / "teaching") + render_teaching.kinds(read("kinds.json"))
-    sections += render_teaching.beside_frepo(read("frepo.json"))
+    sections += render_teaching.beside_published(RESULTS / "as_published")
     sections += render_moments.optimisers(read("optimisers_moments.json"))
     sections += render_kernels.kernels(read("conv_kernels.json")) + render_kernels.cost(read("conv_cost.json"))
     sections += render_kernels.processes(read("processes.json"))

@@ -6,18 +6,17 @@ KIP from moments runs first, with its pass; then RFAD for `times` as long: 8 fre
 targets at every step, AdaBelief at 0.001, cross-entropy, learned labels and matrix. The seconds of RFAD are its
 steps by the median step, so that a pause costs it nothing. Both are judged by KRR under their own kernels: from moments
 on all test rows, RFAD on the first 2,000 (16 networks take three minutes for these alone), before its first step and
-after its last. What is there is written after every step.
+after its last.
 """
 
 import argparse
 import time
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
 import numpy as np
+import teaching
 from moments import one_pass
-from timing import machine
+from timing import machine, run_for
 
 from datastill import KIP
 from datastill.data.archive import write_json
@@ -63,29 +62,20 @@ def main() -> None:
         space.encode(data.x_test)[:JUDGED], labels.encode(data.y_test)[:JUDGED], labels.codes(data.y_test)[:JUDGED]
     )
     problem = kip.Problem((), lambda z: z, "gradient", rfad.optimiser(1e-3), penalties=Penalties(5e-3))
-    draw = np.random.default_rng(0)
-    rows = [int(draw.choice(np.flatnonzero(codes == c))) for c in range(10)]
+    rows = teaching.random_rows(codes, 1, 0)
     settings = rfad.Settings()
     state, step = rfad.init(problem, targets.x[rows], vectors[rows]), rfad.step(problem, settings, targets, 0)
     judge = rfad.validator(problem, settings, test, 0)
     before = 100 * judge(state)[1]
-    took, losses = [], []
-    while not took or float(np.median(took)) * len(took) < arguments.times * seconds:
-        began = time.perf_counter()
-        state, loss = step(state, len(took))
-        losses.append(float(jax.block_until_ready(jnp.asarray(loss))))
-        now = time.perf_counter() - began
-        took.append(min(now, 1.5 * float(np.median(took or [now]))))  # a pause is not counted
-        found = {
-            "steps": len(took),
-            "seconds_a_step": float(np.median(took)),
-            "seconds": float(np.median(took)) * len(took),
-            "accuracy_before": before,
-            "losses": losses,
-        }
-        print(found["steps"], took[-1], losses[-1], flush=True)
-        write_json(RESULT, {"moments": ours, "rfad": found})
-    found["accuracy"] = 100 * judge(state)[1]
+    state, took, losses = run_for(arguments.times * seconds, state, step)
+    found = {
+        "steps": len(took),
+        "seconds_a_step": float(np.median(took)),
+        "seconds": float(np.median(took)) * len(took),
+        "accuracy_before": before,
+        "losses": losses,
+        "accuracy": 100 * judge(state)[1],
+    }
     write_json(
         RESULT,
         {

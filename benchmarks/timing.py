@@ -23,6 +23,24 @@ def seconds_of(f: Callable[..., Any], *arguments: Any) -> float:
     return statistics.median(seconds)
 
 
+def run_for(
+    seconds: float, state: Any, step: Callable[[Any, int], tuple[Any, Any]]
+) -> tuple[Any, list[float], list[float]]:
+    """Steps for so long: the last state, and of each step its seconds and its loss.
+
+    The time is that of the median step by their number, so that a pause costs nothing.
+    """
+    took: list[float] = []
+    losses: list[float] = []
+    while not took or statistics.median(took) * len(took) < seconds:
+        began = time.perf_counter()
+        state, loss = step(state, len(took))
+        losses.append(float(loss))
+        took.append(time.perf_counter() - began)
+        print(len(took), f"{took[-1]:.2f} s", losses[-1], flush=True)
+    return state, took, losses
+
+
 def machine() -> str:
     """Its architecture and its cores."""
     return f"{platform.machine()}, {os.cpu_count()} cores"
