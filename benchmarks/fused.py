@@ -2,10 +2,10 @@
 
     python benchmarks/fused.py [--interpret]
 
-Correctness first: both on the same patches. Then seconds of each, medians of several, and the ceiling: flops counted
-(activations and products of patches) at the device's measured rate for a polynomial on numbers in registers, or bytes
-written at its measured bandwidth, whichever takes longer. `--interpret` tries all of it without a GPU on few pixels,
-and writes nothing.
+Correctness first: both on the same patches, forward and back. Then seconds of each, medians of several, and the
+ceiling: flops counted (activations and products of patches) at the device's measured rate for a polynomial on numbers
+in registers, or bytes read and written at its measured bandwidth, whichever takes longer. `--interpret` tries all of it
+without a GPU on few pixels, and writes nothing.
 """
 
 import argparse
@@ -25,6 +25,8 @@ from datastill.kernels.dual import ACTIVATIONS
 
 RESULT = Path(__file__).parent / "results" / "fused.json"
 RELU = ACTIVATIONS["relu"]
+BACKWARD_FLOPS = 47
+"""Of a pair of pixels, all but its three products: f' 21, f'' 6, what is left of f and f'' 8, and their sums 12."""
 # name -> places, side of the windows, numbers in a patch, images in a tile
 CASES = {"convnet3 28×28×1": (4, 14, 10, 64), "convnet 32×32×3, stem": (1, 32, 28, 16)}
 
@@ -45,21 +47,40 @@ def bytes_a_second() -> float:
 
 
 def measured(case: tuple[int, int, int, int], interpret: bool, flops: float, bandwidth: float) -> dict[str, Any]:
-    """Seconds of both, the largest difference, and the share of the ceiling."""
+    """Forward and back: seconds of both, the largest difference relative to the largest entry, share of the ceiling."""
     places, side, d, images = case
     inputs = patches(*case)
-    ours = jax.jit(lambda *inputs: fused.first(RELU, True, *inputs, interpret=interpret))
-    with_plain = jax.jit(lambda *inputs: maps.plain_first(RELU, True, *inputs))
-    difference = max(float(jnp.abs(a - b).max()) for a, b in zip(ours(*inputs), with_plain(*inputs), strict=True))
+    slopes = jax.jit(lambda *inputs: maps.plain_first(RELU, True, *inputs))(*inputs)
     pairs = (places * side**2) ** 2 * images
-    ceiling = max(pairs * (FLOPS + 2 * d) / flops, 2 * 4 * pairs / places**2 / bandwidth)
-    seconds = seconds_of(ours, *inputs)
-    return {
-        "largest_difference": difference,
-        "seconds": seconds,
-        "plain_seconds": seconds_of(with_plain, *inputs),
-        "of_the_ceiling": ceiling / seconds,
+    of_maps = 2 * 4 * pairs / places**2  # bytes
+    calls = {
+        "forward": (
+            lambda *inputs: fused.first(RELU, True, *inputs, interpret=interpret),
+            lambda *inputs: maps.plain_first(RELU, True, *inputs),
+            inputs,
+            FLOPS + 2 * d,
+        ),
+        "backward": (
+            lambda *given: fused.first_backward(RELU, *given, interpret=interpret),
+            lambda *given: maps.plain_first_backward(RELU, *given),
+            (inputs, slopes),
+            BACKWARD_FLOPS + 6 * d,
+        ),
     }
+    found = {}
+    for name, (call, plain, given, flops_a_pair) in calls.items():
+        ours, reference = jax.jit(call), jax.jit(plain)
+        differences = [
+            float(jnp.abs(a - b).max() / jnp.abs(b).max()) for a, b in zip(ours(*given), reference(*given), strict=True)
+        ]
+        seconds = seconds_of(ours, *given)
+        found[name] = {
+            "largest_difference": max(differences),
+            "seconds": seconds,
+            "plain_seconds": seconds_of(reference, *given),
+            "of_the_ceiling": max(pairs * flops_a_pair / flops, of_maps / bandwidth) / seconds,
+        }
+    return found
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """Kernels of convolutional networks: properties, slow twins, frozen reference values, wide finite networks."""
 
 from dataclasses import replace
+from functools import partial
 from unittest.mock import Mock
 
 import jax
@@ -365,12 +366,30 @@ def test_fused_first_activation_equals_the_plain_one(places, ntk, within_float64
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
+@pytest.mark.parametrize("places", [1, 4])
+@pytest.mark.parametrize("ntk", [True, False])
+@pytest.mark.parametrize("within_float64", [True, False])
+def test_fused_first_activation_has_the_derivatives_of_the_plain_one(places, ntk, within_float64, pixels, rng):
+    relu, inputs = ACTIVATIONS["relu"], pixels(places)
+    with jax.enable_x64(within_float64):
+        shape = maps.plain_first(relu, ntk, *inputs)[0].shape
+        slopes = tuple(jnp.asarray(rng.standard_normal(shape), jnp.float32) for _ in range(1 + ntk))
+        ours = fused.first_backward(relu, inputs, slopes, interpret=True)
+        plain = maps.plain_first_backward(relu, inputs, slopes)
+    for one, other, of in zip(ours, plain, inputs, strict=True):
+        assert one.dtype == np.float32 and one.shape == of.shape
+        np.testing.assert_allclose(one, other, atol=2e-5 * float(jnp.abs(other).max()))
+
+
 @pytest.mark.parametrize("within_float64", [True, False])
 def test_fused_first_activation_compiles_for_gpus_and_serves_them_alone(within_float64, pixels, monkeypatch):
     relu, inputs = ACTIVATIONS["relu"], pixels(4)
     with jax.enable_x64(within_float64):
-        traced = jax.jit(lambda *inputs: fused.first(relu, True, *inputs)).trace(*inputs)
-        assert "triton" in traced.lower(lowering_platforms=("cuda",)).as_text()
+        slopes = maps.plain_first(relu, True, *inputs)
+        forward = jax.jit(partial(fused.first, relu, True)).trace(*inputs)
+        backward = jax.jit(partial(fused.first_backward, relu)).trace(inputs, slopes)
+        for traced in (forward, backward):
+            assert "triton" in traced.lower(lowering_platforms=("cuda",)).as_text()
     assert not fused.serves(relu, np.dtype(np.float32), 28)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     for capability, expected in (("9.0", True), ("7.5", False), ("gfx90a", False)):

@@ -34,7 +34,8 @@ def first(
 
     Before the first activation Θ is Σ, so that Θ becomes f' z · size size.
     """
-    return (fused.first if fused.serves(dual, p.dtype, p.shape[3]) else plain_first)(dual, ntk, p, size1, q, size2)
+    own = fused.serves(dual, p.dtype, p.shape[3])
+    return (fused.first if own else plain_first)(dual, ntk, p, size1, q, size2)
 
 
 def plain_first(dual: Dual, ntk: bool, p: Array, size1: Array, q: Array, size2: Array) -> Maps:
@@ -66,7 +67,14 @@ def _first_forward(dual: Dual, ntk: bool, *inputs: Array) -> tuple[Maps, tuple[A
     return first(dual, ntk, *inputs), inputs
 
 
-def _first_backward(dual: Dual, ntk: bool, inputs: tuple[Array, ...], slopes: Maps) -> tuple[Array, ...]:
+def _first_backward(dual: Dual, _: bool, inputs: tuple[Array, ...], slopes: Maps) -> tuple[Array, ...]:
+    p = inputs[0]
+    own = fused.serves(dual, p.dtype, p.shape[3])
+    return (fused.first_backward if own else plain_first_backward)(dual, inputs, slopes)
+
+
+def plain_first_backward(dual: Dual, inputs: tuple[Array, ...], slopes: Maps) -> tuple[Array, ...]:
+    """Derivatives in p, size1, q, size2 from those in what `first` gives, in array operations."""
     p, size1, q, size2 = inputs
     k, h, w, _ = p.shape
     (u1, s1), (u2, s2) = _by_parts(p, size1), _flat(q, size2)
@@ -81,7 +89,7 @@ def _first_backward(dual: Dual, ntk: bool, inputs: tuple[Array, ...], slopes: Ma
         z = u1 @ u2.T
         slope, (intercept, curve) = dual.pair(z)[1], dual.rest(z)
         of_z, rest = slopes[0] * slope, slopes[0] * intercept
-        if ntk:
+        if len(slopes) == 2:
             of_z += slopes[1] * slope + slopes[1] * z * dual.bend(z)
             rest -= slopes[1] * curve
         of_u1, of_u2t = of_z @ (s2[:, None] * u2), sized1 @ of_z
