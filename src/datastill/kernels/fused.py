@@ -63,7 +63,7 @@ def first(
 
 def first_backward(
     dual: Dual,
-    inputs: tuple[Array, Array, Array, Array],
+    inputs: tuple[Array, ...],
     slopes: tuple[Array, ...],
     interpret: bool = False,
 ) -> tuple[Array, ...]:
