@@ -409,6 +409,23 @@ def test_integers_are_numbers(kernel, dtype, rng):
     np.testing.assert_allclose(kernel.diagonal(x), np.diagonal(kernel(x)), rtol=1e-4)
 
 
+@pytest.mark.parametrize("kernel", [ConvNet(1), tiled(2.0 * ConvNet(1), 2**30), ConvNet(1) + RBF(1.0)])
+def test_tiles_keep_to_the_memory_that_is_told(kernel, rng):
+    x = rng.standard_normal((60, 16, 16, 1)).astype(np.float32)
+    few = kernel.within(2**17)
+    usual, less = (jax.jit(k.block).lower(x, x).compile().memory_analysis().temp_size_in_bytes for k in (kernel, few))
+    assert less < usual - 2**19  # maps of one image, in place of a tile of thirty
+    np.testing.assert_allclose(few(x[:2], x), kernel(x[:2], x), rtol=1e-5)
+    assert few.pair_bytes((16, 16)) == kernel.pair_bytes((16, 16)) == 2**17
+
+
+@pytest.mark.parametrize("memory", [1, 2**12, 2**20])
+def test_any_memory_gives_the_same_values_without_pooling(memory, rng):
+    x, kernel = rng.standard_normal((30, 8, 8, 1)), ConvNet(2, pooling=False)
+    np.testing.assert_allclose(kernel.within(memory)(x), kernel(x), rtol=1e-12)
+    assert repr(kernel.within(memory)) == repr(kernel)
+
+
 @pytest.mark.parametrize("kernel", [ConvNet(2), ConvNet(2, pooling=False)])
 def test_no_rows_have_no_kernel(kernel, rng):
     x = rng.standard_normal((3, 8, 8, 1))

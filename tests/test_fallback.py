@@ -9,7 +9,7 @@ from jax.errors import JaxRuntimeError
 from datastill import KIP, NetworkKIP
 from datastill._errors import SolveError
 from datastill.distill import fit, kip, pool
-from datastill.gram.fallback import LEAST, within_memory
+from datastill.gram.fallback import LEAST, Room, within_memory
 
 FULL = JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")
 
@@ -29,7 +29,7 @@ def made(room, tried):
 
 def test_tiles_shrink_to_what_fits_and_it_is_said_once():
     tried = []
-    run = within_memory(made(2**26, tried), 2**30)
+    run = within_memory(made(2**26, tried), Room(2**30))
     with pytest.warns(RuntimeWarning, match=r"working arrays of 1,024 MiB; going on with smaller tiles") as said:
         assert run(1) == 2
     assert len(said) == 1 and tried == [2**30, 2**28, 2**26]
@@ -39,11 +39,23 @@ def test_tiles_shrink_to_what_fits_and_it_is_said_once():
     assert tried[3:] == [2**26]
 
 
+def test_what_shares_a_room_shrinks_together_and_it_is_said_once():
+    tried, room = [], Room(2**30)
+    steps, validations = (within_memory(made(2**26, tried), room) for _ in range(2))
+    with pytest.warns(RuntimeWarning) as said:
+        assert steps(1) == 2 and validations(1) == 2
+    assert len(said) == 1 and tried == [2**30, 2**28, 2**26, 2**26]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert within_memory(made(2**24, tried), room)(1) == 2 and steps(1) == 2
+    assert tried[4:] == [2**26, 2**24, 2**24]
+
+
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_the_least_budget_is_tried_and_the_devices_error_passed_on():
     tried = []
     with pytest.raises(JaxRuntimeError, match="RESOURCE_EXHAUSTED"):
-        within_memory(made(0, tried), 2**24)(1)
+        within_memory(made(0, tried), Room(2**24))(1)
     assert tried == [2**24, 2**22, LEAST]
 
 
@@ -55,7 +67,7 @@ def test_other_errors_are_passed_on_at_once():
         return function
 
     with pytest.raises(RuntimeError, match="a lost process"):
-        within_memory(make, 2**30)()
+        within_memory(make, Room(2**30))()
 
 
 def short_of_memory(room):

@@ -16,7 +16,7 @@ from datastill.distill import kip, loop
 from datastill.distill.label_solve import Batch, LabelSolution, label_solve
 from datastill.distill.objectives import best_coefficients, normal_equations
 from datastill.distill.subspace import Subspace
-from datastill.gram.fallback import within_memory
+from datastill.gram.fallback import Room, within_memory
 from datastill.kernels.base import Kernel
 from datastill.krr import cholesky_solve, float64, support_block
 from datastill.preprocess.augment import Augmentation, augment, copies
@@ -136,7 +136,8 @@ def learn(
         identity: of the run, so that no other run's checkpoint is resumed.
         watch: told of every step.
     """
-    advance = within_memory(lambda memory: kip.step(replace(problem, memory=memory)), problem.memory)
+    room = Room(problem.memory)
+    advance = within_memory(lambda memory: kip.step(replace(problem, memory=memory)), room)
     x_all, y_all = jnp.asarray(targets.x), jnp.asarray(targets.y)
     balanced = targets.codes if targets.balanced else None
     keys = jax.random.key(seed)
@@ -151,7 +152,7 @@ def learn(
         kip.init(problem, z, y),
         step,
         lambda state: (np.asarray(state.z), np.asarray(state.y)),
-        None if held is None or not len(held.x) else validator(problem, targets, held, x_all, y_all, len(z)),
+        None if held is None or not len(held.x) else validator(problem, targets, held, x_all, y_all, len(z), room),
         schedule,
         checkpoint,
         identity,
@@ -160,7 +161,13 @@ def learn(
 
 
 def validator(
-    problem: kip.Problem, targets: Targets, held: Targets, x_all: Array, y_all: Array, examples: int
+    problem: kip.Problem,
+    targets: Targets,
+    held: Targets,
+    x_all: Array,
+    y_all: Array,
+    examples: int,
+    room: Room | None = None,
 ) -> loop.Validator:
     """State -> (loss, score) on the held-out rows: accuracy for classes, R² for real targets; the mean over kernels.
 
@@ -180,7 +187,7 @@ def validator(
     def judge(memory: int, z: Array, y: Array) -> tuple[Array, Array]:
         x_s = problem.features(z)
         losses, scores = [], []
-        for kernel in problem.kernels:
+        for kernel in (kernel.within(memory) for kernel in problem.kernels):
             k_ss = support_block(kernel, x_s, problem.penalties.reg)
             if problem.labels == "solve":
                 gram, moment = normal_equations(kernel, x_s, x_t, y_t, memory, root)
@@ -199,7 +206,7 @@ def validator(
                 scores.append(jnp.mean(1 - missed / jnp.where(spread > 0, spread, jnp.nan)))
         return jnp.mean(jnp.stack(losses)), jnp.mean(jnp.stack(scores))
 
-    compiled = within_memory(lambda memory: jax.jit(partial(judge, memory)), problem.memory)
+    compiled = within_memory(lambda memory: jax.jit(partial(judge, memory)), room or Room(problem.memory))
 
     def validate(state: kip.State) -> tuple[float, float]:
         with float64(True):

@@ -47,7 +47,7 @@ class Problem:
         learned: 1 where z may change and 0 where it is frozen noise; None learns everything.
         penalties: the regularisers.
         augmentation: of the target images, on what the kernels see.
-        memory: bytes for the working arrays of one tile of targets.
+        memory: bytes for the working arrays of one tile, of targets or within a kernel.
     """
 
     kernels: tuple[Kernel, ...]
@@ -134,7 +134,7 @@ def update(problem: Problem) -> Callable[..., tuple[State, Float[Array, ""]]]:
         x_t, y_t = (x_all, y_all) if rows is None else (x_all[rows], y_all[rows])
         if problem.augmentation:
             x_t = augment(key, x_t, problem.augmentation)
-        return advance(state, x_t, y_t, problem.kernels[number])
+        return advance(state, x_t, y_t, problem.kernels[number].within(problem.memory))
 
     return on_batch
 

@@ -11,38 +11,54 @@ LEAST = 2**20  # bytes
 SIGNS = ("RESOURCE_EXHAUSTED", "out of memory", "Out of memory")
 
 
-def within_memory(make: Callable[[int], Callable[..., Any]], memory: int) -> Callable[..., Any]:
+class Room:
+    """Bytes for working arrays, less of them whenever the device has no memory left; shared by what works there."""
+
+    def __init__(self, memory: int) -> None:
+        self.memory = memory
+        self._warned = False
+
+    def shrink(self) -> bool:
+        """To a quarter, with a warning the first time; False where that would be below the least."""
+        if self.memory // SMALLER < LEAST:
+            return False
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"The device has no memory left for working arrays of {self.memory / 2**20:,.0f} MiB; going on with "
+                "smaller tiles, which are slower; try a smaller memory to begin with.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        self.memory //= SMALLER
+        return True
+
+
+def within_memory(make: Callable[[int], Callable[..., Any]], room: Room) -> Callable[..., Any]:
     """A function whose tiles shrink to what the device has memory for.
 
     Args:
         make: bytes for working arrays -> a function of that budget, with equal results for all budgets.
-        memory: bytes to begin with.
+        room: the budget.
 
     Returns:
-        The function; when the device has no memory left it is made for a quarter of the budget, down to 1 MiB, and
-        called again. It warns of the first time.
+        The function; when the device has no memory left the room shrinks, and it is made for what is left of it and
+        called again.
 
     Raises:
         RuntimeError: of the device, when the least budget is too much as well, or for other reasons.
     """
-    budget, function = memory, make(memory)
+    made, function = room.memory, make(room.memory)
 
     def run(*arguments: Any) -> Any:
-        nonlocal budget, function
+        nonlocal made, function
         while True:
+            if made != room.memory:
+                made, function = room.memory, make(room.memory)
             try:
                 return jax.block_until_ready(function(*arguments))
             except RuntimeError as error:
-                if budget // SMALLER < LEAST or not any(sign in str(error) for sign in SIGNS):
+                if not any(sign in str(error) for sign in SIGNS) or not room.shrink():
                     raise
-            if budget == memory:
-                warnings.warn(
-                    f"The device has no memory left for working arrays of {memory / 2**20:,.0f} MiB; going on with "
-                    "smaller tiles, which are slower; try a smaller memory to begin with.",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
-            budget //= SMALLER
-            function = make(budget)
 
     return run

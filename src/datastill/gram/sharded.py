@@ -4,12 +4,11 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from datastill._typing import Array
 from datastill._validate import check_between
-from datastill.kernels.base import Kernel
+from datastill.kernels.base import Kernel, Wrapper
 
 
 def sharded(kernel: Kernel, devices: int | None = None) -> Kernel:
@@ -29,10 +28,9 @@ def sharded(kernel: Kernel, devices: int | None = None) -> Kernel:
 
 
 @dataclass(frozen=True)
-class Sharded(Kernel):
+class Sharded(Wrapper):
     """See `sharded`."""
 
-    kernel: Kernel
     devices: int | None = None
 
     def block(self, x1: Array, x2: Array) -> Array:
@@ -52,20 +50,3 @@ class Sharded(Kernel):
             return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, whole)) if several else x
 
         return everywhere(parts(everywhere(rows), everywhere(x2)))[: len(x1)]
-
-    def self_block(self, x: Array) -> Array:
-        """See `Kernel.self_block`."""
-        return self.kernel.self_block(x)
-
-    def resolve(self, x: np.ndarray) -> "Sharded":
-        """See `Kernel.resolve`."""
-        return Sharded(self.kernel.resolve(x), self.devices)
-
-    def embedded(self, d: int, width: int) -> "Sharded | None":
-        """See `Kernel.embedded`."""
-        inner = self.kernel.embedded(d, width)
-        return None if inner is None else Sharded(inner, self.devices)
-
-    def activations(self, shape: tuple[int, ...]) -> float:
-        """See `Kernel.activations`."""
-        return self.kernel.activations(shape)

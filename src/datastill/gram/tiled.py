@@ -6,11 +6,10 @@ from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from datastill._errors import InputError
 from datastill._typing import Array
-from datastill.kernels.base import Kernel
+from datastill.kernels.base import Kernel, Wrapper
 from datastill.kernels.tiles import split_tiles
 
 Tree = TypeVar("Tree")
@@ -36,10 +35,9 @@ def tiled(kernel: Kernel, memory: float = 2**28) -> Kernel:
 
 
 @dataclass(frozen=True)
-class Tiled(Kernel):
+class Tiled(Wrapper):
     """See `tiled`."""
 
-    kernel: Kernel
     memory: int
 
     def block(self, x1: Array, x2: Array) -> Array:
@@ -47,24 +45,12 @@ class Tiled(Kernel):
         if len(x1) < len(x2):
             return self.block(x2, x1).T
         size = tile_rows(len(x1), len(x2), x1.dtype.itemsize, self.memory)
-        return map_tiles(lambda tile: self.kernel.block(tile, x2), x1, size)
+        kernel = self.kernel.within(self.memory)
+        return map_tiles(lambda tile: kernel.block(tile, x2), x1, size)
 
-    def self_block(self, x: Array) -> Array:
-        """See `Kernel.self_block`."""
-        return self.kernel.self_block(x)
-
-    def resolve(self, x: np.ndarray) -> "Tiled":
-        """See `Kernel.resolve`."""
-        return Tiled(self.kernel.resolve(x), self.memory)
-
-    def embedded(self, d: int, width: int) -> "Tiled | None":
-        """See `Kernel.embedded`."""
-        inner = self.kernel.embedded(d, width)
-        return None if inner is None else Tiled(inner, self.memory)
-
-    def activations(self, shape: tuple[int, ...]) -> float:
-        """See `Kernel.activations`."""
-        return self.kernel.activations(shape)
+    def within(self, memory: int) -> "Tiled":
+        """See `Kernel.within`."""
+        return Tiled(self.kernel, min(self.memory, memory))
 
 
 def tile_rows(n1: int, n2: int, itemsize: int, memory: int) -> int:

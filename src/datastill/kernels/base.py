@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
 
@@ -86,6 +86,10 @@ class Kernel(ABC):
         """Working memory of one pair of rows of this shape in float32, which no smaller tile takes less of."""
         return 0
 
+    def within(self, memory: int) -> "Kernel":
+        """The same kernel, which takes no more than so many bytes for its own tiles, where it works in tiles."""
+        return self
+
     def __add__(self, other: "Kernel") -> "Sum":
         return Sum((self, other))
 
@@ -126,12 +130,47 @@ class Sum(Kernel):
         """See `Kernel.pair_bytes`."""
         return max(k.pair_bytes(shape) for k in self.terms)
 
+    def within(self, memory: int) -> "Sum":
+        """See `Kernel.within`."""
+        return Sum(tuple(k.within(memory) for k in self.terms))
+
 
 @dataclass(frozen=True)
-class Scaled(Kernel):
-    """factor · k(x, x')."""
+class Wrapper(Kernel):
+    """A kernel made of another one, which answers all questions but that for the block."""
 
     kernel: Kernel
+
+    def self_block(self, x: Array) -> Array:
+        """See `Kernel.self_block`."""
+        return self.kernel.self_block(x)
+
+    def resolve(self, x: np.ndarray) -> "Wrapper":
+        """See `Kernel.resolve`."""
+        return replace(self, kernel=self.kernel.resolve(x))
+
+    def embedded(self, d: int, width: int) -> "Wrapper | None":
+        """See `Kernel.embedded`."""
+        inner = self.kernel.embedded(d, width)
+        return None if inner is None else replace(self, kernel=inner)
+
+    def activations(self, shape: tuple[int, ...]) -> float:
+        """See `Kernel.activations`."""
+        return self.kernel.activations(shape)
+
+    def pair_bytes(self, shape: tuple[int, ...]) -> int:
+        """See `Kernel.pair_bytes`."""
+        return self.kernel.pair_bytes(shape)
+
+    def within(self, memory: int) -> "Wrapper":
+        """See `Kernel.within`."""
+        return replace(self, kernel=self.kernel.within(memory))
+
+
+@dataclass(frozen=True)
+class Scaled(Wrapper):
+    """factor · k(x, x')."""
+
     factor: float
 
     def block(self, x1: Array, x2: Array) -> Array:
@@ -141,23 +180,6 @@ class Scaled(Kernel):
     def self_block(self, x: Array) -> Array:
         """See `Kernel.self_block`."""
         return self.factor * self.kernel.self_block(x)
-
-    def resolve(self, x: np.ndarray) -> "Scaled":
-        """See `Kernel.resolve`."""
-        return Scaled(self.kernel.resolve(x), self.factor)
-
-    def embedded(self, d: int, width: int) -> "Scaled | None":
-        """See `Kernel.embedded`."""
-        inner = self.kernel.embedded(d, width)
-        return None if inner is None else Scaled(inner, self.factor)
-
-    def activations(self, shape: tuple[int, ...]) -> float:
-        """See `Kernel.activations`."""
-        return self.kernel.activations(shape)
-
-    def pair_bytes(self, shape: tuple[int, ...]) -> int:
-        """See `Kernel.pair_bytes`."""
-        return self.kernel.pair_bytes(shape)
 
 
 def flat(x: Array) -> Array:

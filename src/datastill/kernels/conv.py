@@ -1,7 +1,7 @@
 """NNGP and NTK of infinitely wide convolutional networks: the ConvNet of dataset distillation, and Myrtle."""
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 
 import jax.numpy as jnp
@@ -17,8 +17,11 @@ MYRTLE = {5: (2, 1, 1), 7: (2, 2, 2), 10: (3, 3, 3)}
 """Convolutions in each stage, by depth, the linear output counted."""
 
 
+@dataclass(frozen=True)
 class _Convolutional(Kernel):
     """The kernel of a `Network`: a recursion over pairs of pixels, or over pixels where nothing is pooled."""
+
+    memory: int | None = field(default=None, kw_only=True, repr=False)
 
     @property
     @abstractmethod
@@ -38,7 +41,7 @@ class _Convolutional(Kernel):
         x1, x2 = _images(self._network, x1), _images(self._network, x2)
         if x1.shape[1:] != x2.shape[1:]:
             raise InputError(f"Got images of shapes {x1.shape[1:]} and {x2.shape[1:]}; expected the same (h, w, c).")
-        return self._recursion.block(self._network, x1, x2)
+        return self._recursion.block(self._network, x1, x2, self.memory)
 
     def self_block(self, x: Float[Array, "n *hwc"]) -> Float[Array, " n"]:
         """See `Kernel.self_block`."""
@@ -53,6 +56,10 @@ class _Convolutional(Kernel):
         """See `Kernel.pair_bytes`: eight maps of all pairs of pixels, of windows where the first stage is one layer."""
         _check_image(shape)
         return self._network.pair_bytes(*shape[:2])
+
+    def within(self, memory: int) -> "_Convolutional":
+        """See `Kernel.within`."""
+        return replace(self, memory=memory)
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,7 @@ class ConvNet(_Convolutional):
         b_std: standard deviation of the biases.
         kind: "ntk" or "nngp".
         activation: "relu" or "erf".
+        memory: bytes that a tile of pairs may take; None takes what suits the device. No part of what is computed.
 
     Source: Nguyen, Novak, Xiao, Lee (2021), arXiv:2107.13034; Arora et al. (2019), arXiv:1904.11955.
     """
@@ -105,6 +113,7 @@ class Myrtle(_Convolutional):
         b_std: standard deviation of the biases.
         kind: "ntk" or "nngp".
         activation: "relu" or "erf".
+        memory: bytes that a tile of pairs may take; None takes what suits the device. No part of what is computed.
 
     Source: Shankar et al. (2020), arXiv:2003.02237.
     """

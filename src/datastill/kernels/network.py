@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from datastill._errors import InputError
 from datastill.kernels.dual import ACTIVATIONS, Dual
+from datastill.kernels.tiles import ARRAYS
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,11 @@ class Network:
         return float(total)
 
     def pair_bytes(self, h: int, w: int) -> int:
-        """That a pair of images of h × w pixels holds in float32, as compiled: about eight of its largest maps."""
+        """That a pair of images of h × w pixels holds in float32, as compiled: about ARRAYS of its largest maps."""
         if not self.pooling:
             return 0
         pixels = (h // 2) * (w // 2) if self.stages[0] == 1 else h * w
-        return 8 * 4 * pixels**2
+        return ARRAYS * 4 * pixels**2
 
     @property
     def nngp(self) -> "Network":

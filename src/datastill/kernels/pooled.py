@@ -27,7 +27,7 @@ import jax.numpy as jnp
 from datastill._typing import Array, Float
 from datastill.kernels.maps import Maps, activation, first, over_pixels, pooled, same_pixel, spread, windows
 from datastill.kernels.network import Network
-from datastill.kernels.tiles import over_pairs
+from datastill.kernels.tiles import largest, over_pairs
 
 CACHE = 160_000
 """Numbers in one array of a tile on a CPU."""
@@ -51,11 +51,13 @@ class Side(NamedTuple):
     units: tuple[Array, ...]
 
 
-def block(network: Network, x1: Float[Array, "n1 h w c"], x2: Float[Array, "n2 h w c"]) -> Float[Array, "n1 n2"]:
-    """The kernel's block."""
+def block(
+    network: Network, x1: Float[Array, "n1 h w c"], x2: Float[Array, "n2 h w c"], memory: int | None = None
+) -> Float[Array, "n1 n2"]:
+    """The kernel's block; a tile takes `memory` bytes at most, or a pair of images."""
     one, two = _sides(network, x1), _sides(network, x2)
     *_, h, w, _ = one.patches.shape
-    most = (CACHE if jax.default_backend() == "cpu" else DEVICE_MEMORY) // (h * w) ** 2
+    most = largest(CACHE, DEVICE_MEMORY, memory, x1.dtype.itemsize) // (h * w) ** 2
 
     def pairs(image: Side, tile: Side) -> Array:
         return _walk(network, image, tile, lambda layer, _: (image.units[layer], tile.units[layer]))

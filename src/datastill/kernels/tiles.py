@@ -12,6 +12,23 @@ from datastill._typing import Array, Float
 Tree = TypeVar("Tree")
 
 
+ARRAYS = 8
+"""As large as the largest that a convolutional kernel's tile holds at once, with its gradient."""
+
+
+def largest(cache: int, device: int, memory: int | None, itemsize: int) -> int:
+    """Numbers in the largest array of a tile.
+
+    Args:
+        cache: on a CPU, whose caches are to hold a tile.
+        device: on other devices.
+        memory: bytes that ARRAYS such arrays may take at most, wherever they are; None for as many as they like.
+        itemsize: bytes of a number.
+    """
+    usual = cache if jax.default_backend() == "cpu" else device
+    return usual if memory is None else min(usual, memory // (ARRAYS * itemsize))
+
+
 def split_tiles(x: Array, size: int) -> Array:
     """(n, …) -> (tiles, size, …), the last tile filled up with copies of the first row."""
     short = -len(x) % size

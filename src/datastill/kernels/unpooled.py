@@ -20,7 +20,7 @@ import numpy as np
 
 from datastill._typing import Array, Float
 from datastill.kernels.network import Network
-from datastill.kernels.tiles import over_pairs
+from datastill.kernels.tiles import largest, over_pairs
 
 CACHE = 100_000
 """Numbers in one array of a tile on a CPU."""
@@ -31,10 +31,12 @@ Side: TypeAlias = tuple[Array, tuple[Array, ...]]
 """Images (n, h, w, c), and the units of each activation, (n, h, w)."""
 
 
-def block(network: Network, x1: Float[Array, "n1 h w c"], x2: Float[Array, "n2 h w c"]) -> Float[Array, "n1 n2"]:
-    """The kernel's block."""
+def block(
+    network: Network, x1: Float[Array, "n1 h w c"], x2: Float[Array, "n2 h w c"], memory: int | None = None
+) -> Float[Array, "n1 n2"]:
+    """The kernel's block; a tile takes `memory` bytes at most, or a pair of images."""
     _, h, w, _ = x1.shape
-    most = (CACHE if jax.default_backend() == "cpu" else DEVICE_MEMORY) // (h * w)
+    most = largest(CACHE, DEVICE_MEMORY, memory, x1.dtype.itemsize) // (h * w)
     return over_pairs(partial(_walk, network), _sides(network, x1), _sides(network, x2), most, _rows_first)
 
 
