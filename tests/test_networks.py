@@ -226,6 +226,14 @@ def test_resampling_is_its_definition_and_zero_outside(images):
         np.testing.assert_allclose(found, oracles.seen_through(images[0], angle, scale, centre), atol=1e-4)
 
 
+@pytest.mark.parametrize("pick", ["one", "all"])
+def test_transforms_keep_the_type_of_numbers_where_jax_has_float64(pick, images):
+    with jax.enable_x64(True):
+        x = jnp.asarray(images, jnp.float32)
+        for name in TRANSFORMS:
+            assert transform(KEY, x, replace(DSA, names=(name, "flip"), pick=pick)).dtype == jnp.float32, name
+
+
 def test_one_or_all_transforms_are_picked(images):
     two = Transforms(("flip", "cutout"), pick="one")
     zeros = [(np.asarray(transform(jax.random.key(i), images, two)) == 0).any() for i in range(20)]

@@ -16,6 +16,7 @@ m the mean over what the transform keeps, and (h, w) the image's sides:
 Pixels from outside the image are zero, which is the mean of standardised images.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -74,7 +75,7 @@ def transform(key: Key, x: Float[Array, "n h w ch"], how: Transforms) -> Float[A
 
 
 def _color(key: Key, x: Array, how: Transforms) -> Array:
-    shift, saturation, contrast = jax.random.uniform(key, (3, len(x), 1, 1, 1), minval=-1)
+    shift, saturation, contrast = jax.random.uniform(key, (3, len(x), 1, 1, 1), x.dtype, minval=-1)
     x = x + how.brightness * shift
     grey = x.mean(axis=3, keepdims=True)
     x = grey + (1 + how.saturation * saturation) * (x - grey)
@@ -107,24 +108,24 @@ def _flip(key: Key, x: Array, how: Transforms) -> Array:
 
 
 def _scale(key: Key, x: Array, how: Transforms) -> Array:
-    factor = jax.random.uniform(key, (len(x), 2), minval=1 / how.scale, maxval=how.scale)
-    return _resampled(x, jnp.zeros(len(x)), factor, jnp.zeros((len(x), 2)))
+    factor = jax.random.uniform(key, (len(x), 2), x.dtype, minval=1 / how.scale, maxval=how.scale)
+    return _resampled(x, jnp.zeros(len(x), x.dtype), factor, jnp.zeros((len(x), 2), x.dtype))
 
 
 def _zoom(key: Key, x: Array, how: Transforms) -> Array:
-    factor = jax.random.uniform(key, (len(x), 1), minval=1 / how.scale, maxval=how.scale)
-    return _resampled(x, jnp.zeros(len(x)), jnp.tile(factor, 2), jnp.zeros((len(x), 2)))
+    factor = jax.random.uniform(key, (len(x), 1), x.dtype, minval=1 / how.scale, maxval=how.scale)
+    return _resampled(x, jnp.zeros(len(x), x.dtype), jnp.tile(factor, 2), jnp.zeros((len(x), 2), x.dtype))
 
 
 def _rotate(key: Key, x: Array, how: Transforms) -> Array:
-    angle = jnp.deg2rad(how.rotate) * jax.random.uniform(key, (len(x),), minval=-1)
-    return _resampled(x, angle, jnp.ones((len(x), 2)), jnp.zeros((len(x), 2)))
+    angle = math.radians(how.rotate) * jax.random.uniform(key, (len(x),), x.dtype, minval=-1)
+    return _resampled(x, angle, jnp.ones((len(x), 2), x.dtype), jnp.zeros((len(x), 2), x.dtype))
 
 
 def _affine(key: Key, x: Array, how: Transforms) -> Array:
     zoom_key, turn_key, shift_key = jax.random.split(key, 3)
-    factor = jax.random.uniform(zoom_key, (len(x), 1), minval=1 / how.scale, maxval=how.scale)
-    angle = jnp.deg2rad(how.rotate) * jax.random.uniform(turn_key, (len(x),), minval=-1)
+    factor = jax.random.uniform(zoom_key, (len(x), 1), x.dtype, minval=1 / how.scale, maxval=how.scale)
+    angle = math.radians(how.rotate) * jax.random.uniform(turn_key, (len(x),), x.dtype, minval=-1)
     most = jnp.array(_share(how.shift, x))
     return _resampled(x, angle, jnp.tile(factor, 2), jax.random.randint(shift_key, (len(x), 2), -most, most + 1))
 
