@@ -230,4 +230,5 @@ def solve_labels(problem: kip.Problem, x_s: np.ndarray, targets: Targets, seed: 
                 x = augment(key, jnp.asarray(targets.x[part]), problem.augmentation)
                 yield np.asarray(x), targets.y[part], share
 
-    return label_solve(problem.kernels, x_s, batches(), problem.penalties.reg, problem.penalties.ridge)
+    kernels = [kernel.within(problem.memory) for kernel in problem.kernels]
+    return label_solve(kernels, x_s, batches(), problem.penalties.reg, problem.penalties.ridge)
