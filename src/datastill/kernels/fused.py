@@ -21,7 +21,7 @@ SIDE = 64
 LEAST_WIDTH = 16
 """Numbers in a patch that a product needs on the chip's matrix units."""
 MOST_WIDTH = 256
-"""Numbers in a patch of which two squares' fit on chip: 28 channels."""
+"""Numbers in a patch of which two squares' fit on chip: 28 channels; backwards, in the patches of all places."""
 LEAST_CAPABILITY = 8.0
 """CUDA's compute capability that the compiler asks for."""
 

@@ -69,7 +69,7 @@ def _first_forward(dual: Dual, ntk: bool, *inputs: Array) -> tuple[Maps, tuple[A
 
 def _first_backward(dual: Dual, _: bool, inputs: tuple[Array, ...], slopes: Maps) -> tuple[Array, ...]:
     p = inputs[0]
-    own = fused.serves(dual, p.dtype, p.shape[3])
+    own = fused.serves(dual, p.dtype, p.shape[0] * p.shape[3])  # a program keeps the slopes of all places
     return (fused.first_backward if own else plain_first_backward)(dual, inputs, slopes)
 
 
