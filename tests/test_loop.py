@@ -1,7 +1,6 @@
 """The loop: an interrupted run that goes on ends in the same bits as one that was never stopped."""
 
 import math
-import os
 import shutil
 import signal
 import threading
@@ -135,7 +134,7 @@ def test_ctrl_c_waits_for_the_step_and_leaves_a_checkpoint(number, tmp_path, uni
     def watch(progress):
         seen.append(progress.step)
         if progress.step == number:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
             seen.append("still here")
 
     with pytest.raises(KeyboardInterrupt):
@@ -149,16 +148,16 @@ def test_ctrl_c_waits_for_the_step_and_leaves_a_checkpoint(number, tmp_path, uni
 
 def test_ctrl_c_without_a_checkpoint_still_interrupts():
     with pytest.raises(KeyboardInterrupt):
-        run(None, lambda progress: os.kill(os.getpid(), signal.SIGINT))
+        run(None, lambda progress: signal.raise_signal(signal.SIGINT))
 
 
 def test_a_second_ctrl_c_does_not_wait():
     seen = []
 
     def watch(progress):
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         seen.append("first")
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         seen.append("second")
 
     with pytest.raises(KeyboardInterrupt):
