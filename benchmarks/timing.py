@@ -23,10 +23,8 @@ def seconds_of(f: Callable[..., Any], *arguments: Any) -> float:
     return statistics.median(seconds)
 
 
-def run_for(
-    seconds: float, state: Any, step: Callable[[Any, int], tuple[Any, Any]]
-) -> tuple[Any, list[float], list[float]]:
-    """Steps for so long: the last state, and of each step its seconds and its loss.
+def run_for(seconds: float, state: Any, step: Callable[[Any, int], tuple[Any, Any]]) -> tuple[Any, dict[str, Any]]:
+    """Steps for so long: the last state, and how many there were, with their seconds and losses.
 
     The time is that of the median step by their number, so that a pause costs nothing.
     """
@@ -38,7 +36,8 @@ def run_for(
         losses.append(float(loss))
         took.append(time.perf_counter() - began)
         print(len(took), f"{took[-1]:.2f} s", losses[-1], flush=True)
-    return state, took, losses
+    each = statistics.median(took)
+    return state, {"steps": len(took), "seconds_a_step": each, "seconds": each * len(took), "losses": losses}
 
 
 def machine() -> str:

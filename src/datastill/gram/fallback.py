@@ -15,15 +15,13 @@ class Room:
     """Bytes for working arrays, less of them whenever the device has no memory left; shared by what works there."""
 
     def __init__(self, memory: int) -> None:
-        self.memory = memory
-        self._warned = False
+        self.memory = self._first = memory
 
     def shrink(self) -> bool:
         """To a quarter, with a warning the first time; False where that would be below the least."""
         if self.memory // SMALLER < LEAST:
             return False
-        if not self._warned:
-            self._warned = True
+        if self.memory == self._first:
             warnings.warn(
                 f"The device has no memory left for working arrays of {self.memory / 2**20:,.0f} MiB; going on with "
                 "smaller tiles, which are slower; try a smaller memory to begin with.",

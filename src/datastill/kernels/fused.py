@@ -165,8 +165,10 @@ def _square_backward(dual: Dual, k: int, maps: int, p, size1, q, size2, *referen
     (of_f, *of_slope), out = [a[...] for a in references[:maps]], references[maps:]
     totals = [[jnp.zeros(a.shape[1:], jnp.float32) for _ in range(k)] for a in out]
     for i in range(k):
+        u1, s1 = p[i], size1[i]
+        sized1 = s1[:, None] * u1
         for j in range(k):
-            u1, s1, u2, s2 = p[i], size1[i], q[j], size2[j]
+            u2, s2 = q[j], size2[j]
             z = product(u1, u2, trans_b=True)
             slope, (intercept, curve) = dual.pair(z)[1], dual.rest(z)
             of_z, rest = of_f * slope, of_f * intercept
@@ -175,7 +177,7 @@ def _square_backward(dual: Dual, k: int, maps: int, p, size1, q, size2, *referen
                 rest -= of_slope[0] * curve
             totals[0][i] += product(of_z, s2[:, None] * u2)
             totals[1][i] += jnp.sum(rest * s2[None, :], axis=1)
-            totals[2][j] += product(of_z, s1[:, None] * u1, trans_a=True)
+            totals[2][j] += product(of_z, sized1, trans_a=True)
             totals[3][j] += jnp.sum(rest * s1[:, None], axis=0)
     for reference, places in zip(out, totals, strict=True):
         for place, total in enumerate(places):

@@ -109,17 +109,17 @@ def _flip(key: Key, x: Array, how: Transforms) -> Array:
 
 def _scale(key: Key, x: Array, how: Transforms) -> Array:
     factor = jax.random.uniform(key, (len(x), 2), x.dtype, minval=1 / how.scale, maxval=how.scale)
-    return _resampled(x, jnp.zeros(len(x), x.dtype), factor, jnp.zeros((len(x), 2), x.dtype))
+    return _resampled(x, scale=factor)
 
 
 def _zoom(key: Key, x: Array, how: Transforms) -> Array:
     factor = jax.random.uniform(key, (len(x), 1), x.dtype, minval=1 / how.scale, maxval=how.scale)
-    return _resampled(x, jnp.zeros(len(x), x.dtype), jnp.tile(factor, 2), jnp.zeros((len(x), 2), x.dtype))
+    return _resampled(x, scale=factor)
 
 
 def _rotate(key: Key, x: Array, how: Transforms) -> Array:
     angle = math.radians(how.rotate) * jax.random.uniform(key, (len(x),), x.dtype, minval=-1)
-    return _resampled(x, angle, jnp.ones((len(x), 2), x.dtype), jnp.zeros((len(x), 2), x.dtype))
+    return _resampled(x, angle)
 
 
 def _affine(key: Key, x: Array, how: Transforms) -> Array:
@@ -127,7 +127,7 @@ def _affine(key: Key, x: Array, how: Transforms) -> Array:
     factor = jax.random.uniform(zoom_key, (len(x), 1), x.dtype, minval=1 / how.scale, maxval=how.scale)
     angle = math.radians(how.rotate) * jax.random.uniform(turn_key, (len(x),), x.dtype, minval=-1)
     most = jnp.array(_share(how.shift, x))
-    return _resampled(x, angle, jnp.tile(factor, 2), jax.random.randint(shift_key, (len(x), 2), -most, most + 1))
+    return _resampled(x, angle, factor, jax.random.randint(shift_key, (len(x), 2), -most, most + 1))
 
 
 TRANSFORMS: dict[str, Callable[[Key, Array, Transforms], Array]] = {
@@ -148,5 +148,10 @@ def _share(fraction: float, x: Array) -> tuple[int, int]:
     return int(x.shape[1] * fraction + 0.5), int(x.shape[2] * fraction + 0.5)
 
 
-def _resampled(x: Array, angle: Array, scale: Array, centre: Array) -> Array:
-    return jax.vmap(lambda image, a, s, c: resample(image, a, s, c, "constant"))(x, angle, scale, centre)
+def _resampled(x: Array, angle: Array | float = 0.0, scale: Array | float = 1.0, centre: Array | float = 0.0) -> Array:
+    """Each image seen through a window of its own: angles (n,), scales and centres (n, 2), or one for all."""
+    n, both = len(x), (len(x), 2)
+    windows = [
+        jnp.broadcast_to(jnp.asarray(a, x.dtype), shape) for a, shape in ((angle, n), (scale, both), (centre, both))
+    ]
+    return jax.vmap(lambda image, a, s, c: resample(image, a, s, c, "constant"))(x, *windows)
