@@ -140,7 +140,8 @@ def run(cell: Cell, data: Dataset, seed: int, until: float) -> dict[str, Any] | 
                 "versions": {name: version(name) for name in ("datastill", "jax", "flax", "optax", "numpy")},
             },
         )
-        checkpoint.unlink()
+        for kept in folder.glob("checkpoint*"):
+            kept.unlink()
     found = read_json(file)
     support, space, labels = SupportSet.load(folder), fit_space(data.x), ClassLabels.fit(data.y)
     x_test, codes_test = space.encode(data.x_test), labels.codes(data.y_test)

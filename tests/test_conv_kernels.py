@@ -20,7 +20,7 @@ from datastill.features.conv import RandomConv
 from datastill.gram import sharded, tiled
 from datastill.gram.names import named
 from datastill.kernels import RBF, ConvNet, FullyConnected, Myrtle, fused, maps, pooled, unpooled
-from datastill.kernels.dual import ACTIVATIONS
+from datastill.kernels.dual import ACTIVATIONS, arc_cosines
 
 SHAPE = (4, 5, 2)
 KERNELS = {
@@ -311,6 +311,21 @@ def test_has_a_short_name(name, kernel):
 def test_unknown_depths_in_names_are_refused():
     with pytest.raises(InputError, match="depth=6"):
         named("myrtle6")
+
+
+@any_dtype
+def test_arc_cosines_equal_their_definitions(dtype):
+    gaps = np.concatenate([np.logspace(-5, 0, 300), [0]])
+    z = np.concatenate([1 - gaps, gaps - 1]).astype(dtype)
+    with jax.enable_x64(True):
+        kappa1, kappa0 = map(np.asarray, arc_cosines(jnp.asarray(z)))
+    assert kappa1.dtype == kappa0.dtype == dtype
+    wide = z.astype(np.float64)
+    sine = np.sqrt((1 - wide) * (1 + wide))
+    rest = np.pi - np.arctan2(sine, wide)
+    tolerance = 2 * np.finfo(dtype).eps
+    np.testing.assert_allclose(kappa1, (sine + rest * wide) / np.pi, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(kappa0, rest / np.pi, rtol=0, atol=tolerance)
 
 
 @any_dtype

@@ -61,6 +61,19 @@ def test_eliminated_loss_equals_the_minimum(memory, rows):
     np.testing.assert_allclose(alpha, best, rtol=1e-8, atol=1e-10)
 
 
+def test_one_tile_meets_its_targets_once(rows):
+    x_s, _, x_t, y_t = rows
+    met = []
+
+    class Watched(RBF):
+        def block(self, x1, x2):
+            met.append((len(x1), len(x2)))
+            return super().block(x1, x2)
+
+    run(jax.grad(lambda *a: eliminated_loss(Watched(1.5), *a, PENALTIES, 2**20)[0]), x_s, x_t, y_t)
+    assert met == [(S, S), (T, S)]
+
+
 @kernels
 @pytest.mark.parametrize("memory", [TILES[0], TILES[-1]])
 def test_gradient_of_the_eliminated_loss_is_that_of_the_minimum(kernel, memory, rows):

@@ -1,7 +1,7 @@
 """A run: one folder that holds everything about one distillation, and can be continued after any interruption.
 
 run.json                what was asked for; a folder answers to one request only
-checkpoint.safetensors  the state while it runs
+checkpoint.safetensors  the state while it runs (.coarse after it: at half the size)
 support.safetensors, manifest.json, support.csv (tables)     the support set
 rows.safetensors        digests of the training rows, by which held-out rows are known to be new
 judges/              what learners that were asked for found, one file for each
@@ -172,7 +172,8 @@ def distill(
     write_atomic(folder / "report.html", report.render(summary).encode())
     numbers = finite(summary.as_dict())
     write_json(done, numbers)
-    (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+    for checkpoint in folder.glob("checkpoint.safetensors*"):
+        checkpoint.unlink()
     return Result(folder, numbers, False)
 
 
@@ -254,7 +255,7 @@ def _estimator(request: Request, folder: Path, verbose: bool) -> Any:
     settings = {k: v for k, v in request.settings.items() if k in known and v is not None}
     if "method" in known:
         settings["method"] = request.method
-    if settings.get("init") not in (None, "noise", *selectors.METHODS):
+    if settings.get("init") not in (None, "noise", "coarse", *selectors.METHODS):
         settings["init"] = SupportSet.load(settings["init"])
     if settings.get("patience") == "never":
         settings["patience"] = None

@@ -108,9 +108,15 @@ def eliminated_loss(
     The gradient in x_s is exact although α is held constant.
     """
     k_ss = support_block(kernel, x_s, penalties.reg)
-    gram, moment = normal_equations(kernel, *jax.lax.stop_gradient((x_s, x_t, y_t)), memory)
-    alpha, penalty = best_coefficients(k_ss, gram, moment, len(x_t), penalties.ridge)
-    return data_loss(kernel, x_s, alpha, x_t, y_t, memory) + penalty, alpha
+    if tile_rows(len(x_t), len(x_s), x_t.dtype.itemsize, memory) < len(x_t):
+        gram, moment = normal_equations(kernel, *jax.lax.stop_gradient((x_s, x_t, y_t)), memory)
+        alpha, penalty = best_coefficients(k_ss, gram, moment, len(x_t), penalties.ridge)
+        return data_loss(kernel, x_s, alpha, x_t, y_t, memory) + penalty, alpha
+    # In one tile the block that α is solved from is that of the loss.
+    k_ts = kernel.block(x_t, x_s)
+    fixed = jax.lax.stop_gradient(k_ts).astype(jnp.float64)
+    alpha, penalty = best_coefficients(k_ss, fixed.T @ fixed, fixed.T @ y_t, len(x_t), penalties.ridge)
+    return 0.5 * jnp.sum((k_ts @ alpha.astype(k_ts.dtype) - y_t) ** 2) / len(x_t) + penalty, alpha
 
 
 def best_coefficients(

@@ -205,7 +205,7 @@ class Distiller(BaseEstimator):
             return self._choose(self.init, data)
         if self.init not in ("random", "noise"):
             raise InputError(
-                f'Got init={self.init!r}; expected "noise", a SupportSet, a pair (X_s, y_s), or one of '
+                f'Got init={self.init!r}; expected "noise", a SupportSet, a pair (X_s, y_s), "coarse" (KIP), or one of '
                 f"{', '.join(METHODS)}."
             )
         codes = np.zeros(len(data.y), int) if data.codes is None else data.codes
@@ -243,6 +243,9 @@ class Distiller(BaseEstimator):
             raise InputError(
                 f"Got init with {len(x_s)} rows and {len(y_s)} labels; expected the same number, 1 or more."
             )
+        return self._start_at(x_s, y_s)
+
+    def _start_at(self, x_s: Rows, y_s: np.ndarray) -> Support:
         codes = self.labels_.codes(y_s) if isinstance(self.labels_, label_maps.ClassLabels) else None
         return Support(self.space_.encode(x_s), self.labels_.encode(y_s), codes, None)
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import jax.numpy as jnp
 import numpy as np
-from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.base import ClassifierMixin, RegressorMixin, clone
 from sklearn.utils import check_random_state
 
 from datastill import _validate
@@ -26,6 +26,7 @@ from datastill.gram.features import FeatureKernel
 from datastill.gram.names import KernelLike
 from datastill.moments import Collected, Sample
 from datastill.preprocess import labels as label_maps
+from datastill.preprocess import scales
 from datastill.preprocess.augment import Augmentation
 from datastill.progress import bar
 
@@ -34,6 +35,8 @@ WIDE = 600
 APART = 0.1  # standard deviations
 VALIDATIONS = 40
 LEAST_BETWEEN = 20
+COARSE_BATCH = 4
+"""Times as many targets in a step at half the size, which then costs a quarter."""
 
 MANY = 200
 """Examples from which on L-BFGS learns more from moments than Adam (docs/decisions/0028-l-bfgs-from-moments.md)."""
@@ -144,6 +147,36 @@ class _KIP(Distiller):
         rest, held = self._split(data)
         return data._replace(sums=fit_moments.sums_of(kernel.map, rest, held))
 
+    def _initial_support(self, data: Data) -> Support:
+        return self._coarse_start(data) if self.init == "coarse" else super()._initial_support(data)
+
+    def _coarse_start(self, data: Data) -> Support:
+        """Examples learned at half the size, and there from half of that, as far as the kernel has a coarser one."""
+        kernels, shape = [kernel.coarser() for kernel in self.kernels_], data.targets.x.shape[1:]
+        if None in kernels or len(shape) < 2:
+            raise InputError(
+                f'Got init="coarse" for {self.kernels_} on rows of shape {shape}; expected images and a ConvNet with '
+                'pooling and 2 blocks or more; try init="random".'
+            )
+        examples, pixels = int(self._budget(data.counts).sum()), np.asarray(data.rows)
+        learner = clone(self).set_params(
+            kernel=kernels,
+            init="random" if None in [kernel.coarser() for kernel in kernels] else "coarse",
+            batch_size=COARSE_BATCH * self._batch(examples, shape),
+            augment=None,
+            corruption=0.0,
+            checkpoint=None if self.checkpoint is None else f"{self.checkpoint}.coarse",
+            random_state=data.seed,
+        )
+        learner.fit(scales.halved(pixels), data.y)
+        return self._start_at(scales.doubled(learner.X_support_, *pixels.shape[1:3]), learner.y_support_)
+
+    def _batch(self, examples: int, shape: tuple[int, ...]) -> int:
+        """Targets in a step."""
+        if self.batch_size == "auto":
+            return distil.rows_per_step(examples, self.kernels_, shape)
+        return int(self.batch_size)
+
     def _check_pair(self, shape: tuple[int, ...]) -> None:
         """InputError for a kernel that takes more than `memory` for one pair of rows, which is the smallest tile."""
         dearest = max(self.kernels_, key=lambda kernel: kernel.pair_bytes(shape))
@@ -185,11 +218,7 @@ class _KIP(Distiller):
                 problem, targets, held = distil.embed(problem, targets, held, subspace, data.seed)
                 if self.keep_range:
                     problem = replace(problem, project=lambda c: self.clip_coordinates(subspace, c))
-            size = (
-                distil.rows_per_step(len(z), problem.kernels, targets.x.shape[1:])
-                if self.batch_size == "auto"
-                else int(self.batch_size)
-            )
+            size = self._batch(len(z), targets.x.shape[1:])
             learn = partial(distil.learn, targets=targets, held=held, batch_size=size, seed=data.seed)
             solve = partial(distil.solve_labels, problem, targets=targets, seed=data.seed)
         if problem.labels == "gradient":
@@ -278,7 +307,9 @@ class KIP(ClassifierMixin, _KIP):
         reg: added to the diagonal of k_ss, as a fraction of its mean.
         ridge: weight of the squared norm of the predictor when labels are solved, as a fraction of the mean diagonal.
         init: where examples start: "random" rows of each class, "noise", the name of a selector of `Coreset`, a
-            `SupportSet`, or a pair (X_s, y_s).
+            `SupportSet`, a pair (X_s, y_s), or "coarse" (images, under a ConvNet with pooling): what is learned at half
+            the size under a ConvNet with one block less, from half of that, and so on; a step there takes four times
+            as many rows and costs a quarter. Not augmented; a checkpoint of its own has `.coarse` after its name.
         preprocess: "standardise", "zca" (images), "zca-unit-norm" (images) or "none".
         components: learn within the span of this many principal components, where the kernel costs as much less; None
             for all coordinates; "auto" takes 400 for rows of 600 numbers or more. The result is judged, and its labels

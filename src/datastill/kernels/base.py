@@ -74,6 +74,10 @@ class Kernel(ABC):
         """
         return None
 
+    def coarser(self) -> "Kernel | None":
+        """The kernel that sees images of half the size much as this one sees the whole ones; None where none does."""
+        return None
+
     def activations(self, shape: tuple[int, ...]) -> float:
         """Activations, or their like, that one pair of rows of this shape takes: what says that a kernel is dear."""
         return 1.0
@@ -122,6 +126,11 @@ class Sum(Kernel):
         terms = [k.embedded(d, width) for k in self.terms]
         return None if None in terms else Sum(tuple(k for k in terms if k is not None))
 
+    def coarser(self) -> "Sum | None":
+        """See `Kernel.coarser`."""
+        terms = [k.coarser() for k in self.terms]
+        return None if None in terms else Sum(tuple(k for k in terms if k is not None))
+
     def activations(self, shape: tuple[int, ...]) -> float:
         """See `Kernel.activations`."""
         return sum(k.activations(shape) for k in self.terms)
@@ -152,6 +161,11 @@ class Wrapper(Kernel):
     def embedded(self, d: int, width: int) -> "Wrapper | None":
         """See `Kernel.embedded`."""
         inner = self.kernel.embedded(d, width)
+        return None if inner is None else replace(self, kernel=inner)
+
+    def coarser(self) -> "Wrapper | None":
+        """See `Kernel.coarser`."""
+        inner = self.kernel.coarser()
         return None if inner is None else replace(self, kernel=inner)
 
     def activations(self, shape: tuple[int, ...]) -> float:

@@ -95,6 +95,10 @@ class ConvNet(_Convolutional):
             raise InputError(f"Got depth={self.depth}; expected 1 or more blocks; try depth=3.")
         check_settings(self.activation, self.kind, self.w_std, self.b_std)
 
+    def coarser(self) -> "ConvNet | None":
+        """See `Kernel.coarser`: with one block less, which pools once less."""
+        return replace(self, depth=self.depth - 1) if self.pooling and self.depth > 1 else None
+
     @property
     def _network(self) -> Network:
         stages = (1 + self.stem, *(1,) * (self.depth - 1))

@@ -22,11 +22,31 @@ from datastill._typing import Array
 # 1.4e-3 rad in float32, 6e-8 rad in float64. Within that, an angle *is* 0 (or π), which makes repeated rows exact.
 SNAP_ULPS = 8
 
-# With the gap g = 1 − |cos θ| and θ = arccos |cos θ|, on [0, 1], highest power first: θ = π sqrt(g) · ANGLE(g) to 9e-8
-# and sin θ − θ cos θ = π sqrt(g) g · LENS(g) to 3e-8. A few multiply-adds and one root, where the library function
-# takes most of a kernel's time. Minimax polynomials of degree 6 and 5 by Lawson's (1961) reweighted least squares.
-ANGLE = (8.313358327e-4, -1.167217441e-3, 2.203257775e-3, 1.892456401e-3, 8.582561596e-3, 3.749901371e-2, 0.4501585641)
-LENS = (2.236310854e-4, -1.796682382e-4, 8.382074206e-4, 2.296368662e-3, 1.502740418e-2, 0.3001039351)
+# With the gap g = 1 − |cos θ| and θ = arccos |cos θ|, on [0, 1], highest power first: θ = π sqrt(g) · ANGLE(g) and
+# sin θ − θ cos θ = π sqrt(g) g · LENS(g), to 9e-8 and 3e-8 in float32, and to 2e-16 in float64. A few multiply-adds and
+# one root, where the library function takes most of a kernel's time. In float32 minimax polynomials by Lawson's (1961)
+# reweighted least squares; in float64 the interpolants at Chebyshev's points.
+ANGLE = {
+    "float32": (
+        8.313358327e-4, -1.167217441e-3, 2.203257775e-3, 1.892456401e-3, 8.582561596e-3, 3.749901371e-2, 0.4501585641,
+    ),
+    "float64": (
+        2.4222154464628605e-6, -1.6631828062107084e-5, 5.44724070492598e-5, -1.0919390624263855e-4,
+        1.5019896042743733e-4, -1.4684409886035556e-4, 1.0880432314973807e-4, -5.4547524452774663e-5,
+        3.2318558223146044e-5, 1.309086039958728e-5, 5.0731412533351425e-5, 1.2179309995148756e-4,
+        3.1474841371315293e-4, 8.547903362064491e-4, 2.512043390392477e-3, 8.440465461671388e-3,
+        3.751317983990087e-2, 0.45015815807855303,
+    ),
+}  # fmt: skip
+LENS = {
+    "float32": (2.236310854e-4, -1.796682382e-4, 8.382074206e-4, 2.296368662e-3, 1.502740418e-2, 0.3001039351),
+    "float64": (
+        2.813695167153694e-7, -1.6148755497423985e-6, 4.51881604069071e-6, -7.541540726598919e-6,
+        8.748939096378084e-6, -6.569713412240095e-6, 4.781296999801139e-6, 4.863271207255582e-7,
+        6.273868204906117e-6, 1.6168495672590502e-5, 4.843370701406519e-5, 1.554153531936233e-4,
+        5.582319269919874e-4, 2.4115615586107688e-3, 1.5005271935981597e-2, 0.3001054387190353,
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -101,15 +121,11 @@ def arc_cosines(cosine: Array) -> tuple[Array, Array]:
 
     Derivatives in cos θ: κ₀, and 1/(π sin θ), which is taken as 0 at θ = 0 and θ = π.
     """
-    gap = _gap(cosine)
-    if cosine.dtype == jnp.float32:
-        angle = jnp.sqrt(gap) * _polynomial(ANGLE, gap)
-        # A root of its own: one that is shared XLA writes to memory and reads twice.
-        lens = jnp.sqrt(gap * gap * gap) * _polynomial(LENS, gap)
-        return jnp.maximum(cosine, 0) + lens, jnp.where(cosine < 0, angle, 1 - angle)
-    sine = jnp.sqrt(gap * (2 - gap))
-    rest = jnp.arctan2(sine, jnp.where(cosine < 0, 1 - gap, gap - 1))
-    return (sine + rest * jnp.clip(cosine, -1, 1)) / jnp.pi, rest / jnp.pi
+    gap, precision = _gap(cosine), cosine.dtype.name
+    angle = jnp.sqrt(gap) * _polynomial(ANGLE[precision], gap)
+    # A root of its own: one that is shared XLA writes to memory and reads twice.
+    lens = jnp.sqrt(gap * gap * gap) * _polynomial(LENS[precision], gap)
+    return jnp.maximum(cosine, 0) + lens, jnp.where(cosine < 0, angle, 1 - angle)
 
 
 @arc_cosines.defjvp
