@@ -211,6 +211,7 @@ def page() -> str:
     sections += render_teaching.beside_published(RESULTS / "as_published")
     sections += render_moments.optimisers(read("optimisers_moments.json"))
     sections += render_kernels.kernels(read("conv_kernels.json")) + render_kernels.cost(read("conv_cost.json"))
+    sections += render_kernels.coarse(read("coarse.json"))
     sections += render_kernels.processes(read("processes.json"))
     sections += [part for make in (render_judge.judge, render_judge.networks) for part in (*make(), "")]
     sections += render_selection.peers(read("selection.json")) + render_selection.costs(read("selection_cost.json"))

@@ -50,7 +50,7 @@ def tables(folder: Path) -> list[str]:
                 f"| {data}, {ipc} | {method} | {run['own_kernel']:.1f}{kernel} | {' | '.join(shown)} "
                 f"| {run['published'] or ''} | {seconds} | {run['device']}, {run['cores']} cores |"
             )
-    absent = [method for method in ON_GPUS if not any(key[1] == method and key[0] != "digits" for key in found)]
+    absent = [method for method in ON_GPUS if not any(key[1] == method and key[4] != "cpu" for key in found)]
     lines += [
         f"| all images, 1 to 50 | {method}, on a GPU | not run{' |' * (2 * len(JUDGES) + 4)}" for method in absent
     ]

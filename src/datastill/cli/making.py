@@ -69,8 +69,8 @@ def distill(
     init: Annotated[
         str,
         typer.Option(
-            help="What to start from: random rows, noise, a method that chooses rows or makes centres, or the folder of "
-            "a run.",
+            help="What to start from: random rows, noise, coarse (kip, images, a convnet: half the size first), a method "
+            "that chooses rows or makes centres, or the folder of a run.",
             rich_help_panel="Method",
         ),
     ] = "random",
