@@ -51,7 +51,7 @@ CONVNET: dict[str, dict[str, Any]] = {
     "cpu": {
         "kernel": "convnet3",
         "init": "coarse",
-        "max_iter": 400,
+        "max_iter": 420,
         "batch_size": 200,
         "learning_rate": 0.2,
         "keep_range": False,
