@@ -115,3 +115,8 @@ def test_a_coarse_start_needs_a_coarser_kernel(kernel, images):
 def test_a_coarse_start_needs_images(rng):
     with pytest.raises(InputError, match="images"):
         KIP(1, kernel="fc1", init="coarse", **SETTINGS).fit(rng.random((20, 4)), np.arange(20) % 2)
+
+
+def test_what_is_too_small_is_told_of_the_whole_images(images):
+    with pytest.raises(InputError, match="images of 4×4 pixels; expected 8×8"):
+        KIP(1, kernel="convnet3", init="coarse", **SETTINGS).fit(images[0][:, :4, :4], images[1])

@@ -321,4 +321,7 @@ def test_kernels_are_values():
 
 
 def test_numbers_of_half_precision_are_numbers():
-    np.testing.assert_array_equal(RBF(1.0)(np.ones((2, 3), jnp.bfloat16)), np.ones((2, 2)))
+    rows = np.ones((2, 3), jnp.bfloat16)
+    np.testing.assert_array_equal(RBF(1.0)(rows), np.ones((2, 2)))
+    relu = FullyConnected(1)
+    np.testing.assert_allclose(np.asarray(relu(rows), np.float32), relu(rows.astype(np.float32)), rtol=0.03)

@@ -49,12 +49,12 @@ class _Convolutional(Kernel):
 
     def activations(self, shape: tuple[int, ...]) -> float:
         """See `Kernel.activations`: pairs of pixels in every layer, or pixels where nothing is pooled."""
-        _check_image(shape)
+        _check_image(self._network, shape)
         return self._network.activations(*shape[:2])
 
     def pair_bytes(self, shape: tuple[int, ...]) -> int:
         """See `Kernel.pair_bytes`: eight maps of all pairs of pixels, of windows where the first stage is one layer."""
-        _check_image(shape)
+        _check_image(self._network, shape)
         return self._network.pair_bytes(*shape[:2])
 
     def within(self, memory: int) -> "_Convolutional":
@@ -142,24 +142,24 @@ def _network(kernel: ConvNet | Myrtle, stages: tuple[int, ...], head: str, pooli
     return Network(stages, pooling, head, kernel.activation, kernel.w_std**2, kernel.b_std**2, kernel.kind == "ntk")
 
 
-def _check_image(shape: tuple[int, ...]) -> None:
-    """InputError for rows that are no images."""
+def _check_image(network: Network, shape: tuple[int, ...]) -> None:
+    """InputError for rows that are no images, with channels first, or too small for the pooling."""
     if len(shape) not in (2, 3) or 0 in shape:
         raise InputError(
             f"Got rows of shape {shape}; expected images, (n, h, w) or (n, h, w, c); try x.reshape(n, h, w, c), or "
             "another kernel."
+        )
+    check_channels_last(shape)
+    least = network.least_side
+    if min(shape[:2]) < least:
+        raise InputError(
+            f"Got images of {shape[0]}×{shape[1]} pixels; expected {least}×{least} or more for {len(network.stages)} "
+            "stages with pooling; try a smaller depth, pooling=False, or larger images."
         )
 
 
 def _images(network: Network, x: Array) -> Array:
     """(n, h, w) or (n, h, w, c) -> (n, h, w, c)."""
     shape = tuple(x.shape)
-    _check_image(shape[1:])
-    check_channels_last(shape[1:])
-    least = network.least_side
-    if min(shape[1:3]) < least:
-        raise InputError(
-            f"Got images of {shape[1]}×{shape[2]} pixels; expected {least}×{least} or more for {len(network.stages)} "
-            "stages with pooling; try a smaller depth, pooling=False, or larger images."
-        )
+    _check_image(network, shape[1:])
     return jnp.asarray(x).reshape(*shape[:3], *(shape[3:] or (1,)))

@@ -121,7 +121,7 @@ def arc_cosines(cosine: Array) -> tuple[Array, Array]:
 
     Derivatives in cos θ: κ₀, and 1/(π sin θ), which is taken as 0 at θ = 0 and θ = π.
     """
-    gap, precision = _gap(cosine), cosine.dtype.name
+    gap, precision = _gap(cosine), "float64" if cosine.dtype == jnp.float64 else "float32"
     angle = jnp.sqrt(gap) * _polynomial(ANGLE[precision], gap)
     # A root of its own: one that is shared XLA writes to memory and reads twice.
     lens = jnp.sqrt(gap * gap * gap) * _polynomial(LENS[precision], gap)
