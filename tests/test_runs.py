@@ -232,6 +232,21 @@ def test_a_start_that_is_not_there_leaves_no_folder_behind(blobs, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
+def test_a_coarse_start_leaves_no_checkpoint_behind(tmp_path, rng):
+    y = np.arange(60) % 2
+    data = with_test(Dataset("images", rng.random((60, 8, 8)) + y[:, None, None], y), 0, "classification")
+    runs.distill(data, request(kernel="convnet2", init="coarse"), tmp_path / "run")
+    assert (tmp_path / "run" / "metrics.json").exists()
+    assert not list((tmp_path / "run").glob("checkpoint*"))
+
+
+def test_a_coarse_start_of_a_table_leaves_no_folder_behind(blobs, tmp_path):
+    with pytest.raises(InputError, match='init="coarse"'):
+        runs.distill(with_test(blobs, 0, "classification"), request(init="coarse"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_class_none_of_whose_rows_were_kept_does_not_stop_a_run(blobs, tmp_path):
     """From moments, the rows that are at hand are a sample."""
     y = np.where(np.arange(100) < 96, blobs.y, 2)
