@@ -225,7 +225,9 @@ class _KIP(Distiller):
             vectors = solve(x_s=np.asarray(problem.features(jnp.asarray(z)))).y_s
         schedule = loop.Schedule(int(self.max_iter), validation_interval(int(self.max_iter)), self.patience)
         score = "accuracy" if isinstance(self, ClassifierMixin) else "R²"
-        with bar(f"{type(self).__name__}: {len(z)} examples", schedule.steps, score, bool(self.verbose)) as watch:
+        size = f", {start.z.shape[1]}×{start.z.shape[2]}" if start.z.ndim > 2 else ""
+        title = f"{type(self).__name__}: {len(z)} examples{size}"
+        with bar(title, schedule.steps, score, bool(self.verbose)) as watch:
             progress = learn(
                 problem,
                 z,
