@@ -152,8 +152,9 @@ class _KIP(Distiller):
 
     def _coarse_start(self, data: Data) -> Support:
         """Examples learned at half the size, and there from half of that, as far as the kernel has a coarser one."""
-        kernels, shape = [kernel.coarser() for kernel in self.kernels_], data.targets.x.shape[1:]
-        if None in kernels or len(shape) < 2:
+        found, shape = [kernel.coarser() for kernel in self.kernels_], data.targets.x.shape[1:]
+        kernels = [kernel for kernel in found if kernel is not None]
+        if None in found or len(shape) < 2:
             raise InputError(
                 f'Got init="coarse" for {self.kernels_} on rows of shape {shape}; expected images and a ConvNet with '
                 'pooling and 2 blocks or more; try init="random".'
@@ -225,8 +226,8 @@ class _KIP(Distiller):
             vectors = solve(x_s=np.asarray(problem.features(jnp.asarray(z)))).y_s
         schedule = loop.Schedule(int(self.max_iter), validation_interval(int(self.max_iter)), self.patience)
         score = "accuracy" if isinstance(self, ClassifierMixin) else "R²"
-        size = f", {start.z.shape[1]}×{start.z.shape[2]}" if start.z.ndim > 2 else ""
-        title = f"{type(self).__name__}: {len(z)} examples{size}"
+        pixels = f", {start.z.shape[1]}×{start.z.shape[2]}" if start.z.ndim > 2 else ""
+        title = f"{type(self).__name__}: {len(z)} examples{pixels}"
         with bar(title, schedule.steps, score, bool(self.verbose)) as watch:
             progress = learn(
                 problem,
