@@ -18,7 +18,8 @@ import jax.numpy as jnp
 from datastill._errors import InputError
 from datastill._typing import Array, Float, Key
 from datastill.features.base import Weights
-from datastill.features.conv import convolve, image_shape, margins, mean_of_four, standardised, with_channels
+from datastill.features.conv import convolve, image_shape, margins, standardised, with_channels
+from datastill.preprocess.scales import mean_of_four
 
 SHARPNESS = 60.0
 ACTIVATIONS = ("relu", "softplus")

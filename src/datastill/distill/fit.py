@@ -17,7 +17,7 @@ from datastill.distill.label_solve import Batch, LabelSolution, label_solve
 from datastill.distill.objectives import best_coefficients, normal_equations
 from datastill.distill.subspace import Subspace
 from datastill.gram.fallback import Room, within_memory
-from datastill.kernels.base import Kernel
+from datastill.kernels.base import Kernel, all_of
 from datastill.krr import cholesky_solve, float64, support_block
 from datastill.preprocess.augment import Augmentation, augment, copies
 
@@ -87,8 +87,8 @@ def embed(
         InputError: for a kernel that depends on more than inner products.
     """
     d, r = subspace.basis.shape
-    kernels = [kernel.embedded(d, r + 1) for kernel in problem.kernels]
-    if None in kernels:
+    kernels = all_of([kernel.embedded(d, r + 1) for kernel in problem.kernels])
+    if kernels is None:
         raise InputError("Got components for a kernel that depends on more than inner products; try components=None.")
     versions = [subspace.targets(x) for x in copies(targets.x, problem.augmentation, seed)]
     repeats = len(versions)
@@ -100,7 +100,7 @@ def embed(
     )
     inner = replace(
         problem,
-        kernels=tuple(k for k in kernels if k is not None),
+        kernels=kernels,
         features=subspace.support,
         augmentation=Augmentation(),
     )

@@ -24,6 +24,7 @@ from datastill.distill.subspace import Subspace
 from datastill.estimators.base import Data, Distiller, Support, forget
 from datastill.gram.features import FeatureKernel
 from datastill.gram.names import KernelLike
+from datastill.kernels.base import all_of
 from datastill.moments import Collected, Sample
 from datastill.preprocess import labels as label_maps
 from datastill.preprocess import scales
@@ -152,9 +153,8 @@ class _KIP(Distiller):
 
     def _coarse_start(self, data: Data) -> Support:
         """Examples learned at half the size, and there from half of that, as far as the kernel has a coarser one."""
-        found, shape = [kernel.coarser() for kernel in self.kernels_], data.targets.x.shape[1:]
-        kernels = [kernel for kernel in found if kernel is not None]
-        if None in found or len(shape) < 2:
+        kernels, shape = all_of([kernel.coarser() for kernel in self.kernels_]), data.targets.x.shape[1:]
+        if kernels is None or len(shape) < 2:
             raise InputError(
                 f'Got init="coarse" for {self.kernels_} on rows of shape {shape}; expected images and a ConvNet with '
                 'pooling and 2 blocks or more; try init="random".'
@@ -162,7 +162,7 @@ class _KIP(Distiller):
         examples, pixels = int(self._budget(data.counts).sum()), np.asarray(data.rows)
         learner = clone(self).set_params(
             kernel=kernels,
-            init="random" if None in [kernel.coarser() for kernel in kernels] else "coarse",
+            init="coarse" if all_of([kernel.coarser() for kernel in kernels]) else "random",
             batch_size=COARSE_BATCH * self._batch(examples, shape),
             augment=None,
             corruption=0.0,

@@ -13,6 +13,7 @@ from datastill._validate import check_channels_last
 from datastill.features.base import FeatureMap, Weights
 from datastill.features.numbers import normals
 from datastill.kernels.base import flat
+from datastill.preprocess.scales import mean_of_four
 
 NORMS = ("none", "instance")
 NORM_EPSILON = 1e-5
@@ -150,13 +151,6 @@ def margins(side: int, multiple: int) -> tuple[int, int]:
     """Zeros before and after a side, so that the whole is a multiple."""
     lacking = -side % multiple
     return lacking // 2, lacking - lacking // 2
-
-
-def mean_of_four(a: Array) -> Array:
-    """Means of 2×2 pixels; a last odd row or column is dropped."""
-    n, h, w, c = a.shape
-    a = a[:, : h // 2 * 2, : w // 2 * 2]
-    return a.reshape(n, h // 2, 2, w // 2, 2, c).mean(axis=(2, 4))
 
 
 def cell_means(positions: int, cells: int) -> np.ndarray:

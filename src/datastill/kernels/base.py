@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -123,13 +124,13 @@ class Sum(Kernel):
 
     def embedded(self, d: int, width: int) -> "Sum | None":
         """See `Kernel.embedded`."""
-        terms = [k.embedded(d, width) for k in self.terms]
-        return None if None in terms else Sum(tuple(k for k in terms if k is not None))
+        terms = all_of([k.embedded(d, width) for k in self.terms])
+        return None if terms is None else Sum(terms)
 
     def coarser(self) -> "Sum | None":
         """See `Kernel.coarser`."""
-        terms = [k.coarser() for k in self.terms]
-        return None if None in terms else Sum(tuple(k for k in terms if k is not None))
+        terms = all_of([k.coarser() for k in self.terms])
+        return None if terms is None else Sum(terms)
 
     def activations(self, shape: tuple[int, ...]) -> float:
         """See `Kernel.activations`."""
@@ -194,6 +195,12 @@ class Scaled(Wrapper):
     def self_block(self, x: Array) -> Array:
         """See `Kernel.self_block`."""
         return self.factor * self.kernel.self_block(x)
+
+
+def all_of(kernels: Sequence[Kernel | None]) -> tuple[Kernel, ...] | None:
+    """The kernels, if there is none missing."""
+    found = tuple(k for k in kernels if k is not None)
+    return found if len(found) == len(kernels) else None
 
 
 def flat(x: Array) -> Array:
