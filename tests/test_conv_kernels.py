@@ -229,12 +229,15 @@ def test_activations_of_a_pair(kernel, expected):
     assert kernel.rows_within(1.0, (28, 28, 1), 4) == 1
 
 
-def test_a_step_and_a_validation_take_fewer_rows_under_a_dear_kernel():
+def test_steps_validations_and_label_solves_take_fewer_rows_under_a_dear_kernel():
     shape = (28, 28, 1)
     assert fit.rows_per_step(10, (RBF(),), shape) == 5000
     assert fit.rows_per_step(10, (RBF(), ConvNet(3)), shape) == int(fit.STEP_WORK / (28**4 + 14**4 + 7**4) / 10)
     assert fit.rows_per_step(100, (ConvNet(3),), shape) == 2000  # 20 for each example
     assert fit.validation_rows(10, (RBF(),), shape) > 10**8
+    assert fit.label_rows(10, (RBF(),), shape, 60_000) == 60_000
+    assert fit.label_rows(10, (ConvNet(3),), shape, 60_000) == int(fit.LABEL_WORK / (28**4 + 14**4 + 7**4) / 10)
+    assert fit.label_rows(400, (ConvNet(3),), shape, 60_000) == 40_000  # 100 for each example
     assert fit.validation_rows(10, (ConvNet(3),), shape) == int(fit.VALIDATION_WORK / (28**4 + 14**4 + 7**4) / 10)
 
 

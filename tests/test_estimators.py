@@ -17,6 +17,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import oracles
 from datastill import KIP, Coreset, CoresetRegressor, KIPRegressor, LabelSolve, LabelSolveRegressor, SupportSet
 from datastill._errors import InputError
+from datastill.distill import fit as distil
+from datastill.distill.label_solve import label_solve
 from datastill.kernels import RBF, FullyConnected
 from datastill.preprocess import labels as label_maps
 from datastill.preprocess import space as spaces
@@ -248,6 +250,25 @@ def test_labels_and_kernels_combine(learn_labels, kernel, blobs):
     assert model.score(X, y) > 0.9
     if learn_labels is False:
         np.testing.assert_allclose(np.sort(model.soft_labels_, axis=1), [[-0.5, 0.5]] * 4)
+
+
+@pytest.mark.parametrize("learn_labels", [True, "gradient"])
+def test_under_a_dear_kernel_last_labels_meet_fewer_rows_than_those_of_label_solve(learn_labels, blobs, monkeypatch):
+    X, y = blobs
+    met = []
+
+    def counted(kernels, x_s, batches, *penalties):
+        batches = list(batches)
+        met.append(sum(len(x) for x, *_ in batches))
+        return label_solve(kernels, x_s, batches, *penalties)
+
+    monkeypatch.setattr(distil, "label_solve", counted)
+    monkeypatch.setattr(distil, "LABEL_WORK", 1.0)
+    monkeypatch.setattr(distil, "ROWS_PER_LABEL", 5)
+    assert quick(KIP, 2, learn_labels=learn_labels).fit(X, y).score(X, y) > 0.9
+    assert met == [20] * (1 if learn_labels is True else 2)
+    quick(LabelSolve, 2).fit(X, y)
+    assert met[-1] == len(X) > 20
 
 
 @pytest.mark.parametrize("kind", CLASSIFIERS)

@@ -9,6 +9,7 @@ from sklearn.metrics import r2_score
 
 import oracles
 from datastill import KIPRegressor, LabelSolve
+from datastill.distill import fit as distil
 from datastill.evaluate import comparison, intervals
 from datastill.evaluate.comparison import RANDOM_DRAWS, Judge, class_means, compare, nearest_rows
 from datastill.evaluate.scores import headline
@@ -119,8 +120,9 @@ def test_all_rows_are_kernel_ridge_regression_on_them(data):
 def test_under_a_dear_kernel_rivals_meet_fewer_rows_and_all_rows_are_not_measured(data, monkeypatch):
     X, y, X_test, _ = data
     model = LabelSolve(2, random_state=0).fit(X, y)
-    monkeypatch.setattr(comparison, "WORK", 250.0)  # activations: 41 rows for 6, and none of all
-    monkeypatch.setattr(comparison, "ROWS_PER_LABEL", 5)
+    monkeypatch.setattr(comparison, "WORK", 250.0)  # activations: none of all
+    monkeypatch.setattr(distil, "LABEL_WORK", 250.0)  # 41 rows for 6
+    monkeypatch.setattr(distil, "ROWS_PER_LABEL", 5)
     scores = compare(judge_of(model, *data), "ours", model.predict(X_test), np.full(3, 2), X, 0)
     assert [s.name for s in scores[1:]] == [
         "random rows, labels solved on 41 rows",
@@ -130,7 +132,7 @@ def test_under_a_dear_kernel_rivals_meet_fewer_rows_and_all_rows_are_not_measure
     ]
     assert [np.isfinite(s.value) for s in scores] == [True, True, True, True, False]
     assert "where" not in headline("6 rows", scores, 90)
-    monkeypatch.setattr(comparison, "ROWS_PER_LABEL", 10)
+    monkeypatch.setattr(distil, "ROWS_PER_LABEL", 10)
     again = compare(judge_of(model, *data), "ours", model.predict(X_test), np.full(3, 2), X, 0)
     assert again[1].name == "random rows, labels solved on 60 rows"
     monkeypatch.undo()

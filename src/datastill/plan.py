@@ -25,7 +25,7 @@ from datastill.distill import fit as distil
 from datastill.distill import kip
 from datastill.distill.subspace import FIT_ROWS, Subspace
 from datastill.estimators.kip import COMPONENTS, KIP, KIPRegressor, validation_interval
-from datastill.evaluate.comparison import EXACT_ROWS, INDUCING_ROWS, RANDOM_DRAWS, label_rows, measures_all
+from datastill.evaluate.comparison import EXACT_ROWS, INDUCING_ROWS, RANDOM_DRAWS, measures_all
 from datastill.gram.features import FeatureKernel
 from datastill.kernels.base import Kernel
 from datastill.krr import float64
@@ -187,7 +187,7 @@ def forecast(
     estimator.kernels_, estimator.space_ = (kernel,), fit_space(x)
     problem = estimator.problem()
 
-    rest = _comparison_cost(problem, shape, x, s)
+    rest = _comparison_cost(method, problem, shape, x, s)
     reading = baseline.seconds + OVERHEAD_SECONDS
     reading += 3 * _line(lambda n: estimator.space_.encode_features(x[:n]), probe)(shape.rows)
     data = 2 * 4 * shape.rows * shape.columns
@@ -217,7 +217,7 @@ def _held(baseline: Baseline, data: float, working: float) -> float:
     return data + max(baseline.bytes + OVERHEAD_BYTES + working, peak_memory())
 
 
-def _comparison_cost(problem: kip.Problem, shape: Shape, x: np.ndarray, s: int) -> float:
+def _comparison_cost(method: str, problem: kip.Problem, shape: Shape, x: np.ndarray, s: int) -> float:
     """Seconds for the label solves and test predictions of a run, for k-means, and for regression on all rows."""
     y = np.zeros((len(x), shape.outputs), np.float32)
     classes = len(shape.classes or (shape.rows,))
@@ -231,9 +231,9 @@ def _comparison_cost(problem: kip.Problem, shape: Shape, x: np.ndarray, s: int) 
         distil.solve_labels(problem, support(size), distil.Targets(x[:n], y[:n]), 0)
 
     kernel = problem.kernels[0]
-    few = label_rows(kernel, shape.row_shape, s, shape.rows)
+    few = distil.label_rows(s, problem.kernels, shape.row_shape, shape.rows)
     solving = _line(lambda n: solve(n, s), len(x))
-    total = (SOLVES - 1) * solving(few) + solving(shape.rows)
+    total = (SOLVES - 1) * solving(few) + solving(few if method == "kip" else shape.rows)
     few_rows, alpha = support(s), np.zeros((s, shape.outputs))
     total += SOLVES * _line(lambda n: krr.predict(kernel, x[:n], few_rows, alpha), len(x))(shape.test_rows)
     total += _timed(lambda: kmeans_centres(x, codes, budget, 0)) * shape.rows / len(x)

@@ -28,7 +28,10 @@ VALIDATION_TARGETS = 25_000
 VALIDATION_ROWS = 10_000
 STEP_WORK = 2e9
 VALIDATION_WORK = 1e10
-"""Activations, in all, of a step and of a validation: fewer rows than above where the kernel is dear."""
+LABEL_WORK = 1e11
+"""Activations, in all, of a step, a validation and a label solve: fewer rows than above where the kernel is dear."""
+ROWS_PER_LABEL = 100
+"""Targets that label vectors are solved on, at least, for each example."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +74,11 @@ def rows_per_step(examples: int, kernels: Sequence[Kernel], shape: tuple[int, ..
 def validation_rows(examples: int, kernels: Sequence[Kernel], shape: tuple[int, ...]) -> int:
     """Rows that a validation meets the examples with, at most: without bound, unless the kernel is dear."""
     return max(_affordable(VALIDATION_WORK, examples, kernels, shape), ROWS_PER_EXAMPLE * examples)
+
+
+def label_rows(examples: int, kernels: Sequence[Kernel], shape: tuple[int, ...], rows: int) -> int:
+    """How many of so many targets the label vectors of a finished set are solved on: all, unless the kernel is dear."""
+    return min(rows, max(_affordable(LABEL_WORK, examples, kernels, shape), ROWS_PER_LABEL * examples))
 
 
 def _affordable(work: float, examples: int, kernels: Sequence[Kernel], shape: tuple[int, ...]) -> int:
@@ -216,8 +224,12 @@ def validator(
     return validate
 
 
-def solve_labels(problem: kip.Problem, x_s: np.ndarray, targets: Targets, seed: int) -> LabelSolution:
-    """Label Solve on all targets (and, with augmentation, on as many augmented ones) for the problem's kernels."""
+def solve_labels(
+    problem: kip.Problem, x_s: np.ndarray, targets: Targets, seed: int, most: int | None = None
+) -> LabelSolution:
+    """Label Solve on all targets, or `most` drawn ones (and as many augmented ones), for the problem's kernels."""
+    if most is not None and most < len(targets.x):
+        targets = targets.take(np.sort(sampling.rng(seed, 9).choice(len(targets.x), most, replace=False)))
 
     def batches() -> Iterator[Batch]:
         weights = targets.weights

@@ -290,7 +290,11 @@ class Distiller(BaseEstimator):
         problem = self.problem()
         if data.sums is not None:
             return fit_moments.solve_labels(data.sums, x_s, problem.penalties)
-        return distil.solve_labels(problem, x_s, data.targets, data.seed)
+        return distil.solve_labels(problem, x_s, data.targets, data.seed, self._label_rows(data.targets, len(x_s)))
+
+    def _label_rows(self, targets: distil.Targets, examples: int) -> int:
+        """Targets that the label vectors of so many examples are solved on."""
+        return len(targets.x)
 
     def _settings(self) -> dict[str, Any]:
         """The parameters that decide the result, as JSON values."""

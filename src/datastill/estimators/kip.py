@@ -178,6 +178,9 @@ class _KIP(Distiller):
             return distil.rows_per_step(examples, self.kernels_, shape)
         return int(self.batch_size)
 
+    def _label_rows(self, targets: distil.Targets, examples: int) -> int:
+        return distil.label_rows(examples, self.kernels_, targets.x.shape[1:], len(targets.x))
+
     def _check_pair(self, shape: tuple[int, ...]) -> None:
         """InputError for a kernel that takes more than `memory` for one pair of rows, which is the smallest tile."""
         dearest = max(self.kernels_, key=lambda kernel: kernel.pair_bytes(shape))
@@ -221,7 +224,8 @@ class _KIP(Distiller):
                     problem = replace(problem, project=lambda c: self.clip_coordinates(subspace, c))
             size = self._batch(len(z), targets.x.shape[1:])
             learn = partial(distil.learn, targets=targets, held=held, batch_size=size, seed=data.seed)
-            solve = partial(distil.solve_labels, problem, targets=targets, seed=data.seed)
+            most = self._label_rows(targets, len(z))
+            solve = partial(distil.solve_labels, problem, targets=targets, seed=data.seed, most=most)
         if problem.labels == "gradient":
             vectors = solve(x_s=np.asarray(problem.features(jnp.asarray(z)))).y_s
         schedule = loop.Schedule(int(self.max_iter), validation_interval(int(self.max_iter)), self.patience)
@@ -301,7 +305,8 @@ class KIP(ClassifierMixin, _KIP):
             "features:conv"; see `gram.names.named`), or several, of which one is drawn for each step.
         learn_labels: True solves the labels in closed form at every step; "gradient" starts from solved labels, learns
             them by gradient beside the examples and solves them again at the end (better where a batch has fewer than
-            ten rows for each example); False keeps them at the class of each example.
+            ten rows for each example); False keeps them at the class of each example. The last solve meets all rows;
+            under a kernel of pairs of pixels as many as minutes allow, and at least 100 for each example.
         max_iter: steps at most.
         batch_size: training rows in a step, all of them when there are no more; "auto" takes 5,000, fewer
             under a kernel of pairs of pixels, and at least 20 for each example.

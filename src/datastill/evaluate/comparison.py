@@ -26,9 +26,7 @@ RANDOM_DRAWS = 5
 EXACT_ROWS = 5000
 INDUCING_ROWS = 1000
 WORK = 1e11
-"""Activations of a label solve, and of the figure for all rows: minutes on two cores."""
-ROWS_PER_LABEL = 100
-"""Training rows that a rival's labels are solved on, at least, for each of its rows."""
+"""Activations of the figure for all rows: minutes on two cores."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,15 +69,12 @@ class Judge:
         """The label vectors of these rows that predict all training rows best, or some where the kernel is dear."""
         if self.sums is not None:
             return fit_moments.solve_labels(self.sums, x_s, self.problem.penalties).y_s
-        targets, n, most = self.targets, len(self.targets.x), self.label_rows(len(x_s))
-        if most < n:
-            targets = targets.take(sampling.rng(seed, 9).choice(n, most, replace=False))
-        return distil.solve_labels(self.problem, x_s, targets, seed).y_s
+        return distil.solve_labels(self.problem, x_s, self.targets, seed, self.label_rows(len(x_s))).y_s
 
     def label_rows(self, size: int) -> int:
         """On how many training rows the labels of so many rows are solved."""
         n = len(self.targets.x)
-        return n if self.sums is not None else label_rows(self.problem.kernels[0], self.x_test.shape[1:], size, n)
+        return n if self.sums is not None else distil.label_rows(size, self.problem.kernels, self.x_test.shape[1:], n)
 
     def judge(self, *predictions: np.ndarray) -> tuple[float, float, float]:
         """(score, low, high), 95 %: accuracy or R², the mean over the draws when there are several predictions.
@@ -156,11 +151,6 @@ def _score(judge: Judge, name: str, size: int, predictions: Sequence[np.ndarray]
             f"{name} (no figure: their kernel matrix is singular)", size, np.nan, metric=judge.metric, role=role
         )
     return Score(name, size, *judge.judge(*predictions), judge.metric, role)
-
-
-def label_rows(kernel: Kernel, shape: tuple[int, ...], size: int, rows: int) -> int:
-    """On how many of all training rows the labels of `size` rows are solved: on all, unless the kernel is dear."""
-    return min(rows, max(kernel.rows_within(WORK, shape, size), ROWS_PER_LABEL * size))
 
 
 def measures_all(kernel: Kernel, shape: tuple[int, ...], rows: int, test_rows: int) -> bool:
