@@ -24,7 +24,8 @@ from datastill.data.dataset import versions
 RESULT = Path(__file__).parent / "results" / "coarse.json"
 TRAIN, HELD = 10_000, 2_000
 WORK = 1 + 1 / 8 + 1 / 64
-SETTINGS = {"kernel": "convnet3", "batch_size": 200, "learning_rate": 0.2, "keep_range": False}
+SETTINGS = {"kernel": "convnet3", "batch_size": 200, "keep_range": False}
+RATES = {"coarse": 0.1, "random": 0.2}
 WHOLE = {"validation_fraction": 0, "patience": None, "random_state": 0}
 
 
@@ -33,7 +34,9 @@ def run(data: Dataset, init: str, steps: int) -> dict[str, Any]:
     order = np.random.default_rng(100).permutation(len(data.y))
     held, rows = order[:HELD], order[HELD : HELD + TRAIN]
     started = time.perf_counter()
-    kip = KIP(1, init=init, max_iter=steps, **SETTINGS, **WHOLE).fit(data.x[rows], data.y[rows])
+    kip = KIP(1, init=init, max_iter=steps, learning_rate=RATES[init], **SETTINGS, **WHOLE).fit(
+        data.x[rows], data.y[rows]
+    )
     seconds = time.perf_counter() - started
     return {"steps": steps, "accuracy": 100 * kip.score(data.x[held], data.y[held]), "seconds": seconds}
 
@@ -45,7 +48,7 @@ def main() -> None:
     parser.add_argument("--images", nargs="+", default=["mnist", "fashion_mnist"])
     parser.add_argument("--steps", type=int, default=60)
     given = parser.parse_args()
-    found = read_json(RESULT) if RESULT.exists() else {"settings": SETTINGS, "images": {}}
+    found = read_json(RESULT) if RESULT.exists() else {"settings": SETTINGS, "learning_rates": RATES, "images": {}}
     for images in given.images:
         if images not in found["images"]:
             data = load(given.data / f"{images}.npz")

@@ -51,9 +51,9 @@ CONVNET: dict[str, dict[str, Any]] = {
     "cpu": {
         "kernel": "convnet3",
         "init": "coarse",
-        "max_iter": 420,
+        "max_iter": 460,
         "batch_size": 200,
-        "learning_rate": 0.2,
+        "learning_rate": 0.1,
         "keep_range": False,
         "validation_fraction": 0,
     },

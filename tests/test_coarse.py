@@ -72,13 +72,13 @@ def test_a_coarse_start_is_what_half_the_size_teaches(images):
     kip = KIP(2, kernel=ConvNet(3), **SETTINGS)
     found = clone(kip).set_params(init="coarse").fit(x, y)
 
-    def taught(x, start, depth, batch, seed):
-        learner = clone(kip).set_params(kernel=ConvNet(depth), batch_size=batch, init=start, random_state=seed)
-        return learner.fit(x, y)
+    def taught(x, start, depth, times, seed):
+        own = {"batch_size": times * 6, "learning_rate": times * kip.learning_rate}
+        return clone(kip).set_params(kernel=ConvNet(depth), init=start, random_state=seed, **own).fit(x, y)
 
-    smallest = taught(halved(halved(x)), "random", 1, 4 * 6, seed_of(seed_of(4)))
+    smallest = taught(halved(halved(x)), "random", 1, 4, seed_of(seed_of(4)))
     start = doubled(smallest.X_support_, 4, 4), smallest.y_support_
-    small = taught(halved(x), start, 2, 2 * 6, seed_of(4))
+    small = taught(halved(x), start, 2, 2, seed_of(4))
     start = doubled(small.X_support_, 9, 8), small.y_support_
     by_hand = clone(kip).set_params(init=start).fit(x, y)
     assert found.X_support_.dtype == np.uint8

@@ -36,8 +36,8 @@ WIDE = 600
 APART = 0.1  # standard deviations
 VALIDATIONS = 40
 LEAST_BETWEEN = 20
-COARSE_BATCH = 2
-"""Times as many targets in a step at half the size, which then costs an eighth."""
+COARSER = 2
+"""Times as many targets in a step at half the size, which then costs an eighth, and times the learning rate."""
 
 MANY = 200
 """Examples from which on L-BFGS learns more from moments than Adam (docs/decisions/0028-l-bfgs-from-moments.md)."""
@@ -163,7 +163,8 @@ class _KIP(Distiller):
         learner = clone(self).set_params(
             kernel=kernels,
             init="coarse" if all_of([kernel.coarser() for kernel in kernels]) else "random",
-            batch_size=COARSE_BATCH * self._batch(examples, shape),
+            batch_size=COARSER * self._batch(examples, shape),
+            learning_rate=COARSER * float(self.learning_rate),
             augment=None,
             corruption=0.0,
             checkpoint=None if self.checkpoint is None else f"{self.checkpoint}.coarse",
@@ -317,7 +318,8 @@ class KIP(ClassifierMixin, _KIP):
         init: where examples start: "random" rows of each class, "noise", the name of a selector of `Coreset`, a
             `SupportSet`, a pair (X_s, y_s), or "coarse" (images, under a ConvNet with pooling): what is learned at half
             the size under a ConvNet with one block less, from half of that, and so on; a step there takes twice as
-            many rows and costs an eighth. Not augmented; a checkpoint of its own has `.coarse` after its name.
+            many rows, costs an eighth and moves twice as far. Not augmented; a checkpoint of its own has `.coarse`
+            after its name.
         preprocess: "standardise", "zca" (images), "zca-unit-norm" (images) or "none".
         components: learn within the span of this many principal components, where the kernel costs as much less; None
             for all coordinates; "auto" takes 400 for rows of 600 numbers or more. The result is judged, and its labels
