@@ -237,7 +237,13 @@ def readme() -> str:
         ]
         lines.append(f"| {data}, {kernel}, {NAMES[variant]} | {' | '.join(shown)} |")
     before, rest = README.read_text(encoding="utf-8").split(MARKS[0])
-    lines = [*render_moments.summary(RESULTS / "moments"), "", *lines]
+    lines = [
+        *render_moments.summary(RESULTS / "moments"),
+        "",
+        *render_teaching.summary(RESULTS / "teaching"),
+        "",
+        *lines,
+    ]
     return "\n".join([before + MARKS[0], *lines, MARKS[1] + rest.split(MARKS[1])[1]])
 
 
