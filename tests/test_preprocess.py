@@ -225,7 +225,15 @@ def test_zca_whitens(rng):
     np.testing.assert_allclose(white.T @ white / len(white), np.eye(4), atol=1e-2)
 
 
-@pytest.mark.parametrize("preprocessing", ["standardise", "zca"])
+@pytest.mark.parametrize("unit_norm", [False, True])
+def test_whitening_leaves_equal_images_as_they_are(unit_norm):
+    z = np.zeros((5, 2, 2, 3), np.float32)
+    found = Whiten.fit(z, unit_norm=unit_norm)
+    np.testing.assert_allclose(found.matrix, np.eye(12), atol=1e-6)
+    np.testing.assert_allclose(found.inverse_matrix, np.eye(12), atol=1e-6)
+
+
+@pytest.mark.parametrize("preprocessing", ["standardise", "zca", "zca-unit-norm"])
 def test_features_have_a_finite_gradient_at_flat_images(preprocessing, rng):
     x = rng.standard_normal((20, 2, 2, 1)).astype(np.float32)
     made = space.fit_space(x, preprocessing)

@@ -106,7 +106,7 @@ class Whiten:
         covariance /= len(rows)
         eigenvalues, vectors = np.linalg.eigh(covariance)
         shifted = eigenvalues + reg * np.trace(covariance) / len(covariance)
-        floor = np.finfo(np.float64).eps * max(shifted[-1], np.finfo(np.float64).tiny)
+        floor = np.finfo(np.float64).eps * shifted[-1] or 1.0  # equal images have no directions: they stay as they are
         root = np.maximum(shifted, floor) ** 0.5
         matrix, inverse = ((vectors * scale) @ vectors.T for scale in (1 / root, root))
         return cls(matrix.astype(np.float32), inverse.astype(np.float32), unit_norm)
@@ -130,5 +130,5 @@ def _flat(z: Float[Array, "n *d"]) -> Float[Array, "n d"]:
 @jax.jit
 def _unit_norm(rows: Float[Array, "n d"]) -> Float[Array, "n d"]:
     centred = rows - rows.mean(axis=1, keepdims=True)
-    norm = jnp.sqrt(jnp.sum(centred**2, axis=1, keepdims=True))
-    return centred / jnp.where(norm > 0, norm, 1)
+    squares = jnp.sum(centred**2, axis=1, keepdims=True)
+    return centred / jnp.sqrt(jnp.where(squares > 0, squares, 1))
