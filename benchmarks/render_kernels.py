@@ -100,13 +100,14 @@ def coarse(found: dict[str, Any] | None) -> list[str]:
     """KIP from half the size beside as much work from random rows."""
     if not found:
         return []
-    settings = found["settings"]
+    settings, rates = found["settings"], found["learning_rates"]
     lines = [
         "## Coarse starts",
         "",
         f"KIP under the {settings['kernel']} NTK on {found['machine']}, one image a class, {settings['batch_size']} "
         "targets a step: accuracy in percent on 2,000 training rows held out and seconds, the labels' last solve "
-        'included, from half the size (`init="coarse"`) and from random rows with about as much work. '
+        f'included, from half the size (`init="coarse"`, learning rate {rates["coarse"]}) and from random rows '
+        f"({rates['random']}) with about as much work. "
         "`python benchmarks/coarse.py`; see [decision 30](decisions/0030-coarse-starts.md).",
         "",
         "| data | coarse: steps | accuracy | seconds | random rows: steps | accuracy | seconds |",
