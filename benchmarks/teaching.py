@@ -164,6 +164,7 @@ def run(cell: Cell, data: Dataset, seed: int, until: float) -> dict[str, Any] | 
             scores = found["networks"][which].setdefault(judge, [])
             if which == "random":
                 scores += _judged_already(cell, judge)[len(scores) :]
+                write_json(file, found)
             while len(scores) < JUDGE_SEEDS:
                 if time.perf_counter() > until:
                     return None
