@@ -306,8 +306,8 @@ class KIP(ClassifierMixin, _KIP):
             "features:conv"; see `gram.names.named`), or several, of which one is drawn for each step.
         learn_labels: True solves the labels in closed form at every step; "gradient" starts from solved labels, learns
             them by gradient beside the examples and solves them again at the end (better where a batch has fewer than
-            ten rows for each example); False keeps them at the class of each example. The last solve meets all rows;
-            under a kernel of pairs of pixels as many as minutes allow, and at least 100 for each example.
+            ten rows for each example); False keeps them at the class of each example. Solves before and after
+            the steps meet all rows; under a kernel of pairs of pixels fewer, at least 100 for each example.
         max_iter: steps at most.
         batch_size: training rows in a step, all of them when there are no more; "auto" takes 5,000, fewer
             under a kernel of pairs of pixels, and at least 20 for each example.
