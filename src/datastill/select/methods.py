@@ -20,7 +20,7 @@ from datastill.select.exemplars import exemplars
 from datastill.select.greedy import maximise, optimum_bound
 from datastill.select.herding import exchange, herding
 from datastill.select.k_center import k_center
-from datastill.select.kmeans import kmeans, kmedoids, nearest_to_centres, owners
+from datastill.select.kmeans import groups, kmedoids, nearest_to_centres
 from datastill.select.selection import Selection, check_budget
 from datastill.select.submodular import (
     FacilityLocation,
@@ -211,7 +211,7 @@ def _features(part: Candidates) -> tuple[Objective, Sequence[int]]:
 
 
 def _kmeans(part: Candidates, k: int, seed: int) -> tuple[csr_array, np.ndarray]:
-    """Means of the rows nearest to each k-means centre; a centre without rows is the row nearest to it."""
+    """Means of the rows nearest to each k-means centre."""
     return _means(part.flat, k, seed)
 
 
@@ -223,14 +223,11 @@ def _kmeans_targets(part: Candidates, k: int, seed: int) -> tuple[csr_array, np.
 
 
 def _means(rows: np.ndarray, k: int, seed: int) -> tuple[csr_array, np.ndarray]:
-    owner = owners(rows, kmeans(rows, k, seed))
+    owner = groups(rows, k, seed)
     counts = np.bincount(owner, minlength=k)
     order = np.argsort(owner, kind="stable")
     pointers = np.concatenate([[0], counts.cumsum()])
     mixture = csr_array((1 / counts[owner[order]], order, pointers), shape=(k, len(owner)))
-    if not counts.all():
-        lone = csr_array((np.ones(k), nearest_to_centres(rows, k, seed).indices, np.arange(k + 1)), mixture.shape)
-        mixture = mixture + csr_array((counts == 0).astype(float)[:, None] * lone)
     return mixture, counts.astype(np.float64)
 
 
