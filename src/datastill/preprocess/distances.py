@@ -7,6 +7,8 @@ Distances do not change when all rows are moved, so rows are moved first to wher
 import numpy as np
 from scipy.spatial.distance import pdist
 
+from datastill._validate import check_squares
+
 MEDIAN_ROWS = 1000
 """At most so many rows are compared, all pairs of them."""
 PRECISE = 2**27
@@ -29,10 +31,23 @@ def centred(x: np.ndarray, precision: str | None = None) -> tuple[np.ndarray, np
     Args:
         x: (n, …) rows.
         precision: "float32" or "float64"; by default the latter for up to PRECISE numbers.
+
+    Raises:
+        InputError: for numbers whose squares are infinite.
     """
     flat, centre = x.reshape(len(x), -1), middle(x)
     moved = np.empty(flat.shape, precision or ("float64" if x.size <= PRECISE else "float32"))
-    return np.subtract(flat, centre, out=moved, casting="same_kind"), centre
+    with np.errstate(over="ignore"):
+        np.subtract(flat, centre, out=moved, casting="same_kind")
+    check_squares(moved)
+    return moved, centre
+
+
+def single(x: np.ndarray) -> np.ndarray:
+    """Return (n, d) rows in float32 for their differences: as they are where it holds them, else centred."""
+    with np.errstate(over="ignore"):
+        near = x.astype(np.float32)
+    return near if (near == x).all() else centred(x, "float32")[0]
 
 
 def median_square(x: np.ndarray) -> float:

@@ -7,6 +7,7 @@ from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from datastill._typing import Float, Int
+from datastill.data import sampling
 from datastill.preprocess.distances import centred
 from datastill.select.selection import Selection, check_budget, check_rows
 
@@ -25,7 +26,8 @@ def kmeans_centres(z: np.ndarray, codes: np.ndarray, budget: np.ndarray, seed: i
         seed: for k-means++.
     """
     rows = z.reshape(len(z), -1)
-    found = [kmeans(rows[codes == c], int(k), seed) for c, k in enumerate(budget) if k]
+    of_class = sampling.rows_of_classes(codes, len(budget))
+    found = [kmeans(rows[of_class[c]], int(k), seed) for c, k in enumerate(budget) if k]
     return np.concatenate(found).reshape(-1, *z.shape[1:]).astype(z.dtype)
 
 

@@ -67,7 +67,8 @@ class Chosen(NamedTuple):
     Attributes:
         indices: (s,) row numbers; None when the examples are new.
         mixture: (s, n) the examples as mixtures of rows; None when they are rows.
-        weights: (s,) how many rows each stands for.
+        weights: (s,) how many rows each counts for; they add up to the rows of each class, for "lightweight" and
+            "leverage" in expectation.
         gains: (s,) what the objective gained by each pick; NaN where there is none.
         value: what a submodular objective reached, summed over classes; None for other methods.
         bound: what no choice with the same budgets exceeds; None where nothing is known.
@@ -104,8 +105,9 @@ def choose(method: str, candidates: Candidates, budget: np.ndarray, seed: int, o
     codes = np.zeros(n, int) if candidates.codes is None else candidates.codes
     scores = difficulty(candidates.flat, codes, method, seed) if method in MEASURES else None
     parts = []
-    for c, k in enumerate(budget):
-        rows = np.flatnonzero(codes == c)
+    for c, (k, rows) in enumerate(zip(budget, sampling.rows_of_classes(codes, len(budget)), strict=True)):
+        if not k:
+            continue
         if k > len(rows):
             raise InputError(
                 f"Got a budget of {k} rows for class number {c}, which has {len(rows)}; expected at most that many "
@@ -132,8 +134,7 @@ def _of_class(method: str, part: Candidates, k: int, seed: int, optimiser: str) 
     if method in SUBMODULAR:
         objective, first = SUBMODULAR[method](part)
         found = maximise(objective, k, optimiser, seed, first=first)
-        if isinstance(objective, FacilityLocation):
-            found = found._replace(weights=objective.represented(found.indices))
+        found = found._replace(weights=similarity.represented(part.x, found.indices, part.kernel))
         return _chosen(found, float(found.gains.sum()), optimum_bound(objective, found.indices))
     return _chosen(PICKERS[method](part, k, seed))
 
