@@ -73,7 +73,7 @@ class Request:
 
     Attributes:
         method: a key of METHODS.
-        task: "classification" or "regression".
+        task: "classification" or "regression"; before the data are read, for `check`, it may be "auto".
         settings: the estimator's parameters, JSON types only.
         seed: of everything random, the test split included.
         judges: names of learners that are trained on the set, beside kernel ridge regression; see
@@ -118,7 +118,7 @@ def distill(
         data: with test rows; see `data.task.with_test`.
         request: what to do.
         folder: made if missing.
-        verbose: whether to draw a progress bar.
+        verbose: whether to show progress on standard error.
         collected: what a pass left of all rows, of which `data` are a sample then; see `sampled`.
         unseen: whether the test rows had no part in choosing the step that is kept.
 
@@ -247,6 +247,18 @@ def estimator_of(method: str, regression: bool) -> Any:
     if kind is None:
         raise InputError(f"Got the method {method} in regression; it needs classes; try kip.")
     return kind
+
+
+def check(request: Request) -> None:
+    """Raise an InputError for settings or learners that no data could make usable; the task may still be "auto"."""
+    _estimator(request, Path(), False).check_settings()
+    for name in request.judges:
+        try:
+            named_learner(name, request.task == "regression")
+        except InputError:
+            if request.task != "auto":
+                raise
+            named_learner(name, True)
 
 
 def _estimator(request: Request, folder: Path, verbose: bool) -> Any:
