@@ -159,7 +159,17 @@ def load_data(
         if not quiet:
             other = "regression" if task == "classification" else "classification"
             print(f"Taken as {task}, since {why} (--task {other} changes it).", file=sys.stderr)
-    return with_test(dataset, seed, task), task
+    return _with_test_rows(with_test(dataset, seed, task), len(dataset.x)), task
+
+
+def _with_test_rows(dataset: Any, rows: int) -> Any:
+    """Return the dataset, or raise an InputError if it has no test rows."""
+    if not len(dataset.x_test):
+        raise InputError(
+            f"Got {rows} rows, of which none can be held out as a test row; expected at least one test row; try --test "
+            "DATA or more rows."
+        )
+    return dataset
 
 
 def load_moments(

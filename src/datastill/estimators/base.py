@@ -20,7 +20,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from datastill import _validate, krr
-from datastill._errors import InputError, SolveError
+from datastill._errors import DatastillWarning, InputError, SolveError
 from datastill.data import sampling
 from datastill.data.dataset import Rows, SupportSet, digest, take, versions
 from datastill.distill import fit as distil
@@ -247,6 +247,7 @@ class Distiller(BaseEstimator):
             classes = ", ".join(f"{label} ({rows})" for label, rows in short.items())
             warnings.warn(
                 f"Some classes have fewer rows than examples were asked for, and get fewer examples: {classes}.",
+                DatastillWarning,
                 stacklevel=3,
             )
 
