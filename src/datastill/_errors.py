@@ -27,5 +27,9 @@ class OutputError(DatastillError, OSError):
     exit_code = 2
 
 
+class DatastillWarning(UserWarning):
+    """Something the user should know about a result; the command line shows no other warnings."""
+
+
 class SolveError(DatastillError, ArithmeticError):
     """A linear system is not positive definite or gave non-finite values."""

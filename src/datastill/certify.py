@@ -258,7 +258,7 @@ def enough_rows(n: int, each: float, guess: float) -> Check:
         raise InputError(
             "Got held-out rows that one constant answer gets right; expected rows of at least two classes or values."
         )
-    need = int(np.ceil(np.log(each) / np.log1p(-guess))) + 1
+    need = 1 if guess >= 1 else int(np.ceil(np.log(each) / np.log1p(-guess))) + 1
     if n < need:
         raise InputError(
             f"Got {n} held-out rows; expected at least {need}, with which a learner without errors could be told from "

@@ -49,7 +49,7 @@ def carry_out(request: Request, out: Path | None, against: Path | None = None, v
         out: the file; None writes none, for moments that are only looked at. While the pass runs, a folder of this
             name and `.parts` holds a file of each finished shard.
         against: moments to tell the drift from.
-        verbose: whether to draw progress bars.
+        verbose: whether to show progress on standard error.
 
     Raises:
         InputError: for data, settings or moments that cannot be used together.

@@ -73,7 +73,7 @@ class Request:
 
     Attributes:
         method: a key of METHODS.
-        task: "classification" or "regression".
+        task: "classification" or "regression"; before the data are read, for `check`, it may be "auto".
         settings: the estimator's parameters, JSON types only.
         seed: of everything random, the test split included.
         judges: names of learners that are trained on the set, beside kernel ridge regression; see
@@ -118,7 +118,7 @@ def distill(
         data: with test rows; see `data.task.with_test`.
         request: what to do.
         folder: made if missing.
-        verbose: whether to draw a progress bar.
+        verbose: whether to show progress on standard error.
         collected: what a pass left of all rows, of which `data` are a sample then; see `sampled`.
         unseen: whether the test rows had no part in choosing the step that is kept.
 
@@ -165,9 +165,9 @@ def distill(
         labelled = support.x.assign(**{_free_name(data.target, support.x): list(support.y)})
         write_atomic(folder / "support.csv", labelled.to_csv(index=False).encode())
     judged, failures = _judged(estimator, data, request, folder, scores[0])
-    summary = _summary(
-        estimator, data, request, [*scores, *judged], [*failures, *_warnings(request, estimator, unseen)]
-    )
+    seen = 0 if collected is not None else _seen(estimator.space_.encode(data.x), estimator.space_.encode(data.x_test))
+    warnings = [*failures, *_warnings(request, estimator, unseen, seen)]
+    summary = _summary(estimator, data, request, [*scores, *judged], warnings)
     write_atomic(folder / "support.png", report.support_grid(summary.gallery))
     write_atomic(folder / "report.html", report.render(summary).encode())
     numbers = finite(summary.as_dict())
@@ -247,6 +247,18 @@ def estimator_of(method: str, regression: bool) -> Any:
     if kind is None:
         raise InputError(f"Got the method {method} in regression; it needs classes; try kip.")
     return kind
+
+
+def check(request: Request) -> None:
+    """Raise an InputError for settings or learners that no data could make usable; the task may still be "auto"."""
+    _estimator(request, Path(), False).check_settings()
+    for name in request.judges:
+        try:
+            named_learner(name, request.task == "regression")
+        except InputError:
+            if request.task != "auto":
+                raise
+            named_learner(name, True)
 
 
 def _estimator(request: Request, folder: Path, verbose: bool) -> Any:
@@ -392,10 +404,20 @@ def _change(estimator: Any) -> dict[str, str]:
     return found
 
 
-def _warnings(request: Request, estimator: Any, unseen: bool) -> list[str]:
-    """What the reader must know before using the set."""
+def _seen(z: np.ndarray, z_test: np.ndarray) -> int:
+    """Count the test rows that equal a training row in every number, to three decimals."""
+    return int(np.isin(artefact.row_digests(z_test), artefact.row_digests(z)).sum())
+
+
+def _warnings(request: Request, estimator: Any, unseen: bool, seen: int) -> list[str]:
+    """List what the reader must know before using the set."""
     support: SupportSet = estimator.support_set_
     found = []
+    if seen:
+        found.append(
+            f"{seen:,} of the test rows equal a training row in every number, so the scores may be too high for rows "
+            "that were never seen."
+        )
     if not unseen:
         found.append(
             "The rows that judge this set are some of those that chose the step: its score may be a little too high. "
@@ -407,7 +429,7 @@ def _warnings(request: Request, estimator: Any, unseen: bool) -> list[str]:
             f"{1 - agreement:.0%} of the examples have a label vector that points to another class than the one they "
             "were made for: use soft_labels, not y, with learners that can take them."
         )
-    short = support.provenance.get("choice", {}).get("short")
+    short = support.provenance.get("short") or support.provenance.get("choice", {}).get("short")
     if short:
         classes = ", ".join(f"{label} ({k})" for label, k in short.items())
         found.append(f"Some classes have fewer rows than examples were asked for, and got fewer examples: {classes}.")

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from datastill._errors import DatastillError
+from datastill._errors import DatastillError, DatastillWarning
 
 INTERRUPTED = 130
 
@@ -42,7 +42,10 @@ def options(
 
 
 def main() -> None:
-    """Run the command line and exit with its code; warnings are one line each."""
+    """Run the command line and exit with its code; our own warnings are one line each, others' are not shown."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # XLA's remarks on how long it compiles
+    warnings.simplefilter("ignore")
+    warnings.simplefilter("default", DatastillWarning)
     warnings.formatwarning = lambda message, *_: _line(str(message)) + "\n"
     sys.exit(run(sys.argv[1:]))
 

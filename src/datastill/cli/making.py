@@ -25,6 +25,7 @@ from datastill.cli.options import (
     Test,
     budget,
     budgets,
+    check_task,
     gibibytes,
     given,
     load_data,
@@ -33,7 +34,6 @@ from datastill.cli.options import (
     words,
 )
 from datastill.console import bytes_text, print_json, print_summary, print_table, seconds_text
-from datastill.data.dataset import row_kind
 
 OF_KIP = (
     *("kernel", "labels", "init", "preprocess", "augment", "corruption", "keep_range", "class_balanced", "steps"),
@@ -173,23 +173,10 @@ def distill(
     from datastill import runs
     from datastill.moments.files import is_moments
 
-    collected = None
-    if is_moments(data):
-        if method not in ("auto", "kip"):
-            raise InputError(f"Got --method {method} with moments, which hold no rows to choose from; expected kip.")
-        method = "kip"
-        dataset, task, collected = load_moments(data, target, test, task, image_size)
-    else:
-        dataset, task = load_data(data, target, test, task, image_size, seed, as_json)
-    if method == "auto":
-        method = _method(context, dataset, as_json)
-    if method not in runs.METHODS:
+    if method != "auto" and method not in runs.METHODS:
         raise InputError(f"Got --method {method}; expected one of auto, {', '.join(runs.METHODS)}.")
-    _refuse_unused(context, method, runs.estimator_of(method, task == "regression"), collected is not None)
     if labels not in ("solve", "gradient", "fixed"):
         raise InputError(f"Got --labels {labels}; expected solve, gradient or fixed.")
-    if task == "regression" and ipc is not None:
-        raise InputError("Got --ipc for regression, which has no classes; expected --n-support; try --n-support 20.")
     settings = {
         "ipc": budget("--ipc", ipc),
         "n_support": budget("--n-support", n_support),
@@ -214,10 +201,25 @@ def distill(
     learners = _judges(judges, method)
     if given(context, "judge_seeds") and not learners:
         raise InputError("Got --judge-seeds and no judges; expected learners; try --judges logistic.")
+    for one in ("kip", "best-of") if method == "auto" else (method,):
+        runs.check(runs.Request(one, check_task(task), settings, seed, learners, judge_seeds))
+    collected = None
+    if is_moments(data):
+        if method not in ("auto", "kip"):
+            raise InputError(f"Got --method {method} with moments, which hold no rows to choose from; expected kip.")
+        method = "kip"
+        dataset, task, collected = load_moments(data, target, test, task, image_size)
+    else:
+        dataset, task = load_data(data, target, test, task, image_size, seed, as_json)
+    if method == "auto":
+        method = _method(context, dataset, as_json)
+    _refuse_unused(context, method, runs.estimator_of(method, task == "regression"), collected is not None)
+    if task == "regression" and ipc is not None:
+        raise InputError("Got --ipc for regression, which has no classes; expected --n-support; try --n-support 20.")
     request = runs.Request(method, task, settings, seed, learners, judge_seeds)
     folder = out or Path("runs") / f"{slug(dataset.name)}-{method}-{runs.identify(dataset, request)[:8]}"
     unseen = collected is None or test is not None
-    result = runs.distill(dataset, request, folder, verbose=not as_json, collected=collected, unseen=unseen)
+    result = runs.distill(dataset, request, folder, verbose=True, collected=collected, unseen=unseen)
     if as_json:
         print_json({"out": str(folder), "resumed_finished_run": result.resumed, **result.summary})
     else:
@@ -237,6 +239,8 @@ def _judges(asked: str | None, method: str) -> tuple[str, ...]:
 
 def _method(context: typer.Context, dataset: Any, quiet: bool) -> str:
     """Of tables the best of several, unless something is asked of KIP; of everything else KIP."""
+    from datastill.data.dataset import row_kind
+
     table = row_kind(dataset.x) == "table"
     asked = [name for name in OF_KIP if given(context, name)]
     few = len(dataset.x) < LEAST_ROWS

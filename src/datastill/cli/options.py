@@ -139,21 +139,37 @@ def load_labelled(source: str, **options: Any) -> Any:
     return dataset
 
 
+def check_task(task: str) -> str:
+    """Return the task, or raise an InputError for one that does not exist."""
+    if task not in ("auto", "classification", "regression"):
+        raise InputError(f"Got --task {task}; expected classification, regression or auto.")
+    return task
+
+
 def load_data(
     data: str, target: str | None, test: str | None, task: str, image_size: int | None, seed: int, quiet: bool
 ) -> tuple[Any, str]:
     """The dataset with test rows, and the task, said on standard error when it was guessed."""
     from datastill.data.task import guess_task, with_test
 
+    check_task(task)
     dataset = load_labelled(data, target=target, test=test, image_size=image_size)
     if task == "auto":
         task, why = guess_task(dataset.y)
         if not quiet:
             other = "regression" if task == "classification" else "classification"
             print(f"Taken as {task}, since {why} (--task {other} changes it).", file=sys.stderr)
-    elif task not in ("classification", "regression"):
-        raise InputError(f"Got --task {task}; expected classification, regression or auto.")
-    return with_test(dataset, seed, task), task
+    return _with_test_rows(with_test(dataset, seed, task), len(dataset.x)), task
+
+
+def _with_test_rows(dataset: Any, rows: int) -> Any:
+    """Return the dataset, or raise an InputError if it has no test rows."""
+    if not len(dataset.x_test):
+        raise InputError(
+            f"Got {rows} rows, of which none can be held out as a test row; expected at least one test row; try --test "
+            "DATA or more rows."
+        )
+    return dataset
 
 
 def load_moments(

@@ -132,7 +132,7 @@ def moments(
         seed=seed,
     )
     out = out if out is None else out.with_suffix(SUFFIX)
-    found = passes.carry_out(request, out, drift, verbose=not as_json)
+    found = passes.carry_out(request, out, drift, verbose=True)
     if as_json:
         print_json(found)
     else:

@@ -52,6 +52,16 @@ Budget = int | float | Mapping[Any, int | float]
 """Examples: a number, a fraction of the rows (below 1), or either for each class label."""
 
 
+def check_budgets(ipc: Budget | None, n_support: int | float | None) -> None:
+    """Raise an InputError for a budget that suits no data, or for two of them."""
+    if ipc is not None and n_support is not None:
+        raise InputError(f"Got ipc={ipc} and n_support={n_support}; expected exactly one of them; try ipc=10.")
+    for value in ipc.values() if isinstance(ipc, Mapping) else [] if ipc is None else [ipc]:
+        as_count("ipc", value, 1)
+    if n_support is not None:
+        as_count("n_support", n_support, 1)
+
+
 def budget_per_class(
     counts: np.ndarray,
     ipc: Budget | None,
@@ -67,7 +77,8 @@ def budget_per_class(
         n_support: examples in all: a number or a fraction of all rows.
         labels: (C,) class labels, for a mapping; its keys may be their text.
         proportional: whether `n_support` is spread in proportion to the classes' rows rather than as evenly as it goes;
-            what is left over goes to the largest remainders, or the largest classes.
+            what is left over goes to the largest remainders, or the largest classes. Spread evenly, a class gets no
+            more than its rows while others have some left.
     """
     if (ipc is None) == (n_support is None):
         raise InputError(f"Got ipc={ipc} and n_support={n_support}; expected exactly one of them; try ipc=10.")
@@ -91,15 +102,48 @@ def budget_per_class(
         return np.array([as_count("ipc", ipc, int(n)) for n in counts])
     assert n_support is not None
     total = as_count("n_support", n_support, int(counts.sum()), classes)
+    return _spread(total, counts, proportional)
+
+
+def _spread(total: int, counts: np.ndarray, proportional: bool) -> np.ndarray:
+    """Spread a total over classes: evenly or in proportion to their rows, and no more for a class than it has rows.
+
+    What a small class cannot take goes to the others; a total above all rows is spread as if no class were small.
+    """
+    classes = len(counts)
     if proportional:
         share = 1 + (total - classes) * counts / counts.sum()
         budget = np.floor(share).astype(int)
         order = np.argsort(budget - share, kind="stable")
-    else:
-        budget = np.full(classes, total // classes)
-        order = np.argsort(-counts, kind="stable")
-    budget[order[: total - budget.sum()]] += 1
+        budget[order[: total - budget.sum()]] += 1
+        return budget
+    budget = np.zeros(classes, int)
+    room = counts if total <= counts.sum() else np.full(classes, total)
+    while left := total - budget.sum():
+        open_classes = np.flatnonzero(budget < room)
+        each = left // len(open_classes)
+        if each:
+            budget[open_classes] = np.minimum(budget[open_classes] + each, room[open_classes])
+        else:
+            largest = open_classes[np.argsort(-counts[open_classes], kind="stable")]
+            budget[largest[:left]] += 1
     return budget
+
+
+def below_rows(budget: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Cut a budget of learned examples, (C,), to the rows of each class.
+
+    Raises:
+        InputError: if nothing would be compressed, since no class has more rows than examples.
+    """
+    if (budget >= counts).all():
+        least = max(int(counts[counts > 0].min()) // 2, 1)
+        advice = f"ipc={least}" if len(counts) > 1 else f"n_support={least}"
+        raise InputError(
+            f"Got a budget of {budget.sum():,} examples for {counts.sum():,} rows; expected fewer examples than rows; "
+            f"try {advice}."
+        )
+    return np.minimum(budget, counts)
 
 
 def as_count(name: str, value: Any, rows: int, least: int = 1) -> int:

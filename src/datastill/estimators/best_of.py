@@ -197,7 +197,7 @@ class BestOf(ClassifierMixin, _BestOf):
         candidates: name -> unfitted estimator of this library, in the place of those; they bring their own budgets.
         learners: names of the panel; see `learners.named_learner`.
         validation_fraction: of the rows, held out to choose by.
-        verbose: whether to draw progress bars, when standard error is a terminal.
+        verbose: whether to show progress on standard error: a bar on a terminal, elsewhere a line every half minute.
         random_state: seed, RandomState or None.
 
     Attributes:
