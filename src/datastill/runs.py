@@ -20,6 +20,7 @@ import pandas as pd
 from datastill import artefact, report
 from datastill._errors import InputError
 from datastill._validate import check_finite
+from datastill.data import sampling
 from datastill.data.archive import finite, make_folder, read_json, write_atomic, write_json
 from datastill.data.dataset import Dataset, Rows, SupportSet, digest, take
 from datastill.estimators import (
@@ -61,6 +62,8 @@ TEACHERS = ("network-kip", "rfad", "frepo", "rcig")
 """Methods whose sets are to teach networks."""
 NETWORKS = ("net:dsa", "net:frepo")
 """Judges of such sets: ConvNet-3 of width 128 with instance norm, and a wide one without norm."""
+MANY_ROWS, ROWS_EACH = 100_000, 50
+"""Rows that the default learns from where there are more, and how many of them an example of a class needs."""
 LARGE_TARGET = 4.0
 """Standard deviations from the mean."""
 HIDDEN_SETTINGS = ("kernel", "random_state", "checkpoint", "verbose")
@@ -79,6 +82,8 @@ class Request:
         judges: names of learners that are trained on the set, beside kernel ridge regression; see
             `learners.named_learner`.
         judge_seeds: how often each of them is trained.
+        rows: how many training rows, drawn at random, the set is learned from at most; None for all. It is judged
+            beside all of them.
     """
 
     method: str
@@ -87,6 +92,7 @@ class Request:
     seed: int
     judges: tuple[str, ...] = ()
     judge_seeds: int = 5
+    rows: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +150,10 @@ def distill(
                 labels.codes(np.asarray(data.y_test))
         if isinstance(data.x_test, np.ndarray):
             check_finite(data.x_test, "the test rows")
-        if collected is None:
+        chosen = None if request.rows is None else _fewer(data, request, request.rows)
+        if chosen is not None:
+            estimator.fit(take(data.x, chosen), data.y[chosen])
+        elif collected is None:
             estimator.fit(data.x, data.y)
         else:
             estimator.fit_moments(collected)
@@ -157,6 +166,8 @@ def distill(
     support: SupportSet = estimator.support_set_
     known = {"dataset": data.name, "target": data.target, "digests": identity["digests"]}
     support = replace(support, provenance={**support.provenance, **known})
+    if chosen is not None:
+        support = _of_all(support, chosen, len(data.x))
     scores = _scores(estimator, data, request)
     support.save(folder)
     if collected is None:
@@ -167,6 +178,11 @@ def distill(
     judged, failures = _judged(estimator, data, request, folder, scores[0])
     seen = 0 if collected is not None else _seen(estimator.space_.encode(data.x), estimator.space_.encode(data.x_test))
     warnings = [*failures, *_warnings(request, estimator, unseen, seen)]
+    if chosen is not None:
+        warnings.append(
+            f"The set was learned from {len(chosen):,} of the {len(data.x):,} training rows, drawn at random; with "
+            "--rows all it is learned from all."
+        )
     summary = _summary(estimator, data, request, [*scores, *judged], warnings)
     write_atomic(folder / "support.png", report.support_grid(summary.gallery))
     write_atomic(folder / "report.html", report.render(summary).encode())
@@ -175,6 +191,33 @@ def distill(
     for checkpoint in folder.glob("checkpoint.safetensors*"):
         checkpoint.unlink()
     return Result(folder, numbers, False)
+
+
+def rows_for(data: Dataset, settings: dict[str, Any]) -> int | None:
+    """Return how many rows the default learns from; None for all, where they are not many or the budget needs them."""
+    asked = [value for name in ("ipc", "n_support") for value in _values(settings.get(name))]
+    needed = any(not 1 <= value <= MANY_ROWS // ROWS_EACH for value in asked)
+    return None if needed or len(data.x) <= MANY_ROWS else MANY_ROWS
+
+
+def _values(budget: Any) -> list[Any]:
+    return [] if budget is None else list(budget.values()) if isinstance(budget, dict) else [budget]
+
+
+def _fewer(data: Dataset, request: Request, rows: int) -> np.ndarray:
+    """The numbers of the rows to learn from."""
+    codes = np.unique(data.y, return_inverse=True)[1] if request.task == "classification" else None
+    least = 2 if codes is None else 2 * (int(codes.max()) + 1)
+    if rows < least:
+        raise InputError(f"Got rows={rows}; expected {least} or more, two for each class; try rows={MANY_ROWS}.")
+    return sampling.fewer(codes, len(data.x), rows, request.seed)
+
+
+def _of_all(support: SupportSet, chosen: np.ndarray, rows: int) -> SupportSet:
+    """A set that was learned from some rows as one of all: its rows by their numbers among all."""
+    provenance = {**support.provenance, "learned_from": {"rows": len(chosen), "of": rows}}
+    indices = None if support.indices is None else chosen[support.indices]
+    return replace(support, indices=indices, provenance=provenance)
 
 
 def sampled(collected: Collected, name: str, test: Dataset | None = None) -> Dataset:
@@ -203,7 +246,8 @@ def identify(data: Dataset, request: Request) -> str:
 
 def _identity(data: Dataset, request: Request) -> dict[str, Any]:
     digests = {part: digest(getattr(data, part)) for part in ("x", "y", "x_test", "y_test")}
-    return {**asdict(request), "dataset": data.name, "digests": digests}
+    asked = {name: value for name, value in asdict(request).items() if name != "rows" or value is not None}
+    return {**asked, "dataset": data.name, "digests": digests}
 
 
 def _claim(folder: Path, identity: dict[str, Any]) -> bool:

@@ -56,6 +56,15 @@ def distill(
     ipc: Ipc = None,
     n_support: NSupport = None,
     allocation: Allocation = "balanced",
+    rows: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="Training rows to learn from, drawn at random, or all; by default all, but of a method that is left to "
+            "auto 100,000 of more.",
+            rich_help_panel="Method",
+        ),
+    ] = None,
     kernel: KernelName = "fc1",
     out: Annotated[Path | None, typer.Option(help="Folder for the run; the same command continues it.")] = None,
     target: Target = None,
@@ -203,7 +212,7 @@ def distill(
         raise InputError("Got --judge-seeds and no judges; expected learners; try --judges logistic.")
     for one in ("kip", "best-of") if method == "auto" else (method,):
         runs.check(runs.Request(one, check_task(task), settings, seed, learners, judge_seeds))
-    collected = None
+    fewer, collected = _rows(rows), None
     if is_moments(data):
         if method not in ("auto", "kip"):
             raise InputError(f"Got --method {method} with moments, which hold no rows to choose from; expected kip.")
@@ -211,12 +220,17 @@ def distill(
         dataset, task, collected = load_moments(data, target, test, task, image_size)
     else:
         dataset, task = load_data(data, target, test, task, image_size, seed, as_json)
+    if rows is not None and collected is not None:
+        raise InputError("Got --rows with moments, which stand for all rows; try leaving it out.")
     if method == "auto":
         method = _method(context, dataset, as_json)
+        fewer = runs.rows_for(dataset, settings) if rows is None else fewer
+    if fewer is not None and fewer < len(dataset.x) and not as_json:
+        print(f"Rows: {fewer:,} of {len(dataset.x):,} to learn from (--rows all takes all).", file=sys.stderr)
     _refuse_unused(context, method, runs.estimator_of(method, task == "regression"), collected is not None)
     if task == "regression" and ipc is not None:
         raise InputError("Got --ipc for regression, which has no classes; expected --n-support; try --n-support 20.")
-    request = runs.Request(method, task, settings, seed, learners, judge_seeds)
+    request = runs.Request(method, task, settings, seed, learners, judge_seeds, fewer)
     folder = out or Path("runs") / f"{slug(dataset.name)}-{method}-{runs.identify(dataset, request)[:8]}"
     unseen = collected is None or test is not None
     result = runs.distill(dataset, request, folder, verbose=True, collected=collected, unseen=unseen)
@@ -249,6 +263,19 @@ def _method(context: typer.Context, dataset: Any, quiet: bool) -> str:
         chosen = f"kip, {why}" if asked or few else "best-of, the default for tables"
         print(f"Method: {chosen}.", file=sys.stderr)
     return "best-of" if table and not asked and not few else "kip"
+
+
+def _rows(text: str | None) -> int | None:
+    """The number of --rows; None for all, and where it is left out."""
+    if text in (None, "all"):
+        return None
+    try:
+        number = int(str(text).replace(",", "").replace("_", ""))
+    except ValueError:
+        number = 0
+    if number < 2:
+        raise InputError(f"Got --rows {text}; expected a whole number, 2 or more, or all; try --rows 100000.")
+    return number
 
 
 def _refuse_unused(context: typer.Context, method: str, estimator: Any, moments: bool) -> None:

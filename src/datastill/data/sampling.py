@@ -7,6 +7,9 @@ import numpy as np
 
 from datastill._errors import InputError
 
+LEAST = 100
+"""Rows that a class keeps, if it has them, where only some of all rows are drawn."""
+
 
 def rng(seed: int, *purpose: int) -> np.random.Generator:
     """A generator for one purpose (and step) of a run; independent of every other purpose."""
@@ -46,6 +49,25 @@ def rows_of_classes(codes: np.ndarray, classes: int = 0) -> list[np.ndarray]:
     """
     counts = np.bincount(codes, minlength=classes)
     return np.split(np.argsort(codes, kind="stable"), counts.cumsum()[:-1])
+
+
+def fewer(codes: np.ndarray | None, n: int, most: int, seed: int) -> np.ndarray:
+    """Draw at most so many of n rows, in order: the classes in proportion, but of a small class at least 100 rows.
+
+    Args:
+        codes: (n,) class of each row; None draws without classes.
+        n: rows.
+        most: 1 for each class, or more.
+        seed: the same seed gives the same rows.
+    """
+    if n <= most:
+        return np.arange(n)
+    draw, counts = rng(seed, 16), class_counts(codes, n)
+    least = np.minimum(counts, max(min(LEAST, most // (2 * len(counts))), 1))
+    share = least + (counts - least) * (most - least.sum()) // max((counts - least).sum(), 1)
+    share[counts.argmax()] += most - share.sum()
+    of_class = rows_of_classes(np.zeros(n, int) if codes is None else codes)
+    return np.sort(np.concatenate([draw.permutation(rows)[:k] for rows, k in zip(of_class, share, strict=True)]))
 
 
 Budget = int | float | Mapping[Any, int | float]
