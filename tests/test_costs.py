@@ -143,7 +143,9 @@ FITS = {
     "label solve": lambda: LabelSolve(2, random_state=0),
     "k-means": lambda: Coreset(2, method="kmeans", random_state=0),
     "facility location": lambda: Coreset(2, method="facility-location", random_state=0),
-    "best of": lambda: BestOf(2, candidates={"k": Coreset(2, method="kmeans", random_state=0)}, learners=("knn",), random_state=0),
+    "best of": lambda: BestOf(
+        2, candidates={"k": Coreset(2, method="kmeans", random_state=0)}, learners=("knn",), random_state=0
+    ),
     "k-means with targets": lambda: CoresetRegressor(4, method="kmeans-targets", random_state=0),
 }
 

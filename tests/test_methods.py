@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.sparse import csr_array
 from sklearn.datasets import load_digits, make_blobs
 from sklearn.svm import SVC
@@ -13,7 +15,7 @@ from datastill.kernels import RBF, FullyConnected
 from datastill.select import methods, sensitivity
 from datastill.select.archetypes import archetypes, project_to_simplex
 from datastill.select.difficulty import EPOCHS, MEASURES, difficulty, hardest
-from datastill.select.kmeans import kmedoids, nearest_to_centres
+from datastill.select.kmeans import groups, kmeans, kmedoids, nearest_to_centres
 from datastill.select.methods import METHODS, MIXERS, SUBMODULAR, Candidates, choose
 
 each = pytest.mark.parametrize("method", METHODS)
@@ -327,3 +329,66 @@ def test_kmeans_with_targets_groups_rows_whose_targets_are_alike():
     means = [choose(m, classes._replace(y=np.ones_like(y)), np.array([3]), 0).mixture @ x for m in
              ("kmeans", "kmeans-targets")]  # fmt: skip
     np.testing.assert_allclose(means[0], means[1], atol=1e-5)
+
+
+REPRESENT = ("kmeans-nearest", "kmedoids", "kcenter", *SUBMODULAR, "kmeans", "kmeans-targets", "archetypes")
+"""Methods whose weights are the numbers of rows that each example represents."""
+DRAWN = ("lightweight", "leverage")
+
+
+@each
+@given(seed=st.integers(0, 1000), classes=st.integers(1, 3))
+@settings(max_examples=5)
+def test_weights_add_up_to_the_rows_of_each_class(method, seed, classes):
+    draw = np.random.default_rng(seed)
+    codes = np.sort(np.concatenate([np.arange(classes), np.arange(classes), draw.integers(classes, size=30)]))
+    x = draw.standard_normal((len(codes), 3)).astype(np.float32)
+    rows = Candidates(x, np.eye(classes, dtype=np.float32)[codes], codes, RBF())
+    budget = np.minimum(np.bincount(codes), draw.integers(1, 6, classes))
+    found = choose(method, rows, budget, seed)
+    assert (found.weights >= 0).all()
+    if method not in DRAWN:
+        sums = np.bincount(np.repeat(np.arange(classes), budget), found.weights)
+        np.testing.assert_allclose(sums, np.bincount(codes))
+
+
+@pytest.mark.parametrize("kernel", [RBF(), FullyConnected(1)], ids=["rbf", "fc1"])
+@pytest.mark.parametrize("method", REPRESENT)
+def test_weights_of_representatives_are_the_sizes_of_groups_far_apart(method, kernel):
+    sizes, draw = [80, 10, 30], np.random.default_rng(0)
+    corners = 4 * np.eye(3)
+    group = np.repeat([0, 1, 2], sizes)
+    x = (draw.normal(0, 0.05, (120, 3)) + corners[group]).astype(np.float32)
+    found = choose(method, Candidates(x, x, None, kernel), np.array([3]), 0)
+    made = x[found.indices] if found.mixture is None else found.mixture @ x
+    own = ((made[:, None] - corners) ** 2).sum(axis=2).argmin(axis=1)
+    if len(set(own)) == 3:
+        np.testing.assert_allclose(found.weights, np.array(sizes)[own], atol=3 if method == "archetypes" else 1e-9)
+    else:  # what favours dense regions takes two of one
+        assert method in ("saturated-coverage", "graph-cut", "feature-based", "log-determinant")
+        for c in set(own):
+            assert found.weights[own == c].sum() >= sizes[c]
+
+
+def test_weights_of_drawn_rows_add_up_in_expectation():
+    x = np.random.default_rng(0).lognormal(size=(60, 2)).astype(np.float32)
+    rows = Candidates(x, x, None, RBF())
+    for method in DRAWN:
+        sums = [choose(method, rows, np.array([20]), seed).weights.sum() for seed in range(200)]
+        assert np.mean(sums) == pytest.approx(60, abs=4 * np.std(sums) / 200**0.5)
+
+
+def test_every_kmeans_centre_has_rows_also_beside_a_sentinel_and_far_from_the_origin(rng):
+    x = rng.choice([0.0, 1.0, 2.0, 3.0], 400) + rng.normal(0, 0.02, 400)
+    x[:8] = 1e6
+    found = groups(x[:, None], 5)
+    centres = [x[found == c].mean() for c in range(5)]
+    np.testing.assert_allclose(np.sort(centres), [0, 1, 2, 3, 1e6], atol=0.02)
+    near = rng.standard_normal((300, 3))
+    for far in (1e4, 1e8):
+        there = kmeans(near + far, 10) - far
+        np.testing.assert_allclose(np.sort(there, axis=0), np.sort(kmeans(near, 10), axis=0), atol=1e-5)
+    copies = groups(np.zeros((6, 2)), 4)
+    assert (np.bincount(copies, minlength=4) > 0).all()
+    few = np.repeat(np.array([[0.0], [5.0]]), 10, axis=0)
+    assert (np.bincount(groups(few, 8), minlength=8) > 0).all()

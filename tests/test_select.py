@@ -5,14 +5,22 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import oracles
 from datastill._errors import InputError
 from datastill.kernels import RBF, FullyConnected, Linear
-from datastill.select import exchange, herding, k_center, mmd, sensitivity
+from datastill.select import exchange, herding, k_center, mmd, sensitivity, similarity
+from datastill.select.archetypes import archetypes
+from datastill.select.difficulty import difficulty, hardest
 from datastill.select.discrepancy import kernel_mean
+from datastill.select.exemplars import exemplars
+from datastill.select.greedy import maximise
+from datastill.select.kmeans import groups, kmeans, kmedoids, nearest_to_centres
+from datastill.select.neighbours import nearest
+from datastill.select.selection import check_rows
+from datastill.select.submodular import FacilityLocation, FeatureBased, LogDeterminant
 
 seeds = given(seed=st.integers(0, 1000))
 
@@ -199,3 +207,77 @@ def test_scores_must_be_probabilities_up_to_scale(scores):
         sensitivity.draw(scores, 2)
     with pytest.raises(InputError, match="ridge=-1"):
         sensitivity.leverage(np.ones((2, 2)), -1)
+
+
+PICKERS = {
+    "k-center": lambda x: k_center(x, 4).indices,
+    "k-medoids": lambda x: kmedoids(x, 4).indices,
+    "rows nearest to means": lambda x: nearest_to_centres(x, 4).indices,
+    "exemplars": lambda x: exemplars(x, 4).indices,
+    "herding": lambda x: herding(x, 4, RBF()).indices,
+    "exchange": lambda x: exchange(x, np.arange(4), RBF()).indices,
+    "lightweight": lambda x: sensitivity.draw_distinct(sensitivity.lightweight(x), 4).indices,
+    "facility location": lambda x: maximise(FacilityLocation(similarity.explained(x).similarity), 4).indices,
+    "neighbours": lambda x: np.sort(nearest(x, 3), axis=1),
+}
+OTHERS = {
+    "k-means": lambda x: kmeans(x, 4),
+    "groups": lambda x: groups(x, 4),
+    "archetypes": lambda x: archetypes(x, 4),
+    "leverage": sensitivity.leverage,
+    "kernel mean": lambda x: kernel_mean(RBF(1.0), x),
+    "difficulty": lambda x: difficulty(x, np.arange(len(x)) % 2, "margin"),
+    "feature-based": FeatureBased,
+    "log-determinant": lambda x: LogDeterminant(x, RBF(1.0)),
+    "similarity": lambda x: similarity.dense(x, RBF(1.0)),
+    "hardest": lambda x: hardest(x[:, 0], 2),
+}
+any_picker = pytest.mark.parametrize("name", PICKERS)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", [*PICKERS, *OTHERS])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_that_are_not_finite_are_refused(name, wrong, dtype, rng):
+    x = np.abs(rng.standard_normal((30, 2))).astype(dtype)
+    x[13, 0] = wrong
+    with pytest.raises(InputError, match=r"NaN|inf|finite"):
+        {**PICKERS, **OTHERS}[name](x)
+
+
+@any_picker
+@given(
+    seed=st.integers(0, 1000), factor=st.sampled_from([2.0**-20, 0.5, 1.0, 2.0**30]), shift=st.sampled_from([0, 4096])
+)
+@settings(max_examples=8)
+def test_picks_do_not_change_when_all_rows_are_moved_and_scaled(name, seed, factor, shift):
+    x = np.random.default_rng(seed).integers(-64, 64, (40, 3)) / 8 + np.random.default_rng(seed).random((40, 3)) / 4
+    x = np.round(x * 2**10) / 2**10  # so that moving them rounds nothing
+    np.testing.assert_array_equal(PICKERS[name](factor * (x + shift)), PICKERS[name](x))
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.int16, np.uint32, np.int64, np.float16])
+def test_whole_numbers_become_floats_that_hold_them(dtype, rng):
+    small = rng.integers(0, 2 if dtype == np.bool_ else 256, (40, 3)).astype(dtype)
+    found = check_rows(small)
+    assert found.dtype in (np.float32, np.float64)
+    np.testing.assert_array_equal(found, small)
+    large = rng.integers(0, 256, (40, 3)) + 2**50
+    np.testing.assert_array_equal(
+        k_center(check_rows(large), 5).indices, k_center(check_rows(large - 2**50), 5).indices
+    )
+    np.testing.assert_array_equal(kmedoids(check_rows(large), 5), kmedoids(check_rows(large - 2**50), 5))
+
+
+@any_picker
+def test_picks_do_not_change_with_the_order_of_columns_or_of_memory(name, rng):
+    x = rng.standard_normal((40, 5))
+    wanted = PICKERS[name](x)
+    np.testing.assert_array_equal(PICKERS[name](np.asfortranarray(x)), wanted)
+    np.testing.assert_array_equal(PICKERS[name](x[:, ::-1]), wanted)
+
+
+def test_numbers_whose_squares_are_lost_are_refused(rng):
+    for scale in (1e-200, 1e200):
+        with pytest.raises(InputError, match="squares"):
+            k_center(scale * rng.standard_normal((9, 2)), 2)
