@@ -12,6 +12,8 @@ from datastill._errors import InputError
 from datastill._typing import Array, Float
 
 BATCH = 1024
+SINGLE = 1e18
+"""The largest number that float32 holds the square of, about; and the smallest, turned over."""
 SMALL = 1e-140
 """A range of numbers whose squares float64 does not hold."""
 
@@ -30,14 +32,15 @@ class Ranges(NamedTuple):
         return np.asarray(self.std <= 64 * np.finfo(np.float64).eps * np.maximum(np.abs(self.mean), 1e-300))
 
     def check_single(self) -> None:
-        """InputError where float32 does not tell the numbers of a column apart, as they are."""
+        """InputError where float32 does not tell the numbers of a column apart, or does not hold their squares."""
         largest = np.maximum(np.abs(self.low), np.abs(self.high))
-        lost = ~self.constant & (self.std < np.finfo(np.float32).eps * largest)
+        lost = ~self.constant & (self.std < np.maximum(np.finfo(np.float32).eps * largest, 1 / SINGLE))
+        lost |= largest > SINGLE
         if lost.any():
             place = int(np.argmax(lost))
             raise InputError(
                 f"Got numbers around {self.mean.flat[place]:.6g} that differ by {self.std.flat[place]:.1g}, in column "
-                f"or channel {place}, which float32 does not tell apart; expected numbers nearer to 0; try "
+                f"or channel {place}, which is more than float32 holds; expected numbers of a size near 1; try "
                 'preprocess="standardise".'
             )
 
