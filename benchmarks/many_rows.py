@@ -1,4 +1,4 @@
-"""What `datastill distill` costs as the rows of a table grow, with all rows and with as many as the default takes.
+"""Measure `datastill distill` as the rows of a table grow, with all rows and with as many as the default takes.
 
     python benchmarks/many_rows.py [--rows 200000,1000000] [--learn auto,all]
 

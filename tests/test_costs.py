@@ -1,4 +1,4 @@
-"""What is asked for costs what it should: time and memory grow with the data, and what would not fit is refused."""
+"""Time and memory grow with the data and no faster, and data that would not fit are refused."""
 
 import time
 import tracemalloc
@@ -102,7 +102,7 @@ def test_a_container_may_have_less_memory_than_the_machine(monkeypatch, tmp_path
 
 
 def operations(jaxpr):
-    """Of a program, those in its loops once."""
+    """Count the operations of a program, those in its loops once."""
     inner = [value for e in jaxpr.eqns for value in e.params.values() if hasattr(value, "jaxpr")]
     return len(jaxpr.eqns) + sum(operations(value.jaxpr) for value in inner)
 

@@ -1,4 +1,4 @@
-"""Numbers far from the origin, or very small or large, give what the same data of a size near 1 give, or are refused."""
+"""Numbers far from the origin, or very small or large, give what others give, or are refused."""
 
 import numpy as np
 import pytest

@@ -168,7 +168,7 @@ def distill(
     support = replace(support, provenance={**support.provenance, **known})
     if chosen is not None:
         support = _of_all(support, chosen, len(data.x))
-    scores = _scores(estimator, data, request)
+    scores = [_counted(score, len(data.x)) for score in _scores(estimator, data, request)]
     support.save(folder)
     if collected is None:
         artefact.write_row_digests(folder, estimator.space_.encode(data.x))
@@ -218,6 +218,13 @@ def _of_all(support: SupportSet, chosen: np.ndarray, rows: int) -> SupportSet:
     provenance = {**support.provenance, "learned_from": {"rows": len(chosen), "of": rows}}
     indices = None if support.indices is None else chosen[support.indices]
     return replace(support, indices=indices, provenance=provenance)
+
+
+def _counted(score: Score, rows: int) -> Score:
+    """A score of all rows that is one of fewer, named so."""
+    if score.role != "all" or not score.n_examples < rows:
+        return score
+    return replace(score, name=score.name.replace("all rows", f"{score.n_examples:,} of all rows", 1))
 
 
 def sampled(collected: Collected, name: str, test: Dataset | None = None) -> Dataset:

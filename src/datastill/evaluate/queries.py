@@ -1,4 +1,4 @@
-"""Whether a weighted subset answers questions about the data as the data would: the definition of a coreset, measured.
+"""Measure whether a weighted subset answers questions about the data as the data would, as a coreset is defined to.
 
     F(q) = Σ_i f_q(x_i)        F_S(q) = Σ_j w_j f_q(x_j)        error |F_S(q) − F(q)| / F(q)
 
