@@ -16,6 +16,7 @@ from datastill.data import sampling
 from datastill.data.dataset import Dataset
 from datastill.evaluate import queries
 from datastill.kernels import RBF, ConvNet, FullyConnected
+from datastill.select.sensitivity import leverage
 
 
 def peak_of(work):
@@ -217,3 +218,14 @@ def test_a_set_of_some_rows_is_judged_beside_all(method, tmp_path, monkeypatch):
     assert runs.distill(data, request, tmp_path / "run").resumed
     with pytest.raises(InputError, match="rows=3; expected 4 or more"):
         runs.distill(data, runs.Request(method, "classification", {"ipc": 2}, 0, rows=3), tmp_path / "few")
+
+
+@pytest.mark.parametrize("ridge", [0.0, 1e-3, 0.5])
+def test_leverage_of_fewer_rows_than_columns_needs_no_matrix_of_columns(ridge, rng):
+    x = rng.standard_normal((20, 60))
+    x[5] = x[4]
+    second = x.T @ x
+    inverse = np.linalg.pinv(second + ridge * np.trace(second) / 60 * np.eye(60), rcond=1e-10)
+    np.testing.assert_allclose(leverage(x, ridge), np.einsum("nd,de,ne->n", x, inverse, x), rtol=1e-8)
+    wide = rng.standard_normal((20, 20_000)).astype(np.float32)
+    assert peak_of(lambda: leverage(wide, 1e-3)) < 4 * wide.nbytes

@@ -73,9 +73,9 @@ def _most_central(x: np.ndarray) -> int:
 
 
 def _embedding(x: np.ndarray) -> np.ndarray:
-    """(n, r + 1): coordinates in the leading components and the norm outside them; x itself, centred, if narrow."""
+    """(n, r + 1): coordinates in the leading components and the norm outside them; x itself, centred, if few or narrow."""
     centred = x - middle(x).astype(np.float32)
-    if x.shape[1] <= 2 * COMPONENTS:
+    if min(x.shape) <= 2 * COMPONENTS:
         return centred
     _, _, directions = randomized_svd(centred[:: -(-len(x) // FIT_ROWS)], COMPONENTS, n_iter=1, random_state=0)
     inside = centred @ directions.T

@@ -60,6 +60,8 @@ def leverage(x: Float[np.ndarray, "n d"], ridge: float = 0.0, sampled: int | Non
     if not ridge >= 0 or (sampled is not None and not (ridge > 0 and sampled >= 1)):
         raise InputError(f"Got ridge={ridge} and sampled={sampled}; expected ridge 0 or more, above 0 with a sample.")
     x = check_rows(x)
+    if len(x) < x.shape[1]:
+        return _dual_leverage(x, ridge)
     stride = 1 if sampled is None else max(len(x) // sampled, 1)
     second = np.zeros((x.shape[1],) * 2)
     for start in range(0, len(x), BATCH * stride):
@@ -75,6 +77,15 @@ def leverage(x: Float[np.ndarray, "n d"], ridge: float = 0.0, sampled: int | Non
         rows = x[start : start + BATCH] @ root
         scores[start : start + BATCH] = np.einsum("nd,nd->n", rows, rows)
     return scores
+
+
+def _dual_leverage(x: np.ndarray, ridge: float) -> np.ndarray:
+    """The same of fewer rows than columns, from the inner products of the rows: ℓ = diag(K (K + λ I)⁺), K = X Xᵀ."""
+    gram = (x @ x.T).astype(np.float64)
+    values, vectors = scipy.linalg.eigh(gram)
+    lengths = np.maximum(values, 0) + ridge * np.trace(gram) / x.shape[1]
+    kept = lengths > len(x) * np.finfo(x.dtype).eps * lengths[-1] * (ridge == 0)
+    return vectors[:, kept] ** 2 @ (np.maximum(values, 0)[kept] / lengths[kept])
 
 
 def draw(scores: Float[np.ndarray, " n"], k: int, seed: int = 0) -> Selection:
