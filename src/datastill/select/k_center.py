@@ -73,7 +73,7 @@ def _most_central(x: np.ndarray) -> int:
 
 
 def _embedding(x: np.ndarray) -> np.ndarray:
-    """(n, r + 1): coordinates in the leading components and the norm outside them; x itself, centred, if few or narrow."""
+    """(n, r + 1): coordinates in the leading components and the norm outside them; few or narrow rows as they are."""
     centred = x - middle(x).astype(np.float32)
     if min(x.shape) <= 2 * COMPONENTS:
         return centred
