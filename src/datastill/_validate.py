@@ -1,8 +1,11 @@
 """Strangers' arrays to checked arrays: the one border where values are inspected."""
 
+import math
 import os
 import resource
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +22,9 @@ LARGEST = 1e100
 MOST_CHANNELS = 4
 """Of images, where sides are larger: what has more in its last axis, and no more in its first, has channels first."""
 
+CONTAINERS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where Linux says what a container may have: version 2 of its control groups, and version 1."""
+
 COPIES = 2
 """Of the data in float32 that are held at once: all rows, and those not held out for validation."""
 
@@ -30,7 +36,8 @@ def check_rows(estimator: Any, X: Any, y: Any = None, *, fitting: bool) -> tuple
 
     Args:
         estimator: the estimator that asks.
-        X: what the user gave; scipy sparse rows are made dense, if they fit in memory.
+        X: what the user gave; scipy sparse rows are made dense, if they fit in memory. Arrays come back in C order and
+            the machine's own order of bytes: sums of equal data are then equal to the last bit.
         y: what the user gave; left out when predicting.
         fitting: whether this is `fit`, which defines what `predict` expects.
 
@@ -38,8 +45,7 @@ def check_rows(estimator: Any, X: Any, y: Any = None, *, fitting: bool) -> tuple
         InputError: with the first problem found.
     """
     if issparse(X):
-        check_memory(*X.shape)
-        X = X.toarray()
+        X = _dense(X)
     table = isinstance(X, pd.DataFrame)
     if fitting and y is None:
         raise InputError(
@@ -57,6 +63,7 @@ def check_rows(estimator: Any, X: Any, y: Any = None, *, fitting: bool) -> tuple
     if table:
         checked = checked.reset_index(drop=True)
     else:
+        checked = _plain(checked)
         _check_numbers(checked)
     if len(checked) < (2 if fitting else 0):
         raise InputError(f"Got n_samples={len(checked)}; expected at least 2 rows; try more data.")
@@ -64,7 +71,7 @@ def check_rows(estimator: Any, X: Any, y: Any = None, *, fitting: bool) -> tuple
         raise InputError("Got a table with 0 feature(s) (columns); expected at least one.")
     if y is None:
         return checked, None
-    y = np.asarray(y)
+    y = _plain(np.asarray(y))
     if len(y.shape) == 0 or len(y) != len(checked):
         raise InputError(
             f"Got {len(checked)} rows in X and {y.shape[0] if y.ndim else 1} in y: inconsistent numbers of samples; "
@@ -139,30 +146,70 @@ def check_channels_last(row: tuple[int, ...]) -> None:
         )
 
 
-def check_memory(rows: int, columns: int) -> None:
-    """Refuse, with the numbers, rows whose float32 copies do not fit in this machine's memory.
+def check_memory(rows: int, columns: int, sparse: int = 0) -> None:
+    """Refuse, with the numbers, rows whose float32 copies do not fit in the memory that is left.
 
     Args:
         rows: n.
         columns: numbers in a row.
+        sparse: bytes of a number, of sparse rows that are yet to be made dense.
     """
-    needed, present = COPIES * 4 * rows * columns, memory_present()
-    if needed > present:
+    needed, left = (COPIES * 4 + sparse) * rows * columns, memory_left()
+    if needed > left:
+        what, way = (" sparse", "or sklearn.decomposition.TruncatedSVD") if sparse else ("", "or smaller images")
         raise InputError(
-            f"Got {rows} rows of {columns} numbers, which need {needed / 2**30:.1f} GiB while they are learned from; "
-            f"this machine has {present / 2**30:.1f} GiB; try fewer rows or smaller images."
+            f"Got {rows}{what} rows of {columns} numbers, which need {needed / 2**30:.1f} GiB while they are learned "
+            f"from; {left / 2**30:.1f} GiB are left; try fewer rows {way}."
         )
 
 
 def memory_present() -> int:
-    """Bytes of memory that this machine has."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """Bytes of memory that this process may have: the machine's, or less where a container or a limit says so."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for place in CONTAINERS:
+        with suppress(OSError, ValueError):  # there is none, or it says "max"
+            limits.append(int(Path(place).read_text()))
+    space, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return min(*limits, space) if space != resource.RLIM_INFINITY else min(limits)
+
+
+def memory_left() -> int:
+    """Bytes of memory that this process may still take: of what it may have, and of what no process uses."""
+    left = memory_present()
+    with suppress(OSError, IndexError, ValueError):  # where there are no such files, as on a Mac
+        left -= os.sysconf("SC_PAGE_SIZE") * int(Path("/proc/self/statm").read_text().split()[1])
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        left = min([left, *(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))])
+    return max(left, 0)
 
 
 def peak_memory() -> int:
     """Bytes of memory that this process has held at most."""
     unit = 1 if sys.platform == "darwin" else 1024
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _plain(x: np.ndarray) -> np.ndarray:
+    """The array in C order and in the machine's order of bytes; itself, if it is so already."""
+    return np.asarray(x, x.dtype.newbyteorder("="), order="C")
+
+
+def _dense(x: Any) -> np.ndarray:
+    """Sparse rows as an array, of float32 where that holds their numbers.
+
+    Raises:
+        InputError: if it, and the copies that are learned from, do not fit in memory.
+    """
+    if x.dtype == np.float64 and _in_single(x.tocsr().data):
+        x = x.astype(np.float32)
+    check_memory(x.shape[0], math.prod(x.shape[1:]), x.dtype.itemsize)
+    return x.toarray()
+
+
+def _in_single(values: np.ndarray) -> bool:
+    """Whether float32 holds the numbers, to its precision."""
+    with np.errstate(over="ignore"):
+        return bool(np.allclose(values.astype(np.float32), values, rtol=1e-6, atol=0, equal_nan=True))
 
 
 def _holds_arrays(X: Any) -> bool:

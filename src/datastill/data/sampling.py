@@ -23,7 +23,7 @@ def split(y: np.ndarray | None, n: int, fraction: float, seed: int) -> tuple[np.
         seed: the same seed gives the same split.
     """
     draw = rng(seed, 1)
-    groups = [np.arange(n)] if y is None else [np.flatnonzero(y == c) for c in np.unique(y)]
+    groups = [np.arange(n)] if y is None else [rows for rows in rows_of_classes(y) if len(rows)]
     held = [
         draw.permutation(rows)[: min(int(np.floor(fraction * len(rows) + draw.random())), len(rows) - 1)]
         for rows in groups
@@ -35,6 +35,17 @@ def split(y: np.ndarray | None, n: int, fraction: float, seed: int) -> tuple[np.
 def class_counts(codes: np.ndarray | None, n: int) -> np.ndarray:
     """Rows of each class; of n rows without classes, their number."""
     return np.array([n]) if codes is None else np.bincount(codes)
+
+
+def rows_of_classes(codes: np.ndarray, classes: int = 0) -> list[np.ndarray]:
+    """The rows of each class, in order, in one pass however many classes there are.
+
+    Args:
+        codes: (n,) class of each row.
+        classes: how many there are at least.
+    """
+    counts = np.bincount(codes, minlength=classes)
+    return np.split(np.argsort(codes, kind="stable"), counts.cumsum()[:-1])
 
 
 Budget = int | float | Mapping[Any, int | float]
@@ -168,8 +179,9 @@ def rows_per_class(codes: np.ndarray, budget: np.ndarray, seed: int, replace: bo
     """
     draw = rng(seed, 2)
     chosen = []
+    of_class = rows_of_classes(codes, len(budget))
     for c, wanted in enumerate(budget):
-        rows = np.flatnonzero(codes == c)
+        rows = of_class[c]
         if len(rows) < wanted and not replace:
             raise InputError(
                 f"Got a budget of {wanted} rows for class number {c}, which has {len(rows)}; expected at most that "
@@ -193,9 +205,7 @@ def batch(n: int, size: int, seed: int, step: int, codes: np.ndarray | None = No
     draw = rng(seed, 3, step)
     if codes is None:
         return np.arange(n) if size >= n else np.sort(draw.choice(n, size, replace=False, shuffle=False))
-    classes = np.unique(codes)
+    classes = [rows for rows in rows_of_classes(codes) if len(rows)]
     share = -(-min(size, n) // len(classes))
-    picks = [
-        draw.choice(rows, share, replace=share > len(rows)) for rows in (np.flatnonzero(codes == c) for c in classes)
-    ]
+    picks = [draw.choice(rows, share, replace=share > len(rows)) for rows in classes]
     return np.sort(np.concatenate(picks))

@@ -138,7 +138,7 @@ class Distiller(BaseEstimator):
         rows, _ = _validate.check_rows(self, X, fitting=False)
         _check_shape(rows, self.X_support_)
         x = self.space_.encode_features(rows)
-        return krr.predict(self.kernels_[0], x, self.support_features_, self.alpha_)
+        return krr.predict(self.kernels_[0], x, self.support_features_, self._coefficients())
 
     def fit_resample(self, X: Any, y: Any) -> tuple[Rows, np.ndarray]:
         """`fit`, then the support as a smaller dataset (X_support_, y_support_): imbalanced-learn's convention."""
@@ -327,8 +327,16 @@ class Distiller(BaseEstimator):
             solved = self._solve(data, self.support_features_)
             vectors, self.training_loss_ = solved.y_s, solved.loss
         self.soft_labels_ = vectors
-        self.alpha_ = krr.fit(self.kernels_[0], self.support_features_, vectors, self.reg)
+        self._regress()
         self.y_support_ = self.labels_.decode(vectors) if support.codes is None else self.classes_[support.codes]
+
+    def _regress(self) -> None:
+        """Solve for the coefficients of `predict`."""
+        self.alpha_ = krr.fit(self.kernels_[0], self.support_features_, self.soft_labels_, self.reg)
+
+    def _coefficients(self) -> np.ndarray:
+        """(s, c) k_ss⁻¹ y_s."""
+        return self.alpha_
 
     def _solves_labels(self) -> bool:
         return True

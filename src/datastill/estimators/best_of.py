@@ -104,6 +104,9 @@ class _BestOf(Distiller):
         """That of the estimator whose set was kept."""
         return self.best_.problem()
 
+    def _coefficients(self) -> np.ndarray:
+        return self.best_._coefficients()
+
     def _become(self, best: Distiller, rest: np.ndarray) -> None:
         """Take over what the best estimator found; `rest` are the numbers of the rows that it was given."""
         if hasattr(self, "best_"):

@@ -117,6 +117,7 @@ def fit_space(rows: Rows, preprocessing: str = "standardise") -> Space:
     ranges = Ranges.of(numbers)
     scaling = Standardise.fit(ranges)
     if preprocessing == "none":
+        ranges.check_single()
         scaling = Standardise(np.zeros_like(scaling.mean), np.ones_like(scaling.scale))
     elif table is not None:
         scaling = Standardise(np.where(table.binary, 0.0, scaling.mean), np.where(table.binary, 1.0, scaling.scale))
