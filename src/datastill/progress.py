@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from datastill._text import printable
 from datastill.distill import loop
 
 
@@ -85,6 +86,6 @@ def _drawn(
     if not (shown and sys.stderr.isatty()):
         yield None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), *middle, TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), *middle, TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        yield progress, progress.add_task(title, total=total, **fields)
+        yield progress, progress.add_task(printable(title), total=total, **fields)

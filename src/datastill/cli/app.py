@@ -12,6 +12,8 @@ from typing import Annotated
 import typer
 
 from datastill._errors import DatastillError
+from datastill._text import printable
+from datastill.console import say
 
 INTERRUPTED = 130
 
@@ -28,7 +30,7 @@ def _show_version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
 
-        print(f"datastill {version('datastill')}")
+        say(f"datastill {version('datastill')}")
         raise typer.Exit
 
 
@@ -42,8 +44,15 @@ def options(
 
 
 def main() -> None:
-    """Run the command line and exit with its code; warnings are one line each."""
-    warnings.formatwarning = lambda message, *_: _line(str(message)) + "\n"
+    """Run the command line and exit with its code; warnings are one line each.
+
+    Nothing is imported from the folder that the command is run in, which may be a stranger's, here or in processes of
+    its own, unless a learner there is named.
+    """
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
+    if sys.path and not sys.path[0]:
+        del sys.path[0]
+    warnings.formatwarning = lambda message, *_: f"datastill: {printable(str(message))}\n"
     sys.exit(run(sys.argv[1:]))
 
 
@@ -56,6 +65,8 @@ def run(arguments: list[str]) -> int:
         return outcome if isinstance(outcome, int) else 0
     except DatastillError as error:
         return _fail(str(error), error.exit_code)
+    except RecursionError:
+        return _fail("Got a file whose values are nested too deeply to be read; expected one that datastill wrote.", 2)
     except KeyboardInterrupt:
         return _fail("Interrupted; run the same command again to continue from the checkpoint.", INTERRUPTED)
     except (BrokenPipeError, SystemExit) as error:
@@ -72,9 +83,5 @@ def run(arguments: list[str]) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    print(_line(message), file=sys.stderr)
+    say(f"datastill: {message}", aside=True)
     return code
-
-
-def _line(message: str) -> str:
-    return "datastill: " + " ".join(message.split())
