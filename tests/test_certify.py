@@ -12,9 +12,10 @@ from sklearn.datasets import load_breast_cancer, load_digits, make_blobs
 from datastill import Coreset, CoresetRegressor, Dataset, SupportSet
 from datastill._errors import InputError
 from datastill.artefact import Artefact, open_artefact, row_digests, write_row_digests
-from datastill.audit import Question, as_certified, certify_set, evaluate, held_out_rows, without_seen
+from datastill.audit import Question, certify_set, evaluate, held_out_rows, without_seen
 from datastill.budget import HALVINGS, find_budget
-from datastill.certificates import read, verify
+from datastill.certificates import read
+from datastill.verification import verify
 from datastill.certify import CAP, Certificate, Losses, certify, guessing, state
 from datastill.data.archive import read_tensors, write_json, write_tensors
 from datastill.data.task import with_test

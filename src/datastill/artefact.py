@@ -13,8 +13,8 @@ import numpy as np
 
 from datastill._errors import InputError
 from datastill.data import named
-from datastill.data.archive import read_json, read_tensors, write_tensors
-from datastill.data.dataset import Dataset, Rows, SupportSet, digest
+from datastill.data.archive import read_json, read_tensors, tree_digest, write_tensors
+from datastill.data.dataset import PARTS, Dataset, Rows, SupportSet, digest
 from datastill.data.sources import load
 from datastill.data.task import with_test
 from datastill.evaluate.protocol import Examples, HeldOut, examples_of
@@ -118,6 +118,11 @@ def load_support(folder: Path) -> SupportSet:
     if not (folder / "manifest.json").exists():
         raise InputError(f"Got {folder}, which holds no support set; expected manifest.json; try `datastill distill`.")
     return SupportSet.load(folder)
+
+
+def set_digest(support: SupportSet) -> str:
+    """Return a digest of everything in a set that a learner sees."""
+    return tree_digest({name: getattr(support, name) for name in PARTS if name != "indices"})
 
 
 def row_digests(z: np.ndarray) -> np.ndarray:

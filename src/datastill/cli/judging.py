@@ -178,7 +178,7 @@ def certify(
     as_json: AsJson = False,
 ) -> None:
     """State, with a probability, what learners trained on a saved set risk, and how far that is from all rows."""
-    from datastill import audit, certificates
+    from datastill import audit, verification
     from datastill.report.certificate import certificate_sentences
 
     question = audit.Question(words(learners), delta, loss, distance, drop_seen)
@@ -190,14 +190,14 @@ def certify(
     folder = Path(what)
     if verify:
         artefact, rows = _opened(folder, train, holdout, "--holdout", target, image_size, needed=holdout is not None)
-        rows = audit.as_certified(artefact, folder, rows) if rows is not None else None
-        checks = certificates.verify(artefact, folder, rows)
+        found = verification.verify(artefact, folder, rows, question.learners)
         if as_json:
-            print_json({"out": str(folder), "verified": True, "checks": [check._asdict() for check in checks]})
+            checks = [check._asdict() for check in found.checks]
+            print_json({"out": str(folder), "verified": True, "unverified": found.unverified, "checks": checks})
             return
-        for check in checks:
+        say(found.sentence)
+        for check in found.checks:
             say(f"{check.name}: {check.found}")
-        say("Verified: the certificate says what follows from its data.")
         return
     artefact, (x, y) = _opened(folder, train, holdout, "--holdout", target, image_size)
     certificate = audit.certify_set(artefact, x, y, question, folder)

@@ -18,7 +18,7 @@ from datastill._text import printable
 from datastill.data.dataset import SupportSet
 
 FORMULA = re.compile(r"(^|;)(?=\s*[=+\-@＝＋－＠])")
-"""Where a formula could begin: at the start of a cell, and after a semicolon, at which some spreadsheets cut as well."""
+"""Where a formula could begin: at the start of a cell, and after a semicolon, at which some spreadsheets cut."""
 
 
 def support_csv(support: SupportSet, target: str) -> bytes:

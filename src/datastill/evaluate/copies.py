@@ -1,4 +1,4 @@
-"""Held-out rows that are training rows in disguise: brighter, shifted by a pixel, noisy, altered in one place, reordered.
+"""Held-out rows that are altered training rows: brighter, shifted by a pixel, noisy, reordered, or changed in a place.
 
 A held-out row is compared with its nearest training row in forms that such changes leave alone, and the distance is
 measured against the one from that training row to its own nearest neighbour:
@@ -58,7 +58,9 @@ class Forms(NamedTuple):
     marks: Int[np.ndarray, "n c"]
 
 
-def copies(held: np.ndarray, train: np.ndarray, own: np.ndarray, space: Space, all_rows: bool) -> Bool[np.ndarray, " n"]:
+def copies(
+    held: np.ndarray, train: np.ndarray, own: np.ndarray, space: Space, all_rows: bool
+) -> Bool[np.ndarray, " n"]:
     """Mark held-out rows that are altered copies of training rows, if there are too many of them for chance.
 
     Args:
@@ -147,7 +149,9 @@ def forms(z: np.ndarray, space: Space, shifted: bool) -> Forms:
 def _marks(z: np.ndarray, space: Space) -> np.ndarray:
     """(n, c) marks: of the row with its numbers in order, and of the row without each of its cells."""
     values = np.asarray(space.scaling.inverse(z) / np.mean(space.scaling.scale)).reshape(len(z), -1)
-    found = [_hashes(np.sort(values, axis=1), False).sum(axis=1, dtype=np.uint64)[:, None]] if space.table is None else []
+    found = (
+        [_hashes(np.sort(values, axis=1), False).sum(axis=1, dtype=np.uint64)[:, None]] if space.table is None else []
+    )
     flat = z.reshape(len(z), -1)
     widths = [c.width for c in space.table.columns] if space.table else [1] * flat.shape[1]
     if 1 < len(widths) <= FEW_CELLS:

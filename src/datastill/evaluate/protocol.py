@@ -241,7 +241,7 @@ def _row(
     if found is not None:
         return found
     row: dict[str, Any] = {"n": len(examples.x), "error": "", held.metric: float("nan")}
-    tensors = {}
+    tensors: dict[str, np.ndarray] = {}
     started = time.perf_counter()
     try:
         with redirect_stdout(sys.stderr):  # a stranger's learner may print, and raise anything; the other rows go on
