@@ -52,6 +52,12 @@ def find(path: Path, key: bytes) -> tuple[Any, dict[str, np.ndarray]] | None:
     return None
 
 
+def refuse_link(folder: Path) -> None:
+    """Raise an InputError for a folder that is a link: in a stranger's folder it could lead anywhere."""
+    if folder.is_symlink():
+        raise InputError(f"Got {folder}, which is a link to another folder; expected a folder; try deleting the link.")
+
+
 def seal(key: bytes, *parts: str) -> str:
     """Return the HMAC-SHA256 of texts, in hexadecimal."""
     return hmac.new(key, json.dumps(parts).encode(), hashlib.sha256).hexdigest()

@@ -172,6 +172,7 @@ def protocol(
         for way in ways:
             use_of_labels(named_learner(name, held.regression), way)
     if folder is not None:
+        kept.refuse_link(folder)
         make_folder(folder)
     plan = list(_planned(sets, learners, held, {name: 1 if name in once else seeds for name in sets}, ways))
     jobs = _processes(jobs, memory, held, [examples for _, examples, _, _ in plan])
