@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from datastill._text import printable
 from datastill.distill import loop
 
 SECONDS_BETWEEN_LINES = 30.0
@@ -100,7 +101,7 @@ def _shown(title: str, total: int, unit: str, shown: bool) -> Iterator[Show | No
             *(TextColumn("{task.fields[words]}", markup=False, style="dim"), TimeRemainingColumn()),
         )
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task(title, total=total, words="")
+            task = progress.add_task(printable(title), total=total, words="")
             yield lambda done, words: progress.update(task, completed=done, words=words)
     else:
         yield _lines(title, total, unit)
@@ -121,7 +122,8 @@ def _lines(title: str, total: int, unit: str) -> Show:
         left = (now - started) * (total - done) / (done - first) if done > first else 0.0
         rest = f"about {_duration(left)} left" if left > 0 else ""
         said = ", ".join(part for part in (f"{done:,.0f} of {total:,} {unit}", words, rest) if part)
-        print(f"{title}: {said}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"{printable(title)}: {said}\n")
+        sys.stderr.flush()
 
     return show
 

@@ -22,6 +22,7 @@ from datastill._errors import InputError
 from datastill._validate import check_finite
 from datastill.data.archive import finite, make_folder, read_json, write_atomic, write_json
 from datastill.data.dataset import Dataset, Rows, SupportSet, digest, take
+from datastill.data.spreadsheet import support_csv
 from datastill.estimators import (
     KIP,
     RCIG,
@@ -162,8 +163,7 @@ def distill(
     if collected is None:
         artefact.write_row_digests(folder, estimator.space_.encode(data.x))
     if isinstance(support.x, pd.DataFrame):
-        labelled = support.x.assign(**{_free_name(data.target, support.x): list(support.y)})
-        write_atomic(folder / "support.csv", labelled.to_csv(index=False).encode())
+        write_atomic(folder / "support.csv", support_csv(support, data.target))
     judged, failures = _judged(estimator, data, request, folder, scores[0])
     seen = 0 if collected is not None else _seen(estimator.space_.encode(data.x), estimator.space_.encode(data.x_test))
     warnings = [*failures, *_warnings(request, estimator, unseen, seen)]
@@ -455,10 +455,3 @@ def _warnings(request: Request, estimator: Any, unseen: bool, seen: int) -> list
             f"set may do much better or much worse; measure it before you rely on it{how}."
         )
     return found
-
-
-def _free_name(name: str, table: pd.DataFrame) -> str:
-    """The name, or one like it that the table does not have yet."""
-    while name in table.columns:
-        name += "_"
-    return name

@@ -7,6 +7,7 @@ standings.json       each set and learner beside all rows and random rows, with 
 report.html, report.md, summary.json     see `showcase`
 """
 
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,9 +19,11 @@ import numpy as np
 import pandas as pd
 
 from datastill._errors import InputError
+from datastill.artefact import set_digest
 from datastill.certify import FULL, check_delta
-from datastill.data.archive import make_folder, read_tensors, write_atomic, write_json, write_tensors
+from datastill.data.archive import make_folder, write_atomic, write_json
 from datastill.data.dataset import Dataset, SupportSet, digest
+from datastill.evaluate import kept
 from datastill.evaluate.overlap import overlap, usual_distance
 from datastill.evaluate.protocol import Examples, HeldOut, Maker, examples_of, protocol
 from datastill.evaluate.standings import Rivals, robustness, standings
@@ -192,7 +195,7 @@ def _rivals(entrants: Entrants) -> dict[str, Rivals]:
 
 
 def made(data: Encoded, entrants: Entrants, name: str, folder: Path, seed: int) -> Examples:
-    """The set of a method for a seed: from its folder if it is there and of the same data and settings, else made."""
+    """The set of a method for a seed: from its folder if this user made it of the same data and settings, else made."""
     method, _, budget = name.rpartition(" ")
     base, _, kernel = method.partition(":")
     seed = 0 if base in SEEDLESS else seed
@@ -201,13 +204,16 @@ def made(data: Encoded, entrants: Entrants, name: str, folder: Path, seed: int) 
     offered = {"kernel": kernel or entrants.kernel, "method": base, "max_iter": entrants.steps}
     settings = {k: v for k, v in offered.items() if v is not None and k in kind._get_param_names()}
     wanted = {"data": data.identity, "kernel": offered["kernel"], "steps": settings.get("max_iter")}
+    own = partial(kept.seal, kept.own_key(), name, str(seed), json.dumps(wanted))
+    kept.refuse_link(folder)
+    kept.refuse_link(where)
     support = None
     with suppress(InputError):  # a damaged set is made anew
         support = SupportSet.load(where) if (where / "manifest.json").exists() else None
-    if support is None or support.provenance.get("wanted") != wanted:
+    if support is None or support.provenance.get("seal") != own(set_digest(support)):
         settings |= {"random_state": seed, "n_support" if data.held.regression else "ipc": int(budget)}
         support = kind(**settings).fit(data.rows.x, data.rows.y).support_set_
-        support.provenance["wanted"] = wanted
+        support.provenance.update(wanted=wanted, seal=own(set_digest(support)))
         support.save(where)
     return examples_of(support, data.space, data.labels)
 
@@ -227,16 +233,15 @@ class _Teacher:
         """The label vectors, or targets, of these rows."""
         path = self.folder / f"teacher-{digest(x)[:16]}.safetensors"
         wanted = f"{self.name} {self.data.identity}"
-        with suppress(InputError):
-            tensors, header = read_tensors(path)
-            if header == wanted:
-                return tensors["vectors"]
+        found = kept.find(path, kept.own_key())
+        if found is not None and found[0] == wanted:
+            return found[1]["vectors"]
         if self.data.held.regression:
-            found = np.asarray(self.trained.predict(as_seen(self.trained, x))).reshape(len(x), -1)
+            vectors = np.asarray(self.trained.predict(as_seen(self.trained, x))).reshape(len(x), -1)
         else:
-            found = label_vectors(self.trained, x, self.data.every.vectors.shape[1])
-        write_tensors(path, {"vectors": found.astype(np.float32)}, wanted)
-        return found.astype(np.float32)
+            vectors = label_vectors(self.trained, x, self.data.every.vectors.shape[1])
+        kept.keep(path, wanted, {"vectors": vectors.astype(np.float32)}, kept.own_key())
+        return vectors.astype(np.float32)
 
     @cached_property
     def trained(self) -> Any:

@@ -12,6 +12,8 @@ from typing import Annotated
 import typer
 
 from datastill._errors import DatastillError, DatastillWarning
+from datastill._text import printable
+from datastill.console import say
 
 INTERRUPTED = 130
 
@@ -28,7 +30,7 @@ def _show_version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
 
-        print(f"datastill {version('datastill')}")
+        say(f"datastill {version('datastill')}")
         raise typer.Exit
 
 
@@ -42,11 +44,18 @@ def options(
 
 
 def main() -> None:
-    """Run the command line and exit with its code; our own warnings are one line each, others' are not shown."""
+    """Run the command line and exit with its code; our own warnings are one line each, others' are not shown.
+
+    Nothing is imported from the folder that the command is run in, which may be a stranger's, here or in processes of
+    its own, unless a learner there is named.
+    """
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
+    if sys.path and not sys.path[0]:
+        del sys.path[0]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # XLA's remarks on how long it compiles
     warnings.simplefilter("ignore")
     warnings.simplefilter("default", DatastillWarning)
-    warnings.formatwarning = lambda message, *_: _line(str(message)) + "\n"
+    warnings.formatwarning = lambda message, *_: f"datastill: {printable(str(message))}\n"
     sys.exit(run(sys.argv[1:]))
 
 
@@ -59,6 +68,8 @@ def run(arguments: list[str]) -> int:
         return outcome if isinstance(outcome, int) else 0
     except DatastillError as error:
         return _fail(str(error), error.exit_code)
+    except RecursionError:
+        return _fail("Got a file whose values are nested too deeply to be read; expected one that datastill wrote.", 2)
     except KeyboardInterrupt:
         return _fail("Interrupted; run the same command again to continue from the checkpoint.", INTERRUPTED)
     except (BrokenPipeError, SystemExit) as error:
@@ -75,9 +86,5 @@ def run(arguments: list[str]) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    print(_line(message), file=sys.stderr)
+    say(f"datastill: {message}", aside=True)
     return code
-
-
-def _line(message: str) -> str:
-    return "datastill: " + " ".join(message.split())

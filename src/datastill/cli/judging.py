@@ -1,6 +1,5 @@
 """`compare`, `evaluate`, `certify` and `report`: sets are judged."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,7 +25,7 @@ from datastill.cli.options import (
     slug,
     words,
 )
-from datastill.console import print_json, print_standings, print_summary, print_table
+from datastill.console import print_json, print_standings, print_summary, print_table, say
 
 LEGEND = "▲ better, ▼ worse than random rows of the same budget and labels; all marks together hold with 95 %."
 
@@ -75,7 +74,7 @@ def compare(
     memory = None if memory_gb is None else gibibytes(memory_gb)
     outcome = tournament.compare(dataset, task, entrants, folder, jobs, memory, delta)
     for failure in outcome.judged.failures:
-        print(failure, file=sys.stderr)
+        say(failure, aside=True)
     if as_json:
         parts = {"rows": outcome.judged.table, "standings": outcome.standings, "robustness": outcome.robustness}
         print_json({"out": str(folder)} | {name: part.to_dict(orient="records") for name, part in parts.items()})
@@ -83,8 +82,8 @@ def compare(
     score = "accuracy" if task == "classification" else "R²"
     title = f"{dataset.name}: {score}, %, mean ± deviation over {seeds} seeds"
     print_standings(title, outcome.standings, outcome.learners, labels)
-    print(LEGEND)
-    print(f"Report: {(folder / 'report.html').resolve()}")
+    say(LEGEND)
+    say(f"Report: {(folder / 'report.html').resolve()}")
 
 
 @app.command()
@@ -120,7 +119,7 @@ def evaluate(
     title = f"{folder}: {score}, %, mean ± deviation over {seeds} seeds, on {len(y):,} held-out rows"
     print_standings(title, found, names, labels, "trained on")
     if rivals and seeds > 1:
-        print("▲ better, ▼ worse than random rows with their own labels; all marks together hold with 95 %.")
+        say("▲ better, ▼ worse than random rows with their own labels; all marks together hold with 95 %.")
 
 
 @app.command()
@@ -179,7 +178,7 @@ def certify(
     as_json: AsJson = False,
 ) -> None:
     """State, with a probability, what learners trained on a saved set risk, and how far that is from all rows."""
-    from datastill import audit, certificates
+    from datastill import audit, verification
     from datastill.report.certificate import certificate_sentences
 
     question = audit.Question(words(learners), delta, loss, distance, drop_seen)
@@ -191,14 +190,14 @@ def certify(
     folder = Path(what)
     if verify:
         artefact, rows = _opened(folder, train, holdout, "--holdout", target, image_size, needed=holdout is not None)
-        rows = audit.as_certified(artefact, folder, rows) if rows is not None else None
-        checks = certificates.verify(artefact, folder, rows)
+        found = verification.verify(artefact, folder, rows, question.learners)
         if as_json:
-            print_json({"out": str(folder), "verified": True, "checks": [check._asdict() for check in checks]})
+            checks = [check._asdict() for check in found.checks]
+            print_json({"out": str(folder), "verified": True, "unverified": found.unverified, "checks": checks})
             return
-        for check in checks:
-            print(f"{check.name}: {check.found}")
-        print("Verified: the certificate says what follows from its data.")
+        say(found.sentence)
+        for check in found.checks:
+            say(f"{check.name}: {check.found}")
         return
     artefact, (x, y) = _opened(folder, train, holdout, "--holdout", target, image_size)
     certificate = audit.certify_set(artefact, x, y, question, folder)
@@ -206,10 +205,10 @@ def certify(
         print_json({"out": str(folder), **certificate.as_dict()})
         return
     for sentence in certificate_sentences(certificate):
-        print(sentence)
+        say(sentence)
     for check in certificate.checks:
-        print(f"Checked, {check.name}: {check.found}.")
-    print(f"Certificate: {(folder / 'certificate.html').resolve()}")
+        say(f"Checked, {check.name}: {check.found}.")
+    say(f"Certificate: {(folder / 'certificate.html').resolve()}")
 
 
 def _search(
@@ -249,13 +248,13 @@ def _search(
         [(str(k.budget), *(at_most(s.epsilon or 0.0) for s in k.certificate.statements)) for k in search.looks],
     )
     if search.budget is None:
-        print(f"No budget up to {search.looks[-1].budget} was certified to reach ε = {epsilon:g}.")
+        say(f"No budget up to {search.looks[-1].budget} was certified to reach ε = {epsilon:g}.")
     else:
-        print(
+        say(
             f"With probability at least {probability(question.delta)}, {search.budget} {unit} are an ε-approximation of the "
             f"data with ε = {epsilon:g}, for {', '.join(names)}."
         )
-    print(f"Checked, {check.name}: {check.found}.")
+    say(f"Checked, {check.name}: {check.found}.")
 
 
 def _opened(
@@ -296,27 +295,30 @@ def report(
     from datastill import runs
     from datastill.data.archive import read_json
 
-    if (folder / "summary.json").exists():
-        _report_comparison(folder, read_json(folder / "summary.json"), as_json)
-        return
-    if not (folder / "metrics.json").exists():
+    path = next((path for path in (folder / "summary.json", folder / "metrics.json") if path.exists()), None)
+    if path is None:
         raise InputError(f"Got {folder}, which holds no finished run; expected metrics.json; try `datastill distill`.")
-    summary = read_json(folder / "metrics.json")
-    if as_json:
-        print_json({"out": str(folder), **summary})
-    else:
-        print_summary(runs.Result(folder, summary, True), folder)
+    summary = read_json(path)
+    try:
+        if as_json:
+            print_json({"out": str(folder), **summary})
+        elif path.name == "summary.json":
+            _report_comparison(folder, summary)
+        else:
+            print_summary(runs.Result(folder, summary, True), folder)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise InputError(
+            f"Got {path}, which lacks a part or has a wrong one ({error}); expected what a finished run wrote; try "
+            "the same command as for that run again."
+        ) from error
 
 
-def _report_comparison(folder: Path, summary: dict[str, Any], as_json: bool) -> None:
+def _report_comparison(folder: Path, summary: dict[str, Any]) -> None:
     import pandas as pd
 
-    if as_json:
-        print_json({"out": str(folder), **summary})
-        return
     found = pd.DataFrame(summary["entries"]).astype({"mean": float, "deviation": float})
     title = f"{summary['dataset']}: {summary['metric']}, %, mean ± deviation over {summary['seeds']} seeds"
     print_standings(title, found, summary["learners"], summary["asked"])
-    print(LEGEND)
-    print(summary["headline"])
-    print(f"Report: {(folder / 'report.html').resolve()}")
+    say(LEGEND)
+    say(summary["headline"])
+    say(f"Report: {(folder / 'report.html').resolve()}")

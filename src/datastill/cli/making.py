@@ -1,6 +1,5 @@
 """`distill`, `plan` and `datasets`: sets are made."""
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,7 +32,7 @@ from datastill.cli.options import (
     slug,
     words,
 )
-from datastill.console import bytes_text, print_json, print_summary, print_table, seconds_text
+from datastill.console import bytes_text, print_json, print_summary, print_table, say, seconds_text
 
 OF_KIP = (
     *("kernel", "labels", "init", "preprocess", "augment", "corruption", "keep_range", "class_balanced", "steps"),
@@ -247,7 +246,7 @@ def _method(context: typer.Context, dataset: Any, quiet: bool) -> str:
     if table and not quiet:
         why = f"since --{asked[0].replace('_', '-')} is given" if asked else f"since there are {len(dataset.x)} rows"
         chosen = f"kip, {why}" if asked or few else "best-of, the default for tables"
-        print(f"Method: {chosen}.", file=sys.stderr)
+        say(f"Method: {chosen}.", aside=True)
     return "best-of" if table and not asked and not few else "kip"
 
 

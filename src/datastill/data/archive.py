@@ -16,6 +16,10 @@ import safetensors.numpy
 from datastill._errors import InputError, OutputError
 
 HEADER = "header"
+DAMAGED = (ArithmeticError, AttributeError, LookupError, NotImplementedError, RecursionError, TypeError, ValueError)
+"""What reading a stranger's values may raise, where nothing but a damaged or a forged file is to blame."""
+MOST_TEXT = 2**28
+"""Bytes of an array of text: each text in it takes as much as the longest."""
 
 
 def make_folder(path: Path) -> None:
@@ -131,18 +135,29 @@ def pack(tree: Any, name: str = "") -> tuple[Any, dict[str, np.ndarray]]:
 
 
 def unpack(value: Any, tensors: dict[str, np.ndarray]) -> Any:
-    """The inverse of `pack`."""
+    """The inverse of `pack`.
+
+    Raises:
+        KeyError: for a tensor that is not there, or that stands in two places, as `pack` puts none.
+        ValueError: for text that would take far more memory than its JSON.
+    """
+    return _unpack(value, dict(tensors))
+
+
+def _unpack(value: Any, tensors: dict[str, np.ndarray]) -> Any:
+    """As `unpack`; what is used is taken out of `tensors`."""
     if isinstance(value, list):
-        return [unpack(v, tensors) for v in value]
+        return [_unpack(v, tensors) for v in value]
     if not isinstance(value, dict):
         return value
     if value.keys() == {"tensor"}:
-        return tensors[value["tensor"]]
+        return tensors.pop(value["tensor"])
     if value.keys() == {"array", "dtype"}:
-        return np.array(value["array"], dtype=object if value["dtype"] == "object" else str)
+        array = np.array(value["array"], dtype=object)
+        return array if value["dtype"] == "object" else _text_array(array)
     if value.keys() == {"table"}:
         return pd.concat([_column(record, tensors) for record in value["table"]], axis=1)
-    return {k: unpack(v, tensors) for k, v in value.items()}
+    return {k: _unpack(v, tensors) for k, v in value.items()}
 
 
 def tree_digest(tree: Any) -> str:
@@ -166,10 +181,18 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def _text_array(texts: np.ndarray) -> np.ndarray:
+    """Text at a fixed width, which is that of the longest."""
+    width = max((len(str(text)) for text in texts.flat), default=0)
+    if 4 * width * texts.size > MOST_TEXT:
+        raise ValueError(f"{texts.size} texts, the longest of {width} characters")
+    return texts.astype(str)
+
+
 def _column(record: dict[str, Any], tensors: dict[str, np.ndarray]) -> pd.Series:
     if "values" in record:
-        return pd.Series(unpack(record["values"], tensors), name=record["name"]).astype(record["dtype"])
-    codes = unpack(record["codes"], tensors)
+        return pd.Series(_unpack(record["values"], tensors), name=record["name"]).astype(record["dtype"])
+    codes = _unpack(record["codes"], tensors)
     values = np.array([*record["categories"], None], dtype=object)[codes]
     series = pd.Series(values, name=record["name"], dtype=object)
     if record["dtype"] == "category":

@@ -147,7 +147,8 @@ class SupportSet:
             if digest not in ("", _digest_of(manifest)):  # "": of a set that was saved before there were digests
                 raise ValueError("one is newer than the other")
             parts = archive.unpack({name: manifest[name] for name in PARTS}, tensors)
-        except (KeyError, TypeError, ValueError) as error:
+            _check_parts(parts, provenance)
+        except archive.DAMAGED as error:
             raise InputError(
                 f"Got {folder}, whose manifest and tensors do not belong together ({error}); expected those of one "
                 "run; try making it again."
@@ -156,6 +157,19 @@ class SupportSet:
 
 
 PARTS = ("x", "y", "classes", "soft_labels", "weights", "indices", "preprocessing")
+
+
+def _check_parts(parts: dict[str, Any], provenance: Any) -> None:
+    """ValueError unless the parts of a set have as many rows as each other, and are of their kinds."""
+    x, y, rest = parts["x"], parts["y"], [parts[name] for name in ("soft_labels", "weights", "indices")]
+    arrays = [array for array in (y, parts["classes"], *rest) if array is not None]
+    if not (isinstance(x, Rows) and isinstance(y, np.ndarray) and all(isinstance(a, np.ndarray) for a in arrays)):
+        raise ValueError("parts that are no arrays")
+    if not (isinstance(parts["preprocessing"], dict) and isinstance(provenance, dict)):
+        raise ValueError("preprocessing or provenance that are no tables of names")
+    lengths = {len(x), *(len(array) for array in (y, *rest) if array is not None)}
+    if len(lengths) > 1 or (len(x) and not (np.size(x) and y.size)):
+        raise ValueError("parts of different lengths, or empty ones")
 
 
 def _digest_of(described: dict[str, Any]) -> str:
