@@ -180,6 +180,7 @@ def certify(
 ) -> None:
     """State, with a probability, what learners trained on a saved set risk, and how far that is from all rows."""
     from datastill import audit, certificates
+    from datastill.data.claims import held
     from datastill.report.certificate import certificate_sentences
 
     question = audit.Question(words(learners), delta, loss, distance, drop_seen)
@@ -201,7 +202,8 @@ def certify(
         print("Verified: the certificate says what follows from its data.")
         return
     artefact, (x, y) = _opened(folder, train, holdout, "--holdout", target, image_size)
-    certificate = audit.certify_set(artefact, x, y, question, folder)
+    with held(folder):
+        certificate = audit.certify_set(artefact, x, y, question, folder)
     if as_json:
         print_json({"out": str(folder), **certificate.as_dict()})
         return
@@ -293,27 +295,28 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Show again what a finished run or comparison found."""
-    from datastill import runs
-    from datastill.data.archive import read_json
+    from datastill import runs, showcase
 
-    if (folder / "summary.json").exists():
-        _report_comparison(folder, read_json(folder / "summary.json"), as_json)
-        return
-    if not (folder / "metrics.json").exists():
-        raise InputError(f"Got {folder}, which holds no finished run; expected metrics.json; try `datastill distill`.")
-    summary = read_json(folder / "metrics.json")
+    compared = (folder / showcase.SUMMARY).exists()
+    summary = showcase.read_summary(folder) if compared else runs.read_summary(folder)
     if as_json:
         print_json({"out": str(folder), **summary})
-    else:
-        print_summary(runs.Result(folder, summary, True), folder)
+        return
+    try:
+        if compared:
+            _report_comparison(folder, summary)
+        else:
+            print_summary(runs.Result(folder, summary, True), folder)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise InputError(
+            f"Got {folder}, whose summary lacks a part, or has it of another kind ({error}); expected that of a "
+            "finished run; try making it again."
+        ) from error
 
 
-def _report_comparison(folder: Path, summary: dict[str, Any], as_json: bool) -> None:
+def _report_comparison(folder: Path, summary: dict[str, Any]) -> None:
     import pandas as pd
 
-    if as_json:
-        print_json({"out": str(folder), **summary})
-        return
     found = pd.DataFrame(summary["entries"]).astype({"mean": float, "deviation": float})
     title = f"{summary['dataset']}: {summary['metric']}, %, mean ± deviation over {summary['seeds']} seeds"
     print_standings(title, found, summary["learners"], summary["asked"])

@@ -105,7 +105,7 @@ def read_json(path: Path) -> Any:
         return parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
-            f"Got {path}, which cannot be read as JSON ({_reason(error)}); expected a run's file."
+            f"Got {path}, which cannot be read as JSON ({_reason(error)}); expected a run's file; try another folder."
         ) from error
 
 
@@ -133,7 +133,7 @@ def read_object(path: Path) -> dict[str, Any]:
     """Read a JSON file that holds an object; an InputError says what is wrong with it."""
     found = read_json(path)
     if not isinstance(found, dict):
-        raise InputError(f"Got {path}, which holds a JSON {_json_type(found)}; expected an object: a run's file.")
+        raise InputError(f"Got {path}, which holds a {_json_type(found)}; expected a run's file; try another folder.")
     return found
 
 

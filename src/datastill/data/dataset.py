@@ -135,8 +135,8 @@ class SupportSet:
             InputError: if the folder is not that of a run, or its files are damaged or of a newer schema.
         """
         folder = Path(folder)
-        manifest = archive.read_json(folder / "manifest.json")
-        if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+        manifest = archive.read_object(folder / "manifest.json")
+        if manifest.get("schema") != SCHEMA:
             raise InputError(
                 f"Got {folder}, whose manifest is not of the schema {SCHEMA!r}; expected a folder written by "
                 "`SupportSet.save` or `datastill distill`; try upgrading datastill."

@@ -7,6 +7,7 @@ write or a bad sector, the other is whole.
 import json
 import math
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -116,9 +117,10 @@ def resume(path: Path, state: Any, identity: str) -> tuple[Any, Progress]:
 
 
 def discard(path: Path) -> None:
-    """Delete a checkpoint, the one before it, those of coarse starts, and what killed writes of them have left."""
+    """Delete a checkpoint, the one before it, and those of coarse starts, as far as they can be deleted."""
     for file in path.parent.glob(f"{path.name}*"):
-        file.unlink(missing_ok=True)
+        with suppress(OSError):
+            file.unlink()
 
 
 def _previous(path: Path) -> Path:
