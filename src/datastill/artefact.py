@@ -13,7 +13,7 @@ import numpy as np
 
 from datastill._errors import InputError
 from datastill.data import named
-from datastill.data.archive import read_json, read_tensors, write_tensors
+from datastill.data.archive import read_object, read_tensors, write_tensors
 from datastill.data.dataset import Dataset, Rows, SupportSet, digest
 from datastill.data.sources import load
 from datastill.data.task import with_test
@@ -108,8 +108,15 @@ def open_artefact(folder: Path, train: Dataset | None = None) -> Artefact:
             f"Got training data whose digest is not that of the rows {folder} was made from; expected the same rows "
             "in the same order; try the path or name given to `datastill distill`."
         )
-    digests = read_tensors(folder / ROWS)[0]["digests"] if (folder / ROWS).exists() else None
-    space, labels = spaces.from_state(saved["space"]), label_maps.from_state(saved["labels"])
+    try:
+        digests = read_tensors(folder / ROWS)[0]["digests"] if (folder / ROWS).exists() else None
+        space, labels = spaces.from_state(saved["space"]), label_maps.from_state(saved["labels"])
+    except InputError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise InputError(
+            f"Got {folder}, whose preprocessing is damaged ({error}); expected that of a run; try making it again."
+        ) from error
     return Artefact(folder, support, space, labels, data, digests)
 
 
@@ -142,9 +149,11 @@ def split_as(support: SupportSet, folder: Path, data: Dataset | None) -> Dataset
     """The data split as the set's run split it, if the rows are those that it was made from; else None."""
     if data is None:
         return None
-    request = read_json(folder / "run.json") if (folder / "run.json").exists() else {}
+    seed = read_object(folder / "run.json").get("seed", 0) if (folder / "run.json").exists() else 0
+    if not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise InputError(f"Got the seed {seed!r} in {folder / 'run.json'}; expected a whole number; try --train.")
     task = "classification" if support.classes is not None else "regression"
-    split = with_test(data, int(request.get("seed", 0)), task)
+    split = with_test(data, seed, task)
     known = [support.provenance.get(name) or {} for name in ("digest", "digests")]
     for candidate in (split, data):
         own = {"x": digest(candidate.x), "y": digest(candidate.y)}

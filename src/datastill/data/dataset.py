@@ -146,16 +146,30 @@ class SupportSet:
         try:
             if digest not in ("", _digest_of(manifest)):  # "": of a set that was saved before there were digests
                 raise ValueError("one is newer than the other")
-            parts = archive.unpack({name: manifest[name] for name in PARTS}, tensors)
-        except (KeyError, TypeError, ValueError) as error:
+            found = cls(**archive.unpack({name: manifest[name] for name in PARTS}, tensors), provenance=provenance)
+            _check_parts(found)
+        except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
             raise InputError(
                 f"Got {folder}, whose manifest and tensors do not belong together ({error}); expected those of one "
                 "run; try making it again."
             ) from error
-        return cls(**parts, provenance=provenance)
+        return found
 
 
 PARTS = ("x", "y", "classes", "soft_labels", "weights", "indices", "preprocessing")
+
+
+def _check_parts(support: SupportSet) -> None:
+    """ValueError for a set whose parts are not of the types and lengths that a set has."""
+    arrays = [support.y, support.soft_labels, support.weights, support.indices]
+    known = [part for part in arrays if part is not None]
+    rows = isinstance(support.x, pd.DataFrame) or (isinstance(support.x, np.ndarray) and support.x.ndim > 1)
+    whole = rows and support.y is not None and all(isinstance(part, np.ndarray) and part.ndim for part in known)
+    if not whole or any(len(part) != len(support.x) for part in known):
+        raise ValueError("its parts are not of one length")
+    classes = support.classes is None or (isinstance(support.classes, np.ndarray) and support.classes.ndim == 1)
+    if not classes or not isinstance(support.preprocessing, dict) or not isinstance(support.provenance, dict):
+        raise ValueError("its parts are of other types")
 
 
 def _digest_of(described: dict[str, Any]) -> str:

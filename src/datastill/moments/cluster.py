@@ -190,9 +190,10 @@ class Session:
             for key, run in late.items():
                 run.worker = holders.get(key, "nowhere")
             self._stuck |= {run.worker for run in late.values()}
+            at = ", ".join(sorted({run.worker for run in late.values()}))
             warnings.warn(
-                f"{len(late)} of the jobs on the cluster take longer than {limit:.0f} s, at "
-                f"{', '.join(sorted({run.worker for run in late.values()}))}; others are given them as well, where there are any.",
+                f"{len(late)} of the jobs on the cluster take longer than {limit:.0f} s, at {at}; others get "
+                "them as well, where there are any.",
                 stacklevel=2,
             )
         return [run.name for run in late.values()]
