@@ -13,7 +13,7 @@ import numpy as np
 
 from datastill._errors import InputError
 from datastill.data import named
-from datastill.data.archive import DAMAGED, read_json, read_tensors, tree_digest, write_tensors
+from datastill.data.archive import DAMAGED, read_object, read_tensors, tree_digest, write_tensors
 from datastill.data.dataset import PARTS, Dataset, Rows, SupportSet, digest
 from datastill.data.sources import load
 from datastill.data.task import with_test
@@ -165,10 +165,11 @@ def split_as(support: SupportSet, folder: Path, data: Dataset | None) -> Dataset
     """The data split as the set's run split it, if the rows are those that it was made from; else None."""
     if data is None:
         return None
-    request = read_json(folder / "run.json") if (folder / "run.json").exists() else {}
-    seed = request.get("seed", 0) if isinstance(request, dict) else 0
+    seed = read_object(folder / "run.json").get("seed", 0) if (folder / "run.json").exists() else 0
+    if not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise InputError(f"Got the seed {seed!r} in {folder / 'run.json'}; expected a whole number; try --train.")
     task = "classification" if support.classes is not None else "regression"
-    split = with_test(data, seed if type(seed) is int and seed >= 0 else 0, task)
+    split = with_test(data, seed, task)
     known = [support.provenance.get(name) or {} for name in ("digest", "digests")]
     for candidate in (split, data):
         own = {"x": digest(candidate.x), "y": digest(candidate.y)}

@@ -2,11 +2,14 @@
 
 import shutil
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from datastill._errors import InputError
+from datastill.data import claims
+from datastill.data.archive import sweep
 from datastill.data.sharding import shards_of
 from datastill.data.shards import Shard
 from datastill.features.names import named_map
@@ -55,6 +58,16 @@ def carry_out(request: Request, out: Path | None, against: Path | None = None, v
         InputError: for data, settings or moments that cannot be used together.
         OutputError: for a file that cannot be written.
     """
+    if out is None:
+        return _carried_out(request, out, against, verbose)
+    with claims.held(_parts(out)) as stale:
+        for folder, name in ((out.parent, out.name), (_parts(out), None)):
+            sweep(folder, name, stale)
+        return _carried_out(request, out, against, verbose)
+
+
+def _carried_out(request: Request, out: Path | None, against: Path | None, verbose: bool) -> dict[str, Any]:
+    """See `carry_out`; the folder of finished shards is held."""
     saved = [source for source in request.data if is_moments(source)]
     fresh = [source for source in request.data if source not in saved]
     known = [load(source) for source in saved]
@@ -78,10 +91,14 @@ def carry_out(request: Request, out: Path | None, against: Path | None = None, v
         added = _collect(request, recipe, shards, _parts(out), verbose)
         seconds = time.monotonic() - started
         description |= {"seconds": seconds, "rows_per_second": added.count / seconds}
-        if base is not None:
-            description["added"] = added.count
-            description["drift"] = {"added rows": drift(base.whole, added.whole)._asdict()}
-        total = _plus(base, added, seen)
+        if base is not None and out in map(file_of, saved) and added.train.shards.keys() <= base.train.shards.keys():
+            warnings.warn(f"Got rows that {out} has already; nothing is added.", stacklevel=3)
+            description["added"] = 0
+        else:
+            if base is not None:
+                description["added"] = added.count
+                description["drift"] = {"added rows": drift(base.whole, added.whole)._asdict()}
+            total = _plus(base, added, seen)
     if seen:
         description["seen_before"] = max(seen)
     for source in request.forget:

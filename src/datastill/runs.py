@@ -1,7 +1,7 @@
 """A run: one folder that holds everything about one distillation, and can be continued after any interruption.
 
-run.json                what was asked for; a folder answers to one request only
-checkpoint.safetensors  the state while it runs (.coarse after it: at half the size)
+run.json                what was asked for, and when it is done digests of what was found; one request for a folder
+checkpoint.safetensors  the state while it runs (.coarse after it: at half the size; .previous: the one before)
 support.safetensors, manifest.json, support.csv (tables)     the support set
 rows.safetensors        digests of the training rows, by which held-out rows are known to be new
 judges/              what learners that were asked for found, one file for each
@@ -10,6 +10,8 @@ metrics.json, support.png, report.html                       what it is worth
 
 import hashlib
 import json
+import warnings
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,12 @@ import pandas as pd
 from datastill import artefact, report
 from datastill._errors import InputError
 from datastill._validate import check_finite
-from datastill.data.archive import finite, make_folder, read_json, write_atomic, write_json
+from datastill.data import claims
+from datastill.data.archive import finite, leftovers, read_object, write_atomic, write_json
 from datastill.data.dataset import Dataset, Rows, SupportSet, digest, take
 from datastill.data.spreadsheet import support_csv
+from datastill.distill.checkpoints import NAME as CHECKPOINT
+from datastill.distill.checkpoints import discard
 from datastill.estimators import (
     KIP,
     RCIG,
@@ -66,6 +71,8 @@ LARGE_TARGET = 4.0
 """Standard deviations from the mean."""
 HIDDEN_SETTINGS = ("kernel", "random_state", "checkpoint", "verbose")
 FILES = ("support.safetensors", "manifest.json", "rows.safetensors", "metrics.json", "support.png", "report.html")
+NEEDED = ("support.safetensors", "manifest.json", "metrics.json", "report.html")
+CLAIM = "run.json"
 
 
 @dataclass(frozen=True)
@@ -130,11 +137,29 @@ def distill(
     identity = _identity(data, request)
     if collected is not None:
         identity["digests"]["moments"] = collected.digest
-    claimed = _claim(folder, identity)
-    done = folder / "metrics.json"
-    if done.exists() and (folder / "report.html").exists():
-        return Result(folder, read_json(done), True)
+    with claims.held(folder) as stale:
+        claimed = _claim(folder, identity)
+        claims.tidy(folder, stale)
+        if not claimed and (found := _found(folder)) is not None:
+            if claims.broken(folder / CLAIM) is None:
+                with suppress(OSError):  # of a folder that cannot be written
+                    _seal(folder, identity)
+            discard(folder / CHECKPOINT)
+            return Result(folder, found, True)
+        return _carry_out(data, request, folder, verbose, collected, unseen, identity, claimed)
 
+
+def _carry_out(
+    data: Dataset,
+    request: Request,
+    folder: Path,
+    verbose: bool,
+    collected: Collected | None,
+    unseen: bool,
+    identity: dict[str, Any],
+    claimed: bool,
+) -> Result:
+    """See `distill`; the folder is held, and this run's own."""
     try:
         for name in request.judges:
             named_learner(name, request.task == "regression")
@@ -151,9 +176,7 @@ def distill(
             estimator.fit_moments(collected)
     except InputError:
         if claimed:  # nothing was computed: the folder is free for a corrected request
-            (folder / "run.json").unlink(missing_ok=True)
-            if not any(folder.iterdir()):
-                folder.rmdir()
+            (folder / CLAIM).unlink(missing_ok=True)
         raise
     support: SupportSet = estimator.support_set_
     known = {"dataset": data.name, "target": data.target, "digests": identity["digests"]}
@@ -171,10 +194,58 @@ def distill(
     write_atomic(folder / "support.png", report.support_grid(summary.gallery))
     write_atomic(folder / "report.html", report.render(summary).encode())
     numbers = finite(summary.as_dict())
-    write_json(done, numbers)
-    for checkpoint in folder.glob("checkpoint.safetensors*"):
-        checkpoint.unlink()
+    write_json(folder / "metrics.json", numbers)
+    _seal(folder, identity)
+    discard(folder / CHECKPOINT)
     return Result(folder, numbers, False)
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """Read what a finished run found.
+
+    Raises:
+        InputError: where there is none, or where files of it are missing or damaged.
+    """
+    if not (folder / "metrics.json").exists():
+        raise InputError(f"Got {folder}, which holds no finished run; expected metrics.json; try `datastill distill`.")
+    if wrong := _wrong(folder):
+        raise InputError(
+            f"Got {folder}, whose {', '.join(wrong)} {'are' if wrong[1:] else 'is'} missing or damaged; expected a "
+            "finished run; try the same `datastill distill` again, which makes it again."
+        )
+    return read_object(folder / "metrics.json")
+
+
+def _found(folder: Path) -> dict[str, Any] | None:
+    """What a finished run found; None where it is not finished, or must be made again, which a warning says."""
+    wrong = _wrong(folder)
+    if not wrong:
+        return read_object(folder / "metrics.json")
+    if claims.broken(folder / CLAIM) or (folder / "metrics.json").exists():
+        warnings.warn(f"Of {folder}, {', '.join(wrong)} is missing or damaged; the run is made again.", stacklevel=3)
+    return None
+
+
+def _wrong(folder: Path) -> list[str]:
+    """The files that a finished run would have, and that are missing or damaged."""
+    sealed = claims.broken(folder / CLAIM)
+    if sealed is not None:
+        return sealed
+    found = [name for name in NEEDED if not (folder / name).is_file()]  # no seal: of an earlier version, or killed
+    for name, read in (("support.safetensors", SupportSet.load), ("metrics.json", _read_metrics)):
+        try:
+            read(folder)
+        except InputError:
+            found.append(name)
+    return list(dict.fromkeys(found))
+
+
+def _read_metrics(folder: Path) -> dict[str, Any]:
+    return read_object(folder / "metrics.json")
+
+
+def _seal(folder: Path, identity: dict[str, Any]) -> None:
+    claims.seal(folder / CLAIM, identity, [name for name in (*FILES, "support.csv") if (folder / name).exists()])
 
 
 def sampled(collected: Collected, name: str, test: Dataset | None = None) -> Dataset:
@@ -208,11 +279,16 @@ def _identity(data: Dataset, request: Request) -> dict[str, Any]:
 
 def _claim(folder: Path, identity: dict[str, Any]) -> bool:
     """Make the folder this run's own, or find that it is; whether it is new. Another run's folder is left alone."""
-    make_folder(folder)
     identity = json.loads(json.dumps(identity))  # as it is read back
-    claim = folder / "run.json"
-    if claim.exists():
-        held = read_json(claim)
+    claim = folder / CLAIM
+    others = set(folder.iterdir()) - {claim, *leftovers(folder)}
+    held = None
+    try:
+        held = read_object(claim) if claim.exists() else None
+    except InputError:
+        if others:  # it may be another run's
+            raise
+    if held is not None:
         different = sorted(k for k in identity if held.get(k) != identity[k])
         if different:
             detail = ", ".join(_difference(held.get(k), identity[k], k) for k in different)
@@ -221,7 +297,7 @@ def _claim(folder: Path, identity: dict[str, Any]) -> bool:
                 "empty folder; try another --out."
             )
         return False
-    if any(folder.iterdir()):
+    if others:
         raise InputError(
             f"Got the output folder {folder}, which has other files in it; expected a new or empty folder; "
             "try another --out."
@@ -272,7 +348,7 @@ def _estimator(request: Request, folder: Path, verbose: bool) -> Any:
     if settings.get("patience") == "never":
         settings["patience"] = None
     if "checkpoint" in known:
-        settings["checkpoint"] = folder / "checkpoint.safetensors"
+        settings["checkpoint"] = folder / CHECKPOINT
     if "verbose" in known:
         settings["verbose"] = verbose
     return kind(**settings, random_state=request.seed)

@@ -21,7 +21,8 @@ import pandas as pd
 from datastill._errors import InputError
 from datastill.artefact import set_digest
 from datastill.certify import FULL, check_delta
-from datastill.data.archive import make_folder, write_atomic, write_json
+from datastill.data import claims
+from datastill.data.archive import write_atomic, write_json
 from datastill.data.dataset import Dataset, SupportSet, digest
 from datastill.evaluate import kept
 from datastill.evaluate.overlap import overlap, usual_distance
@@ -33,7 +34,7 @@ from datastill.learners.training import as_seen, label_vectors, train, train_reg
 from datastill.preprocess.labels import ClassLabels, Labels, RealTargets
 from datastill.preprocess.space import Space, fit_space
 from datastill.report.names import RANDOM, SOLVED, TAUGHT
-from datastill.runs import METHODS, estimator_of
+from datastill.runs import CLAIM, METHODS, estimator_of
 from datastill.select.methods import SEEDLESS
 from datastill.showcase import Found, set_folder, write_report
 
@@ -141,11 +142,27 @@ def compare(
     learners = tuple(dict.fromkeys([*learners, *(v for pair in variants.values() for v in pair)]))
     for name in [*learners, *([entrants.teacher] if entrants.teacher else [])]:
         named_learner(name, task == "regression")
-    if (folder / "run.json").exists():
-        raise InputError(f"Got {folder}, which holds a run of `datastill distill`; expected another folder.")
     known = Encoded.of(data, task)
     known.check_budgets(entrants.budgets)
-    make_folder(folder)
+    with claims.held(folder) as stale:
+        if (folder / CLAIM).exists():
+            raise InputError(f"Got {folder}, which holds a run of `datastill distill`; expected another folder.")
+        claims.tidy(folder, stale)
+        return _compared(data, known, entrants, learners, variants, folder, jobs, memory, delta)
+
+
+def _compared(
+    data: Dataset,
+    known: Encoded,
+    entrants: Entrants,
+    learners: tuple[str, ...],
+    variants: dict[str, tuple[str, str]],
+    folder: Path,
+    jobs: int,
+    memory: int | None,
+    delta: float,
+) -> Found:
+    """See `compare`; the folder is held."""
     rivals = _rivals(entrants)
     names = [*(f"{RANDOM} {budget}" for budget in entrants.budgets), *rivals]
     sets: dict[str, Maker] = {name: partial(made, known, entrants, name, folder / "sets") for name in names}

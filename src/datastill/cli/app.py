@@ -72,6 +72,8 @@ def run(arguments: list[str]) -> int:
         return _fail("Got a file whose values are nested too deeply to be read; expected one that datastill wrote.", 2)
     except KeyboardInterrupt:
         return _fail("Interrupted; run the same command again to continue from the checkpoint.", INTERRUPTED)
+    except MemoryError as error:
+        return _fail(f"Ran out of memory ({error}); expected data that fit; try fewer rows, columns or examples.", 2)
     except (BrokenPipeError, SystemExit) as error:
         if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
             raise

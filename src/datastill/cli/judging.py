@@ -179,6 +179,7 @@ def certify(
 ) -> None:
     """State, with a probability, what learners trained on a saved set risk, and how far that is from all rows."""
     from datastill import audit, verification
+    from datastill.data.claims import held
     from datastill.report.certificate import certificate_sentences
 
     question = audit.Question(words(learners), delta, loss, distance, drop_seen)
@@ -200,7 +201,8 @@ def certify(
             say(f"{check.name}: {check.found}")
         return
     artefact, (x, y) = _opened(folder, train, holdout, "--holdout", target, image_size)
-    certificate = audit.certify_set(artefact, x, y, question, folder)
+    with held(folder):
+        certificate = audit.certify_set(artefact, x, y, question, folder)
     if as_json:
         print_json({"out": str(folder), **certificate.as_dict()})
         return
@@ -292,24 +294,23 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Show again what a finished run or comparison found."""
-    from datastill import runs
-    from datastill.data.archive import read_json
+    from datastill import runs, showcase
+    from datastill.data.archive import DAMAGED
 
-    path = next((path for path in (folder / "summary.json", folder / "metrics.json") if path.exists()), None)
-    if path is None:
-        raise InputError(f"Got {folder}, which holds no finished run; expected metrics.json; try `datastill distill`.")
-    summary = read_json(path)
+    compared = (folder / showcase.SUMMARY).exists()
+    summary = showcase.read_summary(folder) if compared else runs.read_summary(folder)
+    if as_json:
+        print_json({"out": str(folder), **summary})
+        return
     try:
-        if as_json:
-            print_json({"out": str(folder), **summary})
-        elif path.name == "summary.json":
+        if compared:
             _report_comparison(folder, summary)
         else:
             print_summary(runs.Result(folder, summary, True), folder)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except DAMAGED as error:
         raise InputError(
-            f"Got {path}, which lacks a part or has a wrong one ({error}); expected what a finished run wrote; try "
-            "the same command as for that run again."
+            f"Got {folder}, whose summary lacks a part, or has it of another kind ({error}); expected that of a "
+            "finished run; try making it again."
         ) from error
 
 

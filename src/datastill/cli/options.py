@@ -17,7 +17,7 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
         return None
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"Got --config {path}, which cannot be read ({error}); expected a TOML file.") from None
     from datastill.learners import named
 

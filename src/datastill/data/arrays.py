@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from datastill._errors import InputError
+from datastill.data import bounds
 from datastill.data.dataset import Dataset
 from datastill.data.raw import listed, unreadable
 
@@ -27,6 +28,7 @@ def read_npz(path: Path) -> Dataset:
             if file.read(2) != ZIP_MAGIC:
                 raise InputError(f"Got {path}, which is no .npz file; expected {EXPECTED}; try `np.savez`.")
             file.seek(0)
+            bounds.check_zip(path)
             with np.load(file, allow_pickle=False) as archive:
                 keys = _keys(path, archive.files)
                 parts = {part: _array(path, archive, key) for part, key in keys.items()}

@@ -135,8 +135,8 @@ class SupportSet:
             InputError: if the folder is not that of a run, or its files are damaged or of a newer schema.
         """
         folder = Path(folder)
-        manifest = archive.read_json(folder / "manifest.json")
-        if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+        manifest = archive.read_object(folder / "manifest.json")
+        if manifest.get("schema") != SCHEMA:
             raise InputError(
                 f"Got {folder}, whose manifest is not of the schema {SCHEMA!r}; expected a folder written by "
                 "`SupportSet.save` or `datastill distill`; try upgrading datastill."
@@ -160,15 +160,17 @@ PARTS = ("x", "y", "classes", "soft_labels", "weights", "indices", "preprocessin
 
 
 def _check_parts(parts: dict[str, Any], provenance: Any) -> None:
-    """ValueError unless the parts of a set have as many rows as each other, and are of their kinds."""
-    x, y, rest = parts["x"], parts["y"], [parts[name] for name in ("soft_labels", "weights", "indices")]
-    arrays = [array for array in (y, parts["classes"], *rest) if array is not None]
-    if not (isinstance(x, Rows) and isinstance(y, np.ndarray) and all(isinstance(a, np.ndarray) for a in arrays)):
+    """Raise a ValueError unless the parts of a set are of their kinds, and have as many rows as each other."""
+    x, y, classes, preprocessing = (parts[name] for name in ("x", "y", "classes", "preprocessing"))
+    rest = [parts[name] for name in ("soft_labels", "weights", "indices") if parts[name] is not None]
+    rows = isinstance(x, pd.DataFrame) or (isinstance(x, np.ndarray) and x.ndim > 1)
+    if not rows or not all(isinstance(array, np.ndarray) and array.ndim for array in (y, *rest)):
         raise ValueError("parts that are no arrays")
-    if not (isinstance(parts["preprocessing"], dict) and isinstance(provenance, dict)):
+    if classes is not None and not (isinstance(classes, np.ndarray) and classes.ndim == 1):
+        raise ValueError("classes that are no list")
+    if not (isinstance(preprocessing, dict) and isinstance(provenance, dict)):
         raise ValueError("preprocessing or provenance that are no tables of names")
-    lengths = {len(x), *(len(array) for array in (y, *rest) if array is not None)}
-    if len(lengths) > 1 or (len(x) and not (np.size(x) and y.size)):
+    if any(len(array) != len(x) for array in (y, *rest)) or (len(x) and not (np.size(x) and y.size)):
         raise ValueError("parts of different lengths, or empty ones")
 
 

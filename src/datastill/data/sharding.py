@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from datastill._errors import InputError
-from datastill.data import arrays, delimited, idx, images, named, sources, stored, tables
+from datastill.data import arrays, bounds, delimited, idx, images, named, sources, stored, tables
 from datastill.data.raw import unreadable, visible
 from datastill.data.shards import (
     ImageShard,
@@ -99,8 +99,11 @@ def _of_table(path: Path, target: str | None, rows: int) -> list[Shard]:
         return _of_text(path, str(target), rows)
     try:
         with pq.ParquetFile(path) as file:
+            bounds.check_parquet(path, file.metadata)
             sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
             names = file.schema_arrow.names
+    except InputError:
+        raise
     except Exception as error:  # pyarrow raises some ten types for damaged files
         raise unreadable(path, error, "a Parquet file") from error
     tables.check_target(path, target, names)

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from datastill._errors import InputError
-from datastill.data import delimited
+from datastill.data import bounds, delimited
 from datastill.data.dataset import Dataset
 from datastill.data.raw import listed, unreadable
 
@@ -59,7 +60,11 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     try:
         # pandas is given the open file, since it would take a path for a folder or an address
         with path.open("rb") as file:
+            bounds.check_room(path, bounds.check_parquet(path, pq.ParquetFile(file).metadata))
+            file.seek(0)
             table = pd.read_parquet(file).reset_index(drop=True)
+    except InputError:
+        raise
     except Exception as error:  # pyarrow and pandas raise some ten types for damaged files
         raise unreadable(path, error, "a Parquet file") from error
     if not all(isinstance(name, str) for name in table.columns) or table.columns.has_duplicates:

@@ -22,7 +22,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from datastill._errors import InputError
 from datastill.data import sampling
-from datastill.data.archive import make_folder
+from datastill.data.archive import make_folder, sweep
 from datastill.data.dataset import SupportSet, digest, versions
 from datastill.evaluate import kept, metrics
 from datastill.learners.named import identity, is_random, named_learner
@@ -174,6 +174,7 @@ def protocol(
     if folder is not None:
         kept.refuse_link(folder)
         make_folder(folder)
+        sweep(folder)
     plan = list(_planned(sets, learners, held, {name: 1 if name in once else seeds for name in sets}, ways))
     jobs = _processes(jobs, memory, held, [examples for _, examples, _, _ in plan])
     once = {key: (examples, learner, row) for key, examples, learner, row in reversed(plan)}

@@ -65,7 +65,7 @@ def load(path: str | Path) -> Collected:
         whole = all(map(_whole, sides)) and all(_matching(sample, source) for sample in samples)
     except InputError:
         raise
-    except (KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
         raise InputError(
             f"Got {path}, whose manifest is damaged ({error}); expected one; try making it again."
         ) from error
@@ -83,7 +83,7 @@ def save_recipe(recipe: Recipe, path: Path) -> None:
 def load_recipe(path: Path) -> Recipe:
     """Read what `save_recipe` wrote."""
     tensors, header = archive.read_tensors(path)
-    return _recipe(json.loads(header), tensors)
+    return _recipe(archive.parse_json(header), tensors)
 
 
 def file_of(path: str | Path) -> Path:
@@ -130,7 +130,7 @@ def _manifest(header: str) -> dict[str, Any] | None:
 def _written(header: str) -> dict[str, Any]:
     """What is written in a header; nothing where it is no manifest."""
     try:
-        written = json.loads(header)
+        written = archive.parse_json(header)
     except ValueError:
         return {}
     return written if isinstance(written, dict) else {}
