@@ -211,8 +211,8 @@ def test_csv_round_trip(tmp_path: Path, rows: list[tuple[float, str | None, int,
     assert isinstance(data.x, pd.DataFrame)
     np.testing.assert_allclose(data.x["real"], table["real"], rtol=1e-14)
     assert data.x["whole"].tolist() == table["whole"].tolist()
-    assert [None if pd.isna(v) else v for v in data.x["text"]] == [row[1] for row in rows]
-    assert data.y.tolist() == table["label"].tolist()
+    assert [None if pd.isna(v) else v for v in data.x["text"]] == [row[1] and row[1].strip() for row in rows]
+    assert data.y.tolist() == table["label"].str.strip().tolist()
 
 
 @pytest.mark.parametrize(
@@ -483,6 +483,8 @@ def test_bad_sources(tmp_path: Path) -> None:
     assert "neither a file nor a folder" in error("/dev/null")
     assert "holds nothing" in error(tmp_path)
     (tmp_path / "t.csv").write_text(TABLE)
+    assert "no target column" in error(tmp_path)
+    (tmp_path / "notes.txt").write_text("x")
     assert f"the file itself, {tmp_path / 't.csv'}" in error(tmp_path)
     (tmp_path / "support.safetensors").write_bytes(b"x")
     assert "the result of a run" in error(tmp_path)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from datastill._errors import InputError
 from datastill.data import archive
+from datastill.data.reading import Reading
 
 SCHEMA = "datastill.support/1"
 
@@ -31,6 +32,7 @@ class Dataset:
         x_test: held-out rows of the same kind, or None.
         y_test: their labels or targets, or None.
         target: what the labels are called, where they are a column of a table.
+        reading: how they were read from files.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Dataset:
     x_test: Rows | None = None
     y_test: np.ndarray | None = None
     target: str = "target"
+    reading: Reading = field(default_factory=Reading)
 
 
 def digest(rows: Rows) -> str:

@@ -22,6 +22,7 @@ from datastill import _validate, krr
 from datastill._errors import InputError, SolveError
 from datastill.data import sampling
 from datastill.data.dataset import Rows, SupportSet, digest, take, versions
+from datastill.data.labels import check_classes, check_targets
 from datastill.distill import fit as distil
 from datastill.distill import fit_moments, kip, loop
 from datastill.distill.fit_moments import Sums
@@ -154,10 +155,10 @@ class Distiller(BaseEstimator):
         rows, y = _validate.check_rows(self, X, y, fitting=True)
         self._check_settings()
         if not isinstance(self, ClassifierMixin):
-            y = _validate.check_targets(y)
+            y = check_targets(y)
             self.labels_: label_maps.Labels = label_maps.RealTargets.fit(y)
             return rows, y, None
-        y = _validate.check_classes(y)
+        y = check_classes(y)
         self.labels_ = label_maps.ClassLabels.fit(y)
         self.classes_ = self.labels_.classes
         return rows, y, self.labels_.codes(y)

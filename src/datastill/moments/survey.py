@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from datastill._errors import InputError
-from datastill._validate import check_classes, check_present, check_targets, memory_present
+from datastill._validate import check_present, memory_present
 from datastill.data import tables
 from datastill.data.dataset import Dataset
+from datastill.data.labels import check_classes, check_targets, class_values, guess_task, is_one_hot, plain
 from datastill.data.shards import Shard, joined
-from datastill.data.task import guess_task
 from datastill.features.base import FeatureMap
 from datastill.moments import triangle
 from datastill.moments.collected import Recipe
