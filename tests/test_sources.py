@@ -332,10 +332,13 @@ def test_modes(tmp_path: Path, mode: str, shape: tuple[int, ...]) -> None:
     assert load(tmp_path).x.shape[1:] == shape
 
 
-def test_sixteen_bits_keep_the_upper_eight(tmp_path: Path) -> None:
-    for label in "ab":
-        write_image(tmp_path / label / "1.png", mode="I;16", level=0x1234)
-    assert np.unique(load(tmp_path).x).tolist() == [0x12]
+@pytest.mark.parametrize(("level", "kept"), [(0xFE, 0xFE), (0x234, 0x8D), (0xABC, 0xAB), (0xFEDC, 0xFE)])
+def test_of_sixteen_bits_the_upper_eight_that_are_used_are_kept(tmp_path: Path, level: int, kept: int) -> None:
+    for label, value in (("a", level), ("b", level // 2)):
+        write_image(tmp_path / label / "1.png", mode="I;16", level=value)
+    data = load(tmp_path)
+    assert data.x[:, 0, 0].tolist() == [kept, kept // 2]
+    assert bool(data.reading.notes) == (level < 0x8000)
 
 
 def test_train_and_test_subfolders(tmp_path: Path) -> None:

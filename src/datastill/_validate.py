@@ -45,7 +45,8 @@ def check_rows(estimator: Any, X: Any, y: Any = None, *, fitting: bool) -> tuple
             f"{type(estimator).__name__} requires y to be passed, but the target y is None; try fit(X, y)."
         )
     if table:
-        _check_names(X.columns)
+        check_names(X.columns)
+        _check_alike(X.columns)
     elif getattr(getattr(X, "dtype", None), "kind", "") == "O":
         if _holds_arrays(X):
             raise InputError("Got an object array of arrays; expected one array of numbers; try np.stack(X).")
@@ -146,8 +147,8 @@ def peak_memory() -> int:
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def _check_names(columns: pd.Index) -> None:
-    """InputError for names of columns that scikit-learn or a file cannot hold, or that are not told apart."""
+def check_names(columns: pd.Index) -> None:
+    """InputError for names of columns that a file cannot hold, or that are not told apart."""
     names = list(columns)
     odd = [name for name in names if not isinstance(name, (str, int, float, np.number)) or name != name]
     if isinstance(columns, pd.MultiIndex) or odd:
@@ -156,15 +157,19 @@ def _check_names(columns: pd.Index) -> None:
             f"Got a table whose columns are called {shown}; expected text, each name once; try "
             "X.columns = [str(name) for name in X.columns]."
         )
-    if len({isinstance(name, str) for name in names}) > 1:
-        some = next(name for name in names if isinstance(name, str)), next(n for n in names if not isinstance(n, str))
-        raise InputError(
-            f"Got a table whose columns are called by text and by numbers ({some[0]!r}, {some[1]!r}); expected text; "
-            "try X.columns = X.columns.astype(str)."
-        )
     if not columns.is_unique:
         repeated = columns[columns.duplicated()].unique().tolist()
         raise InputError(f"Got repeated column names {repeated}; expected each once; try renaming them.")
+
+
+def _check_alike(columns: pd.Index) -> None:
+    """InputError for names some of which are text, which scikit-learn does not take."""
+    kinds = {isinstance(name, str): name for name in columns}
+    if len(kinds) > 1:
+        raise InputError(
+            f"Got a table whose columns are called by text and by numbers ({kinds[True]!r}, {kinds[False]!r}); "
+            "expected text; try X.columns = X.columns.astype(str)."
+        )
 
 
 def _holds_arrays(X: Any) -> bool:

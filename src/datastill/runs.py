@@ -156,6 +156,7 @@ def distill(
         raise
     support: SupportSet = estimator.support_set_
     known = {"dataset": data.name, "target": data.target, "digests": identity["digests"]}
+    known |= {"reading": data.reading.as_json()}
     support = replace(support, provenance={**support.provenance, **known})
     scores = _scores(estimator, data, request)
     support.save(folder)
@@ -166,7 +167,11 @@ def distill(
         write_atomic(folder / "support.csv", labelled.to_csv(index=False).encode())
     judged, failures = _judged(estimator, data, request, folder, scores[0])
     summary = _summary(
-        estimator, data, request, [*scores, *judged], [*failures, *_warnings(request, estimator, unseen)]
+        estimator,
+        data,
+        request,
+        [*scores, *judged],
+        [*failures, *data.reading.notes, *_warnings(request, estimator, unseen)],
     )
     write_atomic(folder / "support.png", report.support_grid(summary.gallery))
     write_atomic(folder / "report.html", report.render(summary).encode())
@@ -193,7 +198,7 @@ def sampled(collected: Collected, name: str, test: Dataset | None = None) -> Dat
     if test is None and not len(checks.z):
         raise InputError("Got moments that kept no held-out rows to judge by; expected test rows; try --test DATA.")
     held = rows(checks) if test is None else (test.x, test.y)
-    return Dataset(name, *rows(starts), *held, target=recipe.target or "target")
+    return Dataset(name, *rows(starts), *held, target=recipe.target or "target", reading=recipe.reading)
 
 
 def identify(data: Dataset, request: Request) -> str:

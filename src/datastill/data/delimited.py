@@ -31,8 +31,8 @@ def read_text(path: Path, target: str | None, text: Collection[str] = ()) -> pd.
     """The table in a file that ends in .csv or .tsv, either with .gz.
 
     The separator is the usual one for the name, or another that the first line has. Blank cells and those in `MISSING`
-    are missing values; blanks around column names and after separators are dropped; a column of nothing but plain numbers
-    is numeric, any other is text. In the target column only `MISSING_TARGET` are missing, so that a class may be
+    are missing values; blanks around column names and after separators are dropped; a column of nothing but plain
+    numbers is numeric, any other is text. In the target column only `MISSING_TARGET` are missing, so that a class may be
     called "None".
 
     Args:

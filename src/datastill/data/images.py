@@ -31,7 +31,8 @@ def read_folder(folder: Path, image_size: int | None = None, like: Dataset | Non
 
     Labels are the subfolders' names. Rows are in the order of the classes, then of the file names. Transparency is
     dropped, rotation marks of cameras are applied, and the first frame of an animation is taken. Test images take the
-    training images' mode, grey or colour, and their depth (`bits_of`). Beside `train` and `test`, a subfolder `val` is left out.
+    training images' mode, grey or colour, and their depth (`bits_of`). Beside `train` and `test`, a subfolder `val` is
+    left out.
 
     Args:
         folder: the folder.

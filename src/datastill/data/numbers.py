@@ -201,7 +201,9 @@ def _pattern(how: Format) -> re.Pattern[str]:
 
 
 def _plain(body: str, how: Format) -> str:
-    return body.replace(how.thousands, "").replace(how.decimal, ".") if how.thousands else body.replace(how.decimal, ".")
+    return (
+        body.replace(how.thousands, "").replace(how.decimal, ".") if how.thousands else body.replace(how.decimal, ".")
+    )
 
 
 def _value(cell: str, how: Format) -> float | None:

@@ -125,9 +125,7 @@ def split(path: Path, table: pd.DataFrame, target: str, like: Dataset | None = N
     return _divided(path, table if like is None else cells.as_read(table, like.reading), target, like)
 
 
-def _divided(
-    path: Path, table: pd.DataFrame, target: str, like: Dataset | None
-) -> tuple[pd.DataFrame, np.ndarray]:
+def _divided(path: Path, table: pd.DataFrame, target: str, like: Dataset | None) -> tuple[pd.DataFrame, np.ndarray]:
     x = table.drop(columns=target)
     if like is not None:
         x = _aligned(path, x, like.x)

@@ -31,6 +31,7 @@ from datastill.distill.objectives import Penalties
 from datastill.gram.names import as_kernels
 from datastill.preprocess import labels as label_maps
 from datastill.preprocess import space as spaces
+from datastill.preprocess.tables import check_columns
 from datastill.select.methods import METHODS, Candidates, Chosen, choose
 
 DEFAULT_IPC = 10
@@ -153,6 +154,8 @@ class Distiller(BaseEstimator):
     def _check(self, X: Any, y: Any) -> tuple[Rows, np.ndarray, np.ndarray | None]:
         """Checked rows, labels or targets, and the numbers of their classes."""
         rows, y = _validate.check_rows(self, X, y, fitting=True)
+        if isinstance(rows, pd.DataFrame):
+            check_columns(rows)
         self._check_settings()
         if not isinstance(self, ClassifierMixin):
             y = check_targets(y)
