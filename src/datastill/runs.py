@@ -180,6 +180,7 @@ def _carry_out(
         raise
     support: SupportSet = estimator.support_set_
     known = {"dataset": data.name, "target": data.target, "digests": identity["digests"]}
+    known |= {"reading": data.reading.as_json()}
     support = replace(support, provenance={**support.provenance, **known})
     scores = _scores(estimator, data, request)
     support.save(folder)
@@ -189,7 +190,7 @@ def _carry_out(
         write_atomic(folder / "support.csv", support_csv(support, data.target))
     judged, failures = _judged(estimator, data, request, folder, scores[0])
     seen = 0 if collected is not None else _seen(estimator.space_.encode(data.x), estimator.space_.encode(data.x_test))
-    warnings = [*failures, *_warnings(request, estimator, unseen, seen)]
+    warnings = [*failures, *data.reading.notes, *_warnings(request, estimator, unseen, seen)]
     summary = _summary(estimator, data, request, [*scores, *judged], warnings)
     write_atomic(folder / "support.png", report.support_grid(summary.gallery))
     write_atomic(folder / "report.html", report.render(summary).encode())
@@ -264,7 +265,7 @@ def sampled(collected: Collected, name: str, test: Dataset | None = None) -> Dat
     if test is None and not len(checks.z):
         raise InputError("Got moments that kept no held-out rows to judge by; expected test rows; try --test DATA.")
     held = rows(checks) if test is None else (test.x, test.y)
-    return Dataset(name, *rows(starts), *held, target=recipe.target or "target")
+    return Dataset(name, *rows(starts), *held, target=recipe.target or "target", reading=recipe.reading)
 
 
 def identify(data: Dataset, request: Request) -> str:

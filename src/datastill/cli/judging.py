@@ -272,6 +272,7 @@ def _opened(
     from datastill import audit
     from datastill.artefact import load_support, open_artefact
     from datastill.data.dataset import Dataset, row_kind
+    from datastill.data.reading import Reading
     from datastill.data.sources import load
 
     support = load_support(folder)
@@ -283,7 +284,8 @@ def _opened(
         return artefact, None
     given: Dataset | None = None
     if held is not None:
-        like = Dataset("", support.x, support.y)
+        reading = Reading.from_json(support.provenance.get("reading"))
+        like = Dataset("", support.x, support.y, reading=reading)
         given = load_labelled(held, target=target, image_size=image_size, like=like)
     return artefact, audit.held_out_rows(artefact, given, option)
 

@@ -136,7 +136,7 @@ Learners = Annotated[
 
 
 def load_labelled(source: str, **options: Any) -> Any:
-    """What `sources.load` loads, none of whose labels are missing."""
+    """What `sources.load` loads, none of whose labels are missing; what was read otherwise than it stands is said."""
     from datastill._validate import check_present
     from datastill.data.sources import load
 
@@ -144,6 +144,8 @@ def load_labelled(source: str, **options: Any) -> Any:
     for labels in (dataset.y, dataset.y_test):
         if labels is not None:
             check_present(labels)
+    for note in dataset.reading.notes:
+        say(note, aside=True)
     return dataset
 
 

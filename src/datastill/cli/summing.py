@@ -158,6 +158,8 @@ def _print(found: dict[str, Any]) -> None:
         shift = f"mean features {value['ratio']:.2f} times as far apart as chance puts them (p = {value['p']:.2g})"
         facts.append((f"drift, {name}", f"{shift}; {value['classes']:.1%} of rows would have to change class"))
     print_facts(found.get("out") or "Moments", facts)
+    for note in found["reading"]["notes"]:
+        say(note, aside=True)
     if found.get("seen_before", 0) > LARGE_OVERLAP:
         say(
             f"About {found['seen_before']:.0%} of the added rows equal rows that were there before, and count twice.",

@@ -18,6 +18,7 @@ import safetensors
 import safetensors.numpy
 
 from datastill._errors import InputError, OutputError
+from datastill.data import dtypes
 
 HEADER = "header"
 DAMAGED = (ArithmeticError, AttributeError, LookupError, NotImplementedError, RecursionError, TypeError, ValueError)
@@ -212,12 +213,13 @@ def pack(tree: Any, name: str = "") -> tuple[Any, dict[str, np.ndarray]]:
         return {"array": value.tolist(), "dtype": "object" if value.dtype == object else "str"}
 
     def visit_column(column: pd.Series, at: str) -> Any:
-        record = {"name": visit(column.name, at), "dtype": str(column.dtype)}
+        record = {"name": visit(column.name, at), "dtype": dtypes.described(column.dtype)}
         if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
             return record | {"values": visit(column.to_numpy(), at)}
-        codes, categories = pd.factorize(column, sort=True)
-        listed = [visit(v, at) for v in np.asarray(categories, object).tolist()]
-        return record | {"categories": listed, "codes": visit(codes.astype(np.int32), at)}
+        codes, values = pd.factorize(column.astype(object))
+        order = sorted(range(len(values)), key=lambda i: (str(type(values[i])), values[i]))
+        place = np.append(np.argsort(order), -1).astype(np.int32)
+        return record | {"categories": [visit(values[i], at) for i in order], "codes": visit(place[codes], at)}
 
     return visit(tree, name), tensors
 
@@ -285,13 +287,14 @@ def _text_array(texts: np.ndarray) -> np.ndarray:
 
 def _column(record: dict[str, Any], tensors: dict[str, np.ndarray]) -> pd.Series:
     if "values" in record:
-        return pd.Series(_unpack(record["values"], tensors), name=record["name"]).astype(record["dtype"])
+        values = _unpack(record["values"], tensors)
+        return pd.Series(values, name=record["name"]).astype(dtypes.restored(record["dtype"]))
     codes = _unpack(record["codes"], tensors)
     values = np.array([*record["categories"], None], dtype=object)[codes]
     series = pd.Series(values, name=record["name"], dtype=object)
-    if record["dtype"] == "category":
+    if record["dtype"] == "category":  # of sets that were saved before categories were kept in full
         return series.astype(pd.CategoricalDtype(record["categories"]))
-    return series.astype(record["dtype"])
+    return series.astype(dtypes.restored(record["dtype"]))
 
 
 def _umask() -> int:

@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 
 from datastill._errors import InputError
-from datastill.data import archive
+from datastill._validate import check_names
+from datastill.data import archive, dtypes
+from datastill.data.reading import Reading
 
 SCHEMA = "datastill.support/1"
 
@@ -31,6 +33,7 @@ class Dataset:
         x_test: held-out rows of the same kind, or None.
         y_test: their labels or targets, or None.
         target: what the labels are called, where they are a column of a table.
+        reading: how they were read from files.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Dataset:
     x_test: Rows | None = None
     y_test: np.ndarray | None = None
     target: str = "target"
+    reading: Reading = field(default_factory=Reading)
 
 
 def digest(rows: Rows) -> str:
@@ -117,9 +121,13 @@ class SupportSet:
         """Write `support.safetensors` and `manifest.json` into the folder, each atomically; no pickle.
 
         Raises:
+            InputError: for a table with a column that would not come back as it is.
             OutputError: if the folder cannot be made or written.
         """
         folder = Path(folder)
+        if isinstance(self.x, pd.DataFrame):
+            check_names(self.x.columns)
+            dtypes.check_storable(self.x)
         archive.make_folder(folder)
         parts = {name: getattr(self, name) for name in PARTS}
         described, tensors = archive.pack(parts)
