@@ -28,6 +28,7 @@ CHECKED = (
         "gram",
         "moments",
         "krr",
+        "tuning",
         "distill",
         "preprocess",
         "select",

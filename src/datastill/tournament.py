@@ -233,7 +233,8 @@ def made(data: Encoded, entrants: Entrants, name: str, folder: Path, seed: int) 
 
 def _relabelled(maker: Maker, teacher: "_Teacher", seed: int) -> Examples:
     examples = maker(seed)
-    return examples._replace(vectors=teacher.vectors(examples.x), codes=None, learned=False)
+    learned = "" if examples.learned == "labels" else examples.learned
+    return examples._replace(vectors=teacher.vectors(examples.x), codes=None, learned=learned)
 
 
 class _Teacher:

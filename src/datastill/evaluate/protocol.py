@@ -43,29 +43,30 @@ class Examples(NamedTuple):
         vectors: (s, c) label vectors; in regression (s, k) targets.
         weights: (s,) row weights, or None.
         codes: (s,) the class that each row stands for; None for that of its largest label, and in regression.
-        learned: whether targets were solved or learned for a kernel, so that leaving one out says nothing of new rows.
+        learned: "examples" where these were learned, "labels" where only label vectors were solved for rows, else
+            empty; what was learned for a kernel is no sample, so that leaving one out says nothing of new rows.
     """
 
     x: np.ndarray
     vectors: np.ndarray
     weights: np.ndarray | None = None
     codes: np.ndarray | None = None
-    learned: bool = False
+    learned: str = ""
 
 
 def examples_of(support: SupportSet, space: Space, labels: Labels) -> Examples:
     """A support set as numbers of this space, its classes numbered by these labels."""
     codes = labels.codes(support.y) if isinstance(labels, ClassLabels) else None
     vectors = labels.encode(support.y) if support.soft_labels is None else support.soft_labels
-    return Examples(space.encode_features(support.x), vectors, support.weights, codes, not own_labels(support))
+    return Examples(space.encode_features(support.x), vectors, support.weights, codes, _learned(support))
 
 
-def own_labels(support: SupportSet) -> bool:
-    """Return whether a set's labels are those of rows, or means of them: no estimator solved or learned them."""
-    method, settings = (support.provenance.get(part) for part in ("method", "settings"))
-    if method is None or str(method).startswith("Coreset"):
-        return True
-    return isinstance(settings, dict) and settings.get("learn_labels", True) is False
+def _learned(support: SupportSet) -> str:
+    """Return which part of a set was learned, by the method that made it; nothing where that is not known."""
+    method = str(support.provenance.get("method", ""))
+    if not method or method.startswith("Coreset"):
+        return ""
+    return "labels" if method.startswith("LabelSolve") else "examples"
 
 
 class HeldOut(NamedTuple):
@@ -206,9 +207,8 @@ def _planned(
                 estimator = named_learner(learner, held.regression, seed)
                 chance = seed if is_random(estimator) else 0
                 for way in ways:
-                    targets = "learned targets" if examples.learned else "targets"
-                    use = targets if held.regression else use_of_labels(estimator, way)
-                    parts = [VERSIONS, identities[learner], chance, use, last[1]]
+                    use = "targets" if held.regression else use_of_labels(estimator, way)
+                    parts = [VERSIONS, identities[learner], chance, use, examples.learned, last[1]]
                     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
                     where = {"set": name, "learner": learner, "asked": way, "seed": seed}
                     yield key, examples, learner, where
@@ -259,9 +259,11 @@ def _judged(
     estimator = named_learner(learner, held.regression, seed)
     started = time.perf_counter()
     if held.regression:
-        trained = train_regressor(estimator, examples.x, examples.vectors, examples.weights, examples.learned)
+        learned = bool(examples.learned)
+        trained = train_regressor(estimator, examples.x, examples.vectors, examples.weights, learned)
     else:
-        trained = train(estimator, examples.x, examples.vectors, examples.weights, labels, examples.codes)
+        learned = examples.learned == "examples" or (examples.learned == "labels" and labels != "hard")
+        trained = train(estimator, examples.x, examples.vectors, examples.weights, labels, examples.codes, learned)
     seconds = time.perf_counter() - started
     used = {"labels": trained.labels, "weighted": trained.weighted, "seconds": seconds}
     x_test = as_seen(trained.estimator, held.x)

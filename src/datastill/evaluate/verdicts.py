@@ -56,7 +56,7 @@ def p_of(difference: float, gains: Float[np.ndarray, "m n"], prior: Prior = NOTH
     return gain.p if len(gains) > 1 and gain.mean * difference > 0 else 1.0
 
 
-def shared_prior(gains: Sequence[Float[np.ndarray, "m n"]]) -> Prior:
+def shared_prior(gains: Sequence[np.ndarray]) -> Prior:
     """Return what the variances over seeds have in common, where all comparisons have the same number of seeds."""
     seeds = {len(g) for g in gains if g.size}
     if len(seeds) != 1 or seeds == {1}:

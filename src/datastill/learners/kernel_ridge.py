@@ -13,14 +13,14 @@ from datastill.kernels.base import Kernel
 MOST_ROWS = 10_000
 INDUCING_ROWS = 2000
 LEARNED_REG = 1e-6
-"""For label vectors that were learned: the reg of the distillers, and all but interpolation."""
+"""For what was learned: the reg of the distillers, and all but interpolation."""
 
 
 class KernelRidge(BaseEstimator):
     """f(x) = k(x, x_s) k_ss⁻¹ y_s, classes by the largest entry.
 
-    Its reg is chosen by leaving out one row at a time (`tuning.chosen_reg`), from one grid for all sets and sizes;
-    label vectors that were learned or solved are no observations to leave out, and are interpolated.
+    Its reg is chosen by leaving out one row at a time (`tuning.chosen_reg`), from one grid for all sets and sizes.
+    Learned examples and label vectors are no sample of the data, in which one can be left out; they are interpolated.
 
     Above 10,000 rows, whose kernel matrix would take long to solve, all rows are learned from through 2,000 random ones
     (`tuning.through`).
@@ -49,7 +49,7 @@ class KernelRidge(BaseEstimator):
         Args:
             X: (s, …) rows.
             y: (s, c) label vectors or targets.
-            learned: whether y was learned or solved for these rows.
+            learned: whether the rows, or y, were learned.
 
         Raises:
             SolveError: if the kernel matrix cannot be inverted.

@@ -64,6 +64,7 @@ def train(
     weights: Float[np.ndarray, " n"] | None = None,
     labels: str = "soft",
     codes: Int[np.ndarray, " n"] | None = None,
+    learned: bool = False,
 ) -> Trained:
     """Fit a classifier whose classes are the column numbers of `vectors`.
 
@@ -75,15 +76,14 @@ def train(
         labels: see the top of this module.
         codes: the class that each example stands for, which learned label vectors need not point to; by default that
             of the largest label.
+        learned: whether the rows or their labels were learned, for learners that must know.
     """
     use, weighted = use_of_labels(estimator, labels), takes_weights(estimator)
     used = weighted and weights is not None
     codes = vectors.argmax(axis=1) if codes is None else codes
     if takes_vectors(estimator):
         c = vectors.shape[1]
-        own = (np.eye(c) - 1 / c)[codes]
-        given = vectors if use == "soft" else own
-        learned = not np.allclose(given, own)
+        given = vectors if use == "soft" else (np.eye(c) - 1 / c)[codes]
         return Trained(_fit(estimator, x, given, weights if used else None, learned), use, used)
     flat = x.reshape(len(x), -1)
     if use == "expanded":
@@ -108,7 +108,7 @@ def train_regressor(
         x: (n, …) rows.
         y: targets.
         weights: row weights, for learners that take them.
-        learned: whether targets were solved or learned, for learners that must know.
+        learned: whether the rows or their targets were learned, for learners that must know.
     """
     used = weights is not None and takes_weights(estimator)
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
