@@ -252,19 +252,18 @@ def losses_of(draw, m, n, mean=0.8, spread=0.0, shared=None):
 
 
 CELLS = [(m, n, spread) for m in (2, 3, 5) for n in (50, 300, 2000) for spread in (0.0, 0.02, 0.1)]
+TRIALS = 400
+BY_CHANCE = 3 * (0.05 * 0.95 / TRIALS) ** 0.5
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("m", "n", "spread"), CELLS)
 def test_intervals_cover_a_known_mean(m, n, spread):
-    """At least 95 % of the time, but for the error of 400 trials."""
+    """At least 95 % of the time, but for the error of so many trials."""
     draw = np.random.default_rng(m * n)
-    truth = np.clip(0.8 + spread * draw.standard_normal(10**6), 0, 1).mean()
-    inside = [
-        low <= 1 - truth <= high
-        for low, high in (crossed(losses_of(draw, m, n, 0.8, spread)).interval() for _ in range(400))
-    ]
-    assert np.mean(inside) >= 0.95 - 3 * (0.05 * 0.95 / 400) ** 0.5
+    truth = 1 - np.clip(0.8 + spread * draw.standard_normal(10**6), 0, 1).mean()
+    ends = [crossed(losses_of(draw, m, n, 0.8, spread)).interval() for _ in range(TRIALS)]
+    assert np.mean([low <= truth <= high for low, high in ends]) >= 0.95 - BY_CHANCE
 
 
 @pytest.mark.slow
@@ -272,11 +271,11 @@ def test_intervals_cover_a_known_mean(m, n, spread):
 def test_a_set_as_good_as_random_rows_is_seldom_called_better_or_worse(m, n, spread):
     """One set, whose draw is not at stake, against draws of random rows; with and without a spread between draws."""
     draw, claimed = np.random.default_rng(m * n + 1), 0
-    for _ in range(400):
+    for _ in range(TRIALS):
         shared = draw.random(n)
         gains = losses_of(draw, m, n, 0.8, spread, shared) - losses_of(draw, 1, n, 0.8, 0.0, shared)
         claimed += p_of(float(gains.mean()), gains) < 0.05
-    assert claimed / 400 <= 0.05 + 3 * (0.05 * 0.95 / 400) ** 0.5
+    assert claimed / TRIALS <= 0.05 + BY_CHANCE
 
 
 @pytest.mark.parametrize(("better", "least"), [(0.05, 0.75), (0.1, 0.99)])

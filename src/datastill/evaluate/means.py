@@ -23,7 +23,7 @@ Bayes methods for assessing differential expression in microarray experiments", 
 from typing import NamedTuple
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from datastill._typing import Float
 
@@ -76,9 +76,9 @@ class Estimate(NamedTuple):
 
     def half(self, tail: float) -> float:
         """Return the half-width of the interval with probability `tail` on either side."""
-        squares = stats.t.isf(tail, self.row_freedom) ** 2 * self.rows
+        squares = special.stdtrit(self.row_freedom, tail) ** 2 * self.rows
         if self.seeds > 0:
-            squares += stats.t.isf(tail, self.seed_freedom) ** 2 * self.seeds
+            squares += special.stdtrit(self.seed_freedom, tail) ** 2 * self.seeds
         return float(squares**0.5)
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
