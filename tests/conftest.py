@@ -53,6 +53,12 @@ def forget_programs():
     jax.clear_caches()
 
 
+@pytest.fixture(autouse=True)
+def small_panel(monkeypatch):
+    """The learners that judge every run by default cost more than most of what is tested here; one of them will do."""
+    monkeypatch.setattr("datastill.runs.PANEL", ("knn",))
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)

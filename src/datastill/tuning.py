@@ -131,6 +131,6 @@ def _ridge(gram: np.ndarray, moment: np.ndarray, weight: float) -> np.ndarray:
 
 
 def _alone(y_s: np.ndarray) -> bool:
-    """Whether rows are one for each class: as many label vectors as rows, each of a class of its own."""
+    """Return whether every row is the only one of its class."""
     codes = y_s.argmax(axis=1)
     return y_s.shape[1] > 1 and len(np.unique(codes)) == len(codes)

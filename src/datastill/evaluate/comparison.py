@@ -168,7 +168,7 @@ def _cluster_means(targets: distil.Targets, centres: np.ndarray) -> np.ndarray:
 def _everything(judge: Judge) -> Score:
     """Return the score of all training rows: by moments where there are some, else KRR, its reg chosen on these rows.
 
-    Above 5,000 rows it is that of 1,000 random ones with labels solved on all, which is told by its name and role.
+    Above 5,000 rows it is that of 1,000 random ones with labels solved on all, and is named so.
     It is not measured where the kernel is too expensive for it.
     """
     targets, sums, n = judge.targets, judge.sums, len(judge.targets.x)

@@ -50,7 +50,7 @@ class Judge:
 
     @property
     def regression(self) -> bool:
-        """Whether targets are real."""
+        """True for real targets, False for classes."""
         return not isinstance(self.labels, ClassLabels)
 
     @property
@@ -63,7 +63,7 @@ class Judge:
         return krr.fit(self.kernel, x_s, vectors, tuning.chosen_reg(self.kernel, x_s, vectors))
 
     def solved(self, x_s: np.ndarray, seed: int) -> np.ndarray:
-        """Return α of rows whose labels are solved on all training rows, or on some where the kernel is dear."""
+        """Return α of rows whose labels are solved on all training rows, or on some where the kernel is expensive."""
         if self.sums is not None:
             vectors = fit_moments.solve_labels(self.sums, x_s, self.problem.penalties).y_s
         else:

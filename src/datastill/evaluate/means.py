@@ -71,7 +71,7 @@ class Estimate(NamedTuple):
 
     @property
     def measured(self) -> bool:
-        """Whether there are enough rows for a statement."""
+        """True where there are enough rows for a statement."""
         return bool(np.isfinite(self.mean) and self.row_freedom >= 1)
 
     def half(self, tail: float) -> float:

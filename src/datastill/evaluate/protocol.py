@@ -89,7 +89,7 @@ class HeldOut(NamedTuple):
 
 
 VERSIONS = versions() | {"learners": "2"}
-"""A kept row is of these; another version, or learners with other settings, trains anew."""
+"""A kept row is of these; with another version, or learners with other settings, it is computed again."""
 
 Maker = Callable[[int], Examples]
 """A set for each seed; the same one for all, where nothing about it is random."""

@@ -1,4 +1,4 @@
-"""What was measured, and what it means in plain words: scores, the verdict, the headline sentence."""
+"""Scores, and their meaning in plain words: the verdict and the headline sentence."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ Outcome = Literal["better", "better under its own kernel only", "not better", "c
 
 @dataclass(frozen=True)
 class Score:
-    """How well a learner does on held-out rows after training on one set.
+    """The success of a learner on held-out rows after training on one set.
 
     Attributes:
         name: the set in plain words: "KIP (learned)", "random rows", "k-means centres", "all rows".
@@ -128,7 +128,7 @@ def counted(n: int, noun: str) -> str:
 
 
 def in_percent(metric: str) -> bool:
-    """Whether scores of this metric are fractions shown in percent."""
+    """Return whether scores of this metric are fractions shown in percent."""
     return metric.lower().endswith("accuracy")
 
 
@@ -157,7 +157,7 @@ def headline(what: str, scores: Sequence[Score], n_train: int, confidence: float
     """Return one sentence: the figures of the set, of all rows and of random rows.
 
     A figure is said to be that of all rows only where something was trained on all of them; some rows with labels
-    solved on all are called so. Where a figure is no higher than the constant prediction's, that one is told, too.
+    solved on all are called so. Where a figure is no higher than the constant prediction's, the latter is given, too.
 
     Args:
         what: the set, as the subject of the sentence: "10 learned examples (1 per class)".
