@@ -58,7 +58,7 @@ def test_a_run_leaves_its_files_and_prints_one_json_object(blobs, tmp_path, caps
     assert [s["role"] for s in printed["scores"]].count("random") == 1
     assert {p.name for p in (tmp_path / "run").iterdir()} == {
         *("support.safetensors", "manifest.json", "metrics.json", "support.png", "report.html"),
-        *("run.json", "rows.safetensors"),
+        *("run.json", "rows.safetensors", "judges"),
     }
     loaded = SupportSet.load(tmp_path / "run")
     assert len(loaded) == 4
@@ -282,7 +282,7 @@ def test_the_steps_of_a_method_are_its_own_unless_given(blobs, tmp_path, capsys,
 
 def test_judges_are_those_asked_for_and_networks_for_sets_that_teach_them_on_a_gpu(monkeypatch):
     judges = making._judges
-    assert judges("forest, knn", "kip") == ("forest", "knn") and judges("none", "frepo") == ()
+    assert judges("forest, knn", "kip") == ("forest", "knn") and judges("none", "frepo") == ("none",)
     monkeypatch.setattr("jax.default_backend", lambda: "cpu")
     assert judges(None, "frepo") == ()
     monkeypatch.setattr("jax.default_backend", lambda: "gpu")

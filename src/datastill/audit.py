@@ -14,10 +14,13 @@ from datastill.certificates import write
 from datastill.certify import FULL, Certificate, Check, certify
 from datastill.data.archive import make_folder
 from datastill.data.dataset import Dataset, Rows, digest, take, versions
-from datastill.evaluate.protocol import HeldOut, Judged, Maker, protocol, random_rows
+from datastill.evaluate.constant import with_constant
+from datastill.evaluate.draws import PROPORTIONAL, RANDOM, random_sets
+from datastill.evaluate.protocol import HeldOut, Judged, Maker, protocol
+from datastill.evaluate.standings import Rivals
 from datastill.unseen import known_rows, nearness, repeats, rows_of, unseen, used_before
 
-SET, RANDOM = "this set", "random rows"
+SET = "this set"
 
 
 class Question(NamedTuple):
@@ -95,7 +98,7 @@ def evaluate(
     jobs: int,
     folder: Path,
 ) -> Judged:
-    """The protocol's table for a saved set; beside it random rows of the same number and all rows, where known.
+    """Judge a saved set, and beside it the constant prediction and, where known, random rows and all rows.
 
     Args:
         artefact: the set.
@@ -107,11 +110,18 @@ def evaluate(
         jobs: learners trained side by side.
         folder: where rows of the table are kept.
     """
-    examples, every = artefact.examples(), artefact.every()
+    examples, every, held = artefact.examples(), artefact.every(), artefact.held_out(x, y)
     sets: dict[str, Maker] = {SET: lambda seed: examples}
     if every is not None:
-        sets |= {RANDOM: lambda seed: random_rows(examples, every, seed), FULL: lambda seed: every}
-    return protocol(sets, learners, artefact.held_out(x, y), seeds, labels, folder, jobs, once={FULL})
+        sets |= {**random_sets(examples, every), FULL: lambda seed: every}
+    judged = protocol(sets, learners, held, seeds, labels, folder, jobs, once={FULL})
+    return with_constant(judged, every, held)
+
+
+def rivals_of(judged: Judged) -> dict[str, Rivals]:
+    """Return the random rows among the sets of `evaluate` as the rivals of the saved set, where there are any."""
+    drawn = [name for name in (RANDOM, PROPORTIONAL) if (judged.table["set"] == name).any()]
+    return {SET: Rivals(RANDOM, RANDOM, tuple(drawn[1:]))} if drawn else {}
 
 
 def without_seen(data: Dataset, question: Question) -> tuple[Dataset, Check]:

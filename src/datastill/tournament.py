@@ -25,6 +25,8 @@ from datastill.data import claims
 from datastill.data.archive import write_atomic, write_json
 from datastill.data.dataset import Dataset, SupportSet, digest
 from datastill.evaluate import kept
+from datastill.evaluate.constant import with_constant
+from datastill.evaluate.draws import imbalanced
 from datastill.evaluate.overlap import overlap, usual_distance
 from datastill.evaluate.protocol import Examples, HeldOut, Maker, examples_of, protocol
 from datastill.evaluate.standings import Rivals, robustness, standings
@@ -33,7 +35,7 @@ from datastill.learners.named import both_augmentations, named_learner
 from datastill.learners.training import as_seen, label_vectors, train, train_regressor
 from datastill.preprocess.labels import ClassLabels, Labels, RealTargets
 from datastill.preprocess.space import Space, fit_space
-from datastill.report.names import RANDOM, SOLVED, TAUGHT
+from datastill.report.names import PROPORTIONAL, RANDOM, SOLVED, TAUGHT
 from datastill.runs import CLAIM, METHODS, estimator_of
 from datastill.select.methods import SEEDLESS
 from datastill.showcase import Found, set_folder, write_report
@@ -100,6 +102,14 @@ class Encoded(NamedTuple):
             return len(self.every.x)
         return int(np.bincount(self.every.vectors.argmax(axis=1)).min())
 
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """The kinds of random rows: as many of each class, and in proportion where classes differ much in size."""
+        if self.held.regression:
+            return (RANDOM,)
+        unlike = imbalanced(np.bincount(self.every.vectors.argmax(axis=1)))
+        return (RANDOM, PROPORTIONAL) if unlike else (RANDOM,)
+
     def check_budgets(self, budgets: Sequence[int]) -> None:
         """Raise an InputError for a budget that some class cannot fill."""
         wrong = [budget for budget in budgets if not 1 <= budget <= self.smallest]
@@ -163,16 +173,17 @@ def _compared(
     delta: float,
 ) -> Found:
     """See `compare`; the folder is held."""
-    rivals = _rivals(entrants)
-    names = [*(f"{RANDOM} {budget}" for budget in entrants.budgets), *rivals]
+    rivals = _rivals(entrants, known.drawn)
+    names = [*(f"{kind} {budget}" for kind in known.drawn for budget in entrants.budgets), *rivals]
     sets: dict[str, Maker] = {name: partial(made, known, entrants, name, folder / "sets") for name in names}
     if entrants.teacher:
         teacher = _Teacher(entrants.teacher, known, folder / "sets")
         sets |= {name + TAUGHT: partial(_relabelled, maker, teacher) for name, maker in sets.items()}
-        rivals |= {name + TAUGHT: Rivals(r.given + TAUGHT, r.given + TAUGHT) for name, r in rivals.items()}
+        rivals |= {name + TAUGHT: r.taught(TAUGHT) for name, r in rivals.items()}
     sets[FULL] = lambda seed: known.every
     ways = tuple(dict.fromkeys([entrants.labels, *(["soft", "hard"] if entrants.robust else [])]))
     judged = protocol(sets, learners, known.held, entrants.seeds, ways, folder / "rows", jobs, memory, {FULL})
+    judged = with_constant(judged, known.every, known.held)
     found = standings(judged, rivals, FULL)
     robust = robustness(found, rivals, FULL, variants) if entrants.robust else pd.DataFrame()
     write_json(folder / "table.json", judged.table.to_dict(orient="records"))
@@ -197,17 +208,22 @@ def check_method(method: str, kernel: str) -> None:
     as_kernels(own or kernel)
 
 
-def _rivals(entrants: Entrants) -> dict[str, Rivals]:
-    """Set -> its random rows, for every set but random rows with their own labels."""
+def _rivals(entrants: Entrants, kinds: Sequence[str]) -> dict[str, Rivals]:
+    """Return set -> its random rows, for every set but random rows with their own labels.
+
+    Args:
+        entrants: who takes part.
+        kinds: of random rows that are drawn.
+    """
     found = {}
     for method in dict.fromkeys(entrants.methods):
         base, colon, kernel = method.partition(":")
         for budget in entrants.budgets if base != RANDOM else ():
-            given = f"{RANDOM} {budget}"
+            given, drawn = f"{RANDOM} {budget}", tuple(f"{kind} {budget}" for kind in kinds[1:])
             learned = f"{SOLVED}{colon}{kernel} {budget}" if base == "kip" else given
             if learned != given:
-                found[learned] = Rivals(given, given)
-            found[f"{method} {budget}"] = Rivals(given, learned)
+                found[learned] = Rivals(given, given, drawn)
+            found[f"{method} {budget}"] = Rivals(given, learned, drawn)
     return found
 
 
@@ -217,9 +233,10 @@ def made(data: Encoded, entrants: Entrants, name: str, folder: Path, seed: int) 
     base, _, kernel = method.partition(":")
     seed = 0 if base in SEEDLESS else seed
     where = set_folder(folder, name, seed)
-    kind = estimator_of(base, data.held.regression)
-    offered = {"kernel": kernel or entrants.kernel, "method": base, "max_iter": entrants.steps}
-    settings = {k: v for k, v in offered.items() if v is not None and k in kind._get_param_names()}
+    method = RANDOM if base == PROPORTIONAL else base
+    kind = estimator_of(method, data.held.regression)
+    offered = {"kernel": kernel or entrants.kernel, "method": method, "max_iter": entrants.steps}
+    settings: dict[str, Any] = {k: v for k, v in offered.items() if v is not None and k in kind._get_param_names()}
     wanted = {"data": data.identity, "kernel": offered["kernel"], "steps": settings.get("max_iter")}
     own = partial(kept.seal, kept.own_key(), name, str(seed), json.dumps(wanted))
     kept.refuse_link(folder)
@@ -229,6 +246,8 @@ def made(data: Encoded, entrants: Entrants, name: str, folder: Path, seed: int) 
         support = SupportSet.load(where) if (where / "manifest.json").exists() else None
     if support is None or support.provenance.get("seal") != own(set_digest(support)):
         settings |= {"random_state": seed, "n_support" if data.held.regression else "ipc": int(budget)}
+        if isinstance(data.labels, ClassLabels) and base == PROPORTIONAL:
+            settings |= {"n_support": settings.pop("ipc") * len(data.labels.classes), "allocation": "proportional"}
         support = kind(**settings).fit(data.rows.x, data.rows.y).support_set_
         support.provenance.update(wanted=wanted, seal=own(set_digest(support)))
         support.save(where)
@@ -237,7 +256,8 @@ def made(data: Encoded, entrants: Entrants, name: str, folder: Path, seed: int) 
 
 def _relabelled(maker: Maker, teacher: "_Teacher", seed: int) -> Examples:
     examples = maker(seed)
-    return examples._replace(vectors=teacher.vectors(examples.x), codes=None)
+    learned = "" if examples.learned == "labels" else examples.learned
+    return examples._replace(vectors=teacher.vectors(examples.x), codes=None, learned=learned)
 
 
 class _Teacher:

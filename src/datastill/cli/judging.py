@@ -104,12 +104,12 @@ def evaluate(
 ) -> None:
     """Train learners on a saved set and judge them on held-out rows, beside random rows and all rows."""
     from datastill import audit
-    from datastill.evaluate.standings import Rivals, standings
+    from datastill.evaluate.standings import standings
 
     artefact, (x, y) = _opened(folder, train, test, "--test", target, image_size)
     names = words(learners)
     judged = audit.evaluate(artefact, x, y, names, seeds, labels, jobs, folder / "learners")
-    rivals = {audit.SET: Rivals(audit.RANDOM, audit.RANDOM)} if artefact.data is not None else {}
+    rivals = audit.rivals_of(judged)
     found = standings(judged, rivals, audit.FULL)
     if as_json:
         parts = {"rows": judged.table, "standings": found}

@@ -157,7 +157,8 @@ def distill(
         typer.Option(
             metavar="LEARNERS",
             help="Learners, as for `evaluate`, that are trained on the set and judged too, beside random rows; by default "
-            "net:dsa,net:frepo for methods that teach networks, if there is a GPU; none: no learners.",
+            "logistic,knn,forest (3 seeds, sets of moderate size), for methods that teach networks net:dsa,net:frepo if "
+            "there is a GPU; none: no learners.",
             rich_help_panel="Judging",
         ),
     ] = None,
@@ -198,7 +199,7 @@ def distill(
         "memory": gibibytes(memory_gb),
     }
     learners = _judges(judges, method)
-    if given(context, "judge_seeds") and not learners:
+    if given(context, "judge_seeds") and (not learners or judges == "none"):
         raise InputError("Got --judge-seeds and no judges; expected learners; try --judges logistic.")
     for one in ("kip", "best-of") if method == "auto" else (method,):
         runs.check(runs.Request(one, check_task(task), settings, seed, learners, judge_seeds))
@@ -226,13 +227,13 @@ def distill(
 
 
 def _judges(asked: str | None, method: str) -> tuple[str, ...]:
-    """Those asked for; else networks for what is to teach them, where they do not take longer than the run."""
+    """Return those asked for; else networks for methods that teach them, where they take no longer than the run."""
     import jax
 
     from datastill import runs
 
     if asked is not None:
-        return () if asked == "none" else words(asked)
+        return runs.NO_JUDGES if asked == "none" else words(asked)
     return runs.NETWORKS if method in runs.TEACHERS and jax.default_backend() != "cpu" else ()
 
 

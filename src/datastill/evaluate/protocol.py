@@ -21,7 +21,6 @@ from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from datastill._errors import InputError
-from datastill.data import sampling
 from datastill.data.archive import make_folder, sweep
 from datastill.data.dataset import SupportSet, digest, versions
 from datastill.evaluate import kept, metrics
@@ -44,30 +43,30 @@ class Examples(NamedTuple):
         vectors: (s, c) label vectors; in regression (s, k) targets.
         weights: (s,) row weights, or None.
         codes: (s,) the class that each row stands for; None for that of its largest label, and in regression.
+        learned: "examples" where these were learned, "labels" where only label vectors were solved for rows, else
+            empty; what was learned for a kernel is no sample, so that leaving one out says nothing of new rows.
     """
 
     x: np.ndarray
     vectors: np.ndarray
     weights: np.ndarray | None = None
     codes: np.ndarray | None = None
+    learned: str = ""
 
 
 def examples_of(support: SupportSet, space: Space, labels: Labels) -> Examples:
     """A support set as numbers of this space, its classes numbered by these labels."""
     codes = labels.codes(support.y) if isinstance(labels, ClassLabels) else None
     vectors = labels.encode(support.y) if support.soft_labels is None else support.soft_labels
-    return Examples(space.encode_features(support.x), vectors, support.weights, codes)
+    return Examples(space.encode_features(support.x), vectors, support.weights, codes, _learned(support))
 
 
-def random_rows(examples: Examples, every: Examples, seed: int) -> Examples:
-    """As many random rows of each class as the set has, with their own labels; none of a class without rows."""
-    if examples.codes is None:
-        codes, budget = np.zeros(len(every.x), int), np.array([len(examples.x)])
-    else:
-        codes = every.vectors.argmax(axis=1)
-        budget = np.bincount(examples.codes, minlength=every.vectors.shape[1])
-    rows = sampling.rows_per_class(codes, sampling.of_classes_with_rows(codes, budget), seed, replace=True)
-    return Examples(every.x[rows], every.vectors[rows], None, None if examples.codes is None else codes[rows])
+def _learned(support: SupportSet) -> str:
+    """Return which part of a set was learned, by the method that made it; nothing where that is not known."""
+    method = str(support.provenance.get("method", ""))
+    if not method or method.startswith("Coreset"):
+        return ""
+    return "labels" if method.startswith("LabelSolve") else "examples"
 
 
 class HeldOut(NamedTuple):
@@ -89,8 +88,8 @@ class HeldOut(NamedTuple):
         return "r2" if self.regression else "accuracy"
 
 
-VERSIONS = versions()
-"""A kept row is of these; another version trains anew."""
+VERSIONS = versions() | {"learners": "2"}
+"""A kept row is of these; with another version, or learners with other settings, it is computed again."""
 
 Maker = Callable[[int], Examples]
 """A set for each seed; the same one for all, where nothing about it is random."""
@@ -208,13 +207,13 @@ def _planned(
         for seed in range(seeds[name]):
             examples = maker(seed)
             if last is None or last[0] is not examples:
-                last = examples, [*("" if a is None else digest(a) for a in examples), *held_digests]
+                last = examples, [*("" if a is None else digest(a) for a in examples[:4]), *held_digests]
             for learner in learners:
                 estimator = named_learner(learner, held.regression, seed)
                 chance = seed if is_random(estimator) else 0
                 for way in ways:
                     use = "targets" if held.regression else use_of_labels(estimator, way)
-                    parts = [VERSIONS, identities[learner], chance, use, last[1]]
+                    parts = [VERSIONS, identities[learner], chance, use, examples.learned, last[1]]
                     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
                     where = {"set": name, "learner": learner, "asked": way, "seed": seed}
                     yield key, examples, learner, where
@@ -264,9 +263,11 @@ def _judged(
     estimator = named_learner(learner, held.regression, seed)
     started = time.perf_counter()
     if held.regression:
-        trained = train_regressor(estimator, examples.x, examples.vectors, examples.weights)
+        learned = bool(examples.learned)
+        trained = train_regressor(estimator, examples.x, examples.vectors, examples.weights, learned)
     else:
-        trained = train(estimator, examples.x, examples.vectors, examples.weights, labels, examples.codes)
+        learned = examples.learned == "examples" or (examples.learned == "labels" and labels != "hard")
+        trained = train(estimator, examples.x, examples.vectors, examples.weights, labels, examples.codes, learned)
     seconds = time.perf_counter() - started
     used = {"labels": trained.labels, "weighted": trained.weighted, "seconds": seconds}
     x_test = as_seen(trained.estimator, held.x)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datastill._text import printable
 
 TAUGHT = ", labelled by a teacher"
-RANDOM = "random"
+RANDOM, PROPORTIONAL = "random", "random-in-proportion"
 SOLVED = "label-solve"
 TITLES = {
     "kip": "KIP",
@@ -67,7 +67,7 @@ def spoken(name: str) -> str:
 def method_title(row: str) -> str:
     """A method in words: `KIP:rbf + teacher’s labels`."""
     base, colon, rest = row.removesuffix(TAUGHT).partition(":")
-    known = "random rows" if base == RANDOM else title(base)
+    known = {RANDOM: "random rows", PROPORTIONAL: "random rows in proportion"}.get(base) or title(base)
     return spoken(f"{known}{colon}{rest}") + (" + teacher’s labels" if row.endswith(TAUGHT) else "")
 
 
