@@ -4,6 +4,7 @@ Standard output holds the result (one table, or one JSON object with --json); pr
 Exit 0 on success, 2 for a bad input or argument, 1 for a failure of the program, 130 when interrupted.
 """
 
+import logging
 import os
 import sys
 import warnings
@@ -52,6 +53,7 @@ def main() -> None:
     os.environ.setdefault("PYTHONSAFEPATH", "1")
     if sys.path and not sys.path[0]:
         del sys.path[0]
+    logging.getLogger("datastill").setLevel(logging.INFO)  # judging shows its progress
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # XLA's remarks on how long it compiles
     warnings.simplefilter("ignore")
     warnings.simplefilter("default", DatastillWarning)

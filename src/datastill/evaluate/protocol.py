@@ -28,6 +28,7 @@ from datastill.learners.named import identity, is_random, named_learner
 from datastill.learners.training import as_seen, class_probabilities, train, train_regressor, use_of_labels
 from datastill.preprocess.labels import ClassLabels, Labels
 from datastill.preprocess.space import Space
+from datastill.progress import count_bar, wanted
 
 PROCESS = 2**30
 """Bytes a process takes before it has read anything: Python, JAX, scikit-learn. Measured: 0.4 to 0.9 GiB."""
@@ -184,7 +185,12 @@ def protocol(
         with parallel_config(
             backend="loky", inner_max_num_threads=max((os.cpu_count() or 1) // jobs, 1) if jobs > 1 else None
         ):
-            found = dict(zip(once, Parallel(n_jobs=jobs)(work), strict=True))
+            found = {}
+            with count_bar("Judging", len(once), "trainings", wanted()) as watch:
+                for key, result in zip(once, Parallel(n_jobs=jobs, return_as="generator")(work), strict=True):
+                    found[key] = result
+                    if watch is not None:
+                        watch()
     except TerminatedWorkerError:
         raise InputError(
             f"Got {jobs} processes side by side, one of which was killed, most likely for want of memory; rows that "
