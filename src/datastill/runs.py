@@ -48,7 +48,7 @@ from datastill.evaluate.panel import PANEL, SEEDS, Panel, cheap, fewer, panel
 from datastill.evaluate.references import class_means, nearest_rows
 from datastill.evaluate.scores import Score
 from datastill.evaluate.verdicts import settle
-from datastill.learners.named import named_learner
+from datastill.learners.named import check_learners
 from datastill.moments import Collected, Sample
 from datastill.preprocess.labels import ClassLabels
 from datastill.report.names import title
@@ -165,8 +165,7 @@ def _carry_out(
 ) -> Result:
     """See `distill`; the folder is held, and this run's own."""
     try:
-        for name in request.judges if request.judges != NO_JUDGES else ():
-            named_learner(name, request.task == "regression")
+        check_learners(request.judges if request.judges != NO_JUDGES else (), request.task)
         estimator = _estimator(request, folder, verbose)
         if request.task == "classification":  # test labels that training lacks are told before anything is learned
             labels = ClassLabels.fit(data.y) if collected is None else collected.recipe.source.labels
@@ -334,13 +333,7 @@ def estimator_of(method: str, regression: bool) -> Any:
 def check(request: Request) -> None:
     """Raise an InputError for settings or learners that no data could make usable; the task may still be "auto"."""
     _estimator(request, Path(), False).check_settings()
-    for name in request.judges if request.judges != NO_JUDGES else ():
-        try:
-            named_learner(name, request.task == "regression")
-        except InputError:
-            if request.task != "auto":
-                raise
-            named_learner(name, True)
+    check_learners(request.judges if request.judges != NO_JUDGES else (), request.task)
 
 
 def _estimator(request: Request, folder: Path, verbose: bool) -> Any:

@@ -31,8 +31,8 @@ from datastill.evaluate.overlap import overlap, usual_distance
 from datastill.evaluate.protocol import Examples, HeldOut, Maker, examples_of, protocol
 from datastill.evaluate.standings import Rivals, robustness, standings
 from datastill.gram.names import as_kernels
-from datastill.learners.named import both_augmentations, named_learner
-from datastill.learners.training import as_seen, label_vectors, train, train_regressor
+from datastill.learners.named import both_augmentations, check_learners, named_learner
+from datastill.learners.training import LABELS, as_seen, label_vectors, train, train_regressor
 from datastill.preprocess.labels import ClassLabels, Labels, RealTargets
 from datastill.preprocess.space import Space, fit_space
 from datastill.report.names import PROPORTIONAL, RANDOM, SOLVED, TAUGHT
@@ -121,6 +121,21 @@ class Encoded(NamedTuple):
             )
 
 
+def check(entrants: Entrants, task: str, delta: float) -> None:
+    """Raise an InputError for methods, learners or numbers that no data could make usable; the task may be "auto"."""
+    check_delta(delta)
+    if not entrants.methods or not entrants.learners or entrants.seeds < 1:
+        raise InputError(
+            f"Got {len(entrants.methods)} methods, {len(entrants.learners)} learners and {entrants.seeds} seeds; "
+            "expected at least one each."
+        )
+    for method in entrants.methods:
+        check_method(method, entrants.kernel)
+    check_learners([*entrants.learners, *([entrants.teacher] if entrants.teacher else [])], task)
+    if entrants.labels not in LABELS:
+        raise InputError(f"Got labels={entrants.labels!r}; expected one of {', '.join(LABELS)}.")
+
+
 def compare(
     data: Dataset,
     task: str,
@@ -144,14 +159,10 @@ def compare(
     Raises:
         InputError: for unknown methods or learners, or data that cannot be used.
     """
-    check_delta(delta)
-    for method in entrants.methods:
-        check_method(method, entrants.kernel)
+    check(entrants, task, delta)
     learners = entrants.learners
     variants = {k: both_augmentations(k) for k in learners if k.startswith("net:")} if entrants.robust else {}
     learners = tuple(dict.fromkeys([*learners, *(v for pair in variants.values() for v in pair)]))
-    for name in [*learners, *([entrants.teacher] if entrants.teacher else [])]:
-        named_learner(name, task == "regression")
     known = Encoded.of(data, task)
     known.check_budgets(entrants.budgets)
     with claims.held(folder) as stale:

@@ -19,6 +19,7 @@ from datastill.cli.options import (
     Test,
     Train,
     budgets,
+    check_task,
     gibibytes,
     load_data,
     load_labelled,
@@ -66,12 +67,13 @@ def compare(
     """Train several learners on the sets of several methods, beside random rows and all rows."""
     from datastill import tournament
 
-    dataset, task = load_data(data, target, test, task, image_size, 0, as_json)
     entrants = tournament.Entrants(
         words(methods), budgets(ipc), words(learners), seeds, kernel, steps, labels, relabel_with, robust
     )
-    folder = out or Path("runs") / f"{slug(dataset.name)}-compare"
+    tournament.check(entrants, check_task(task), delta)
     memory = None if memory_gb is None else gibibytes(memory_gb)
+    dataset, task = load_data(data, target, test, task, image_size, 0, as_json)
+    folder = out or Path("runs") / f"{slug(dataset.name)}-compare"
     outcome = tournament.compare(dataset, task, entrants, folder, jobs, memory, delta)
     for failure in outcome.judged.failures:
         say(failure, aside=True)
@@ -105,9 +107,11 @@ def evaluate(
     """Train learners on a saved set and judge them on held-out rows, beside random rows and all rows."""
     from datastill import audit
     from datastill.evaluate.standings import standings
+    from datastill.learners.named import check_learners
 
-    artefact, (x, y) = _opened(folder, train, test, "--test", target, image_size)
     names = words(learners)
+    check_learners(names, "auto")
+    artefact, (x, y) = _opened(folder, train, test, "--test", target, image_size)
     judged = audit.evaluate(artefact, x, y, names, seeds, labels, jobs, folder / "learners")
     rivals = audit.rivals_of(judged)
     found = standings(judged, rivals, audit.FULL)
@@ -179,7 +183,9 @@ def certify(
 ) -> None:
     """State, with a probability, what learners trained on a saved set risk, and how far that is from all rows."""
     from datastill import audit, verification
+    from datastill.certify import check_delta
     from datastill.data.claims import held
+    from datastill.learners.named import check_learners
     from datastill.report.certificate import certificate_sentences
 
     question = audit.Question(words(learners), delta, loss, distance, drop_seen)
@@ -200,6 +206,8 @@ def certify(
         for check in found.checks:
             say(f"{check.name}: {check.found}")
         return
+    check_delta(delta)
+    check_learners(question.learners, "auto")
     artefact, (x, y) = _opened(folder, train, holdout, "--holdout", target, image_size)
     with held(folder):
         certificate = audit.certify_set(artefact, x, y, question, folder)
@@ -230,17 +238,18 @@ def _search(
     """Find the smallest budget and print what was found on the way."""
     from datastill import audit, budget
     from datastill.report.rounding import at_most, probability
-    from datastill.tournament import Entrants
+    from datastill.tournament import Entrants, check
 
     if question.loss is not None:
         raise InputError("Got --loss with --find-budget; expected the usual loss of the task; try leaving it out.")
-    dataset, task = load_data(what, target, holdout, task, image_size, 0, as_json)
-    dataset, check = audit.without_seen(dataset, question)
     entrants = Entrants((method,), (), question.learners, steps=steps)
+    check(entrants, check_task(task), question.delta)
+    dataset, task = load_data(what, target, holdout, task, image_size, 0, as_json)
+    dataset, new = audit.without_seen(dataset, question)
     folder = out or Path("runs") / f"{slug(dataset.name)}-budget-{slug(method)}"
     search = budget.find_budget(dataset, task, entrants, epsilon, largest, folder, question.delta)
     if as_json:
-        print_json({"out": str(folder), "epsilon": epsilon, "checks": [check._asdict()], **search.as_dict()})
+        print_json({"out": str(folder), "epsilon": epsilon, "checks": [new._asdict()], **search.as_dict()})
         return
     unit = "examples" if task == "regression" else "examples per class"
     names = question.learners
@@ -256,7 +265,7 @@ def _search(
             f"With probability at least {probability(question.delta)}, {search.budget} {unit} are an ε-approximation of the "
             f"data with ε = {epsilon:g}, for {', '.join(names)}."
         )
-    say(f"Checked, {check.name}: {check.found}.")
+    say(f"Checked, {new.name}: {new.found}.")
 
 
 def _opened(

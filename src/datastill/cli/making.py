@@ -279,12 +279,11 @@ def plan(
     from datastill import plan as planning
     from datastill.gram.names import as_kernels
 
+    sizes, memory = budgets(ipc), gibibytes(memory_gb)
+    named = [(name.strip(), k) for name in kernel.split(",") for k in as_kernels(name)]
     dataset, task = load_data(data, target, None, task, image_size, 0, True)
     shape = planning.Shape.of(dataset, task)
-    sizes = budgets(ipc)
     baseline = planning.Baseline.now()
-    memory = gibibytes(memory_gb)
-    named = [(name.strip(), k) for name in kernel.split(",") for k in as_kernels(name)]
     asked = [(name, (m.strip(), k, b)) for m in method.split(",") for name, k in named for b in sizes]
     made = planning.forecasts(shape, [one for _, one in asked], steps, batch, memory, baseline)
     rows = [(name, found) for (name, _), found in zip(asked, made, strict=True)]

@@ -7,7 +7,7 @@ import typer
 
 from datastill._errors import InputError
 from datastill.cli.app import app
-from datastill.cli.options import AsJson, Config, ImageSize, Seed, Target, Task, given
+from datastill.cli.options import AsJson, Config, ImageSize, Seed, Target, Task, check_task, given
 from datastill.console import bytes_text, print_facts, print_json, say, seconds_text
 
 LARGE_OVERLAP = 0.01
@@ -106,6 +106,7 @@ def moments(
         raise InputError(
             f"Got --out {out}; expected a name that ends in {SUFFIX}; try --out {out.with_suffix(SUFFIX)}."
         )
+    check_task(task)
     if like is not None or any(map(is_moments, data)):
         settled = [option for option in OF_A_PASS if given(context, option)]
         if settled:

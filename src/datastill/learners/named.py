@@ -13,7 +13,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,17 @@ def named_learner(name: str, regression: bool = False, seed: int = 0) -> Any:
     if not fits(estimator):
         raise InputError(f"Got the learner {name!r}, which is no {wanted}; expected a {wanted} for this task.")
     return estimator
+
+
+def check_learners(names: Iterable[str], task: str) -> None:
+    """Raise an InputError for a learner that `named_learner` refuses; of a task "auto", for both tasks."""
+    for name in names:
+        try:
+            named_learner(name, task == "regression")
+        except InputError:
+            if task != "auto":
+                raise
+            named_learner(name, True)
 
 
 def both_augmentations(name: str) -> tuple[str, str]:
