@@ -16,7 +16,7 @@ from datastill.artefact import open_artefact
 from datastill.data.sharding import shards_of
 from datastill.data.task import guess_task, with_test
 from datastill.distill import loop
-from datastill.evaluate.intervals import mean_score
+from datastill.evaluate.panel import PANEL
 from datastill.features import RandomFourier
 from datastill.kernels import RBF, ConvNet, FullyConnected
 from datastill.learners.named import named_learner
@@ -335,8 +335,27 @@ def test_a_judge_that_fails_is_said_and_the_run_goes_on(blobs, tmp_path):
     assert names[-2:] == ["knn: KIP (learned)", "knn: random rows"]
 
 
-def test_one_draw_of_r2_has_no_interval():
-    mean, low, high = mean_score(np.array([0.5]), 10, False)
-    assert mean == 0.5 and np.isnan(low) and np.isnan(high)
-    mean, low, high = mean_score(np.array([0.4, 0.6]), 10, False)
-    assert mean == 0.5 and low == pytest.approx(0.5 - 12.706 * 0.1, abs=1e-3) and high == pytest.approx(1 - low)
+def test_every_run_asks_a_panel_unless_told_not_to_or_the_set_is_large(blobs, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "PANEL", PANEL)
+    data = with_test(blobs, 0, "classification")
+    found = runs.distill(data, request(), tmp_path / "default").summary
+    assert list(found["verdict"]["under"]) == ["its own kernel", *PANEL]
+    assert [s["name"].partition(":")[0] for s in found["scores"][-2 * len(PANEL) :: 2]] == list(PANEL)
+    assert runs.distill(data, request(), tmp_path / "default").resumed
+    none = runs.distill(data, replace(request(), judges=runs.NO_JUDGES), tmp_path / "none").summary
+    assert list(none["verdict"]["under"]) == ["its own kernel"]
+    assert none["verdict"]["outcome"] != "better" and not (tmp_path / "none" / "judges").exists()
+    monkeypatch.setattr("datastill.evaluate.panel.MOST_NUMBERS", 10)
+    large = runs.distill(data, request(), tmp_path / "large").summary
+    assert large["verdict"] == none["verdict"]
+
+
+def test_chosen_rows_are_judged_with_a_penalty_as_fairly_chosen_as_their_rivals(tmp_path):
+    """Random rows as the set and as its rivals: targets that are mostly noise, which 1e-6 would interpolate."""
+    draw = np.random.default_rng(0)
+    x = draw.standard_normal((500, 3))
+    data = with_test(Dataset("noise", x, x[:, 0] + 2 * draw.standard_normal(500)), 0, "regression")
+    asked = runs.Request("random", "regression", {"n_support": 80, "kernel": "rbf"}, 0, runs.NO_JUDGES)
+    scores = {s["role"]: s for s in runs.distill(data, asked, tmp_path / "run").summary["scores"]}
+    assert scores["result"]["value"] > 0 and scores["random"]["value"] > 0
+    assert abs(scores["result"]["value"] - scores["random"]["value"]) < 0.15

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.sparse import issparse
-from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import column_or_1d, validate_data
+from sklearn.utils.validation import validate_data
 
 from datastill._errors import InputError
 
@@ -51,20 +50,31 @@ def check_rows(estimator: Any, X: Any, y: Any = None, *, fitting: bool) -> tuple
         raise InputError(
             f"{type(estimator).__name__} requires y to be passed, but the target y is None; try fit(X, y)."
         )
-    if not table and getattr(getattr(X, "dtype", None), "kind", "") == "O" and _holds_arrays(X):
-        raise InputError("Got an object array of arrays; expected one array of numbers; try np.stack(X).")
+    if table:
+        check_names(X.columns)
+        _check_alike(X.columns)
+    elif getattr(getattr(X, "dtype", None), "kind", "") == "O":
+        if _holds_arrays(X):
+            raise InputError("Got an object array of arrays; expected one array of numbers; try np.stack(X).")
+        X = np.where(pd.isna(X), np.nan, X)
     settings = (
         {"skip_check_array": True} if table else {"dtype": "numeric", "allow_nd": True, "ensure_all_finite": False}
     )
     try:
         checked = validate_data(estimator, X, reset=fitting, **settings)
     except ValueError as error:
+        if str(error).startswith("Expected 2D array"):  # whose message goes on with the numbers
+            raise InputError(
+                f"Got X of shape {np.shape(X)}; expected rows (n, d) or images (n, h, w[, c]). Reshape your data: try "
+                "X.reshape(-1, 1) for one column, X.reshape(1, -1) for one row."
+            ) from error
         raise InputError(" ".join(str(error).split())) from error
     if table:
         checked = checked.reset_index(drop=True)
     else:
-        checked = _plain(checked)
-        _check_numbers(checked)
+        check_shape(checked.shape)
+        checked = _plain(doubles(checked))
+        check_numbers(checked)
     if len(checked) < (2 if fitting else 0):
         raise InputError(f"Got n_samples={len(checked)}; expected at least 2 rows; try more data.")
     if table and checked.shape[1] == 0:
@@ -80,50 +90,6 @@ def check_rows(estimator: Any, X: Any, y: Any = None, *, fitting: bool) -> tuple
     return checked, y
 
 
-def check_classes(y: np.ndarray) -> np.ndarray:
-    """(n,) class labels, at least two different.
-
-    Raises:
-        InputError: for real-valued, missing or two-dimensional labels, or one class.
-    """
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = column_or_1d(y, warn=True)
-    if y.ndim != 1:
-        raise InputError(f"Got labels of shape {y.shape}; expected (n,), one class for each row; try y.argmax(axis=1).")
-    check_present(y)
-    kind = type_of_target(y)
-    if kind not in ("binary", "multiclass"):
-        raise InputError(
-            f"Unknown label type: {kind}. Got real-valued labels; expected classes; try KIPRegressor or "
-            "LabelSolveRegressor (on the command line: --task regression)."
-        )
-    if y.dtype == object:
-        y = y.astype(str) if all(isinstance(v, str) for v in y.tolist()) else np.array(y.tolist())
-    if len(np.unique(y)) < 2:
-        raise InputError(
-            f"Got 1 class ({np.unique(y).tolist()[0]!r}); expected at least 2; try data with every class you mean."
-        )
-    return y
-
-
-def check_targets(y: np.ndarray) -> np.ndarray:
-    """(n,) or (n, k) finite real targets, float64.
-
-    Raises:
-        InputError: for text, missing or infinite targets.
-    """
-    if y.ndim not in (1, 2):
-        raise InputError(f"Got targets of shape {y.shape}; expected (n,) or (n, k).")
-    try:
-        y = y.astype(np.float64)
-    except (TypeError, ValueError):
-        raise InputError(
-            f"Got targets such as {y.ravel()[0]!r}; expected numbers; try KIP or LabelSolve for classes."
-        ) from None
-    _check_numbers(y, name="y")
-    return y
-
-
 def check_between(name: str, value: Any, low: float, high: float = np.inf) -> None:
     """InputError unless low ≤ value ≤ high."""
     if not isinstance(value, (int, float, np.integer, np.floating)) or not low <= value <= high:
@@ -135,6 +101,21 @@ def check_whole(name: str, value: Any, low: int) -> None:
     """InputError unless value is a whole number, low or more."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
         raise InputError(f"Got {name}={value!r}; expected a whole number, {low} or more.")
+
+
+def check_shape(shape: tuple[int, ...], name: str = "X") -> None:
+    """InputError for what is not the shape of vectors (n, d), or of images (n, h, w) or (n, h, w, c)."""
+    if len(shape) < 2:
+        raise InputError(
+            f"Got {name} of shape {shape}; expected rows (n, d) or images (n, h, w[, c]); try x.reshape(-1, 1) for "
+            "rows of one number."
+        )
+    if len(shape) > 4 or 0 in shape[1:]:
+        raise InputError(
+            f"Got {name} of shape {shape}; expected rows (n, d) or images (n, h, w[, c]), none of them empty; try "
+            "x.reshape(len(x), -1)."
+        )
+    check_channels_last(shape[1:])
 
 
 def check_channels_last(row: tuple[int, ...]) -> None:
@@ -212,11 +193,37 @@ def _in_single(values: np.ndarray) -> bool:
         return bool(np.allclose(values.astype(np.float32), values, rtol=1e-6, atol=0, equal_nan=True))
 
 
+def check_names(columns: pd.Index) -> None:
+    """InputError for names of columns that a file cannot hold, or that are not told apart."""
+    names = list(columns)
+    odd = [name for name in names if not isinstance(name, (str, int, float, np.number)) or name != name]
+    if isinstance(columns, pd.MultiIndex) or odd:
+        shown = ", ".join(repr(name)[:60] for name in (odd or names)[:3])
+        raise InputError(
+            f"Got a table whose columns are called {shown}; expected text, each name once; try "
+            "X.columns = [str(name) for name in X.columns]."
+        )
+    if not columns.is_unique:
+        repeated = columns[columns.duplicated()].unique().tolist()
+        raise InputError(f"Got repeated column names {repeated}; expected each once; try renaming them.")
+
+
+def _check_alike(columns: pd.Index) -> None:
+    """InputError for names some of which are text, which scikit-learn does not take."""
+    kinds = {isinstance(name, str): name for name in columns}
+    if len(kinds) > 1:
+        raise InputError(
+            f"Got a table whose columns are called by text and by numbers ({kinds[True]!r}, {kinds[False]!r}); "
+            "expected text; try X.columns = X.columns.astype(str)."
+        )
+
+
 def _holds_arrays(X: Any) -> bool:
     return bool(np.size(X)) and isinstance(np.ravel(X)[0], (np.ndarray, list, tuple))
 
 
-def _check_numbers(x: np.ndarray, name: str = "X") -> None:
+def check_numbers(x: np.ndarray, name: str = "X") -> None:
+    """InputError for floats that are not finite, or so large that their squares overflow."""
     if x.dtype.kind not in "fc":
         return
     check_finite(x, name)
@@ -226,6 +233,21 @@ def _check_numbers(x: np.ndarray, name: str = "X") -> None:
             f"Got {name} with numbers as large as {greatest:.0e}; expected at most {LARGEST:.0e}; "
             "try dividing them, or dropping the rows that hold them."
         )
+
+
+def doubles(x: np.ndarray, name: str = "X") -> np.ndarray:
+    """Return float64 in the place of wider floats, which no file of ours can hold; others as they are.
+
+    Raises:
+        InputError: for a finite number that is infinite in float64.
+    """
+    if x.dtype.kind != "f" or x.dtype.itemsize <= 8:
+        return x
+    with np.errstate(over="ignore"):
+        narrow = x.astype(np.float64)
+    if (np.isinf(narrow) & np.isfinite(x)).any():
+        raise InputError(f"Got {name} with numbers beyond the range of float64; expected smaller ones; try scaling it.")
+    return narrow
 
 
 def check_finite(x: np.ndarray, name: str = "X") -> None:

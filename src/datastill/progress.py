@@ -1,20 +1,47 @@
-"""Progress on standard error: a bar on a terminal, and elsewhere a line every half minute."""
+"""Progress on standard error: a bar on a terminal, and elsewhere a line every half minute.
 
+Estimators show theirs where `verbose` asks for it; judging shows its own where the logger "datastill" is at the level
+INFO, to which the command line sets it.
+"""
+
+import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from datastill.distill import loop
+from datastill._text import printable
 
 SECONDS_BETWEEN_LINES = 30.0
 
 Show = Callable[[float, str], None]
 """Shows how much is done in all, and a few words on how it goes."""
+
+
+class Steps(Protocol):
+    """How far a loop is; see `distill.loop.Progress`."""
+
+    @property
+    def step(self) -> int:
+        """Return the number of steps done."""
+
+    @property
+    def loss(self) -> float:
+        """Return the training loss."""
+
+    @property
+    def history(self) -> Sequence[Any]:
+        """Return the validations so far, with a `validation_score` each."""
+
+
+def wanted() -> bool:
+    """Return whether the logger "datastill" is at the level INFO."""
+    return logging.getLogger("datastill").isEnabledFor(logging.INFO)
 
 
 @contextmanager
@@ -65,7 +92,7 @@ def count_bar(title: str, total: int, unit: str, shown: bool) -> Iterator[Callab
 
 
 @contextmanager
-def bar(title: str, steps: int, score: str, shown: bool) -> Iterator[loop.Watcher | None]:
+def bar(title: str, steps: int, score: str, shown: bool) -> Iterator[Callable[[Steps], None] | None]:
     """Yield a watcher for the loop that shows steps, loss and validation score; None when nothing is to be shown.
 
     Args:
@@ -79,7 +106,7 @@ def bar(title: str, steps: int, score: str, shown: bool) -> Iterator[loop.Watche
             yield None
             return
 
-        def watch(state: loop.Progress) -> None:
+        def watch(state: Steps) -> None:
             last = state.history[-1] if state.history else None
             known = last is not None and math.isfinite(last.validation_score)
             text = f", validation {score} {last.validation_score:.3f}" if last and known else ""
@@ -100,7 +127,7 @@ def _shown(title: str, total: int, unit: str, shown: bool) -> Iterator[Show | No
             *(TextColumn("{task.fields[words]}", markup=False, style="dim"), TimeRemainingColumn()),
         )
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task(title, total=total, words="")
+            task = progress.add_task(printable(title), total=total, words="")
             yield lambda done, words: progress.update(task, completed=done, words=words)
     else:
         yield _lines(title, total, unit)
@@ -121,7 +148,8 @@ def _lines(title: str, total: int, unit: str) -> Show:
         left = (now - started) * (total - done) / (done - first) if done > first else 0.0
         rest = f"about {_duration(left)} left" if left > 0 else ""
         said = ", ".join(part for part in (f"{done:,.0f} of {total:,} {unit}", words, rest) if part)
-        print(f"{title}: {said}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"{printable(title)}: {said}\n")
+        sys.stderr.flush()
 
     return show
 

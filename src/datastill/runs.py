@@ -1,7 +1,7 @@
 """A run: one folder that holds everything about one distillation, and can be continued after any interruption.
 
-run.json                what was asked for; a folder answers to one request only
-checkpoint.safetensors  the state while it runs (.coarse after it: at half the size)
+run.json                what was asked for, and when it is done digests of what was found; one request for a folder
+checkpoint.safetensors  the state while it runs (.coarse after it: at half the size; .previous: the one before)
 support.safetensors, manifest.json, support.csv (tables)     the support set
 rows.safetensors        digests of the training rows, by which held-out rows are known to be new
 judges/              what learners that were asked for found, one file for each
@@ -10,6 +10,8 @@ metrics.json, support.png, report.html                       what it is worth
 
 import hashlib
 import json
+import warnings
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,12 @@ import pandas as pd
 from datastill import artefact, report
 from datastill._errors import InputError
 from datastill._validate import check_finite
-from datastill.data import sampling
-from datastill.data.archive import finite, make_folder, read_json, write_atomic, write_json
+from datastill.data import claims, sampling
+from datastill.data.archive import finite, leftovers, read_object, write_atomic, write_json
 from datastill.data.dataset import Dataset, Rows, SupportSet, digest, take
+from datastill.data.spreadsheet import support_csv
+from datastill.distill.checkpoints import NAME as CHECKPOINT
+from datastill.distill.checkpoints import discard
 from datastill.estimators import (
     KIP,
     RCIG,
@@ -37,11 +42,13 @@ from datastill.estimators import (
     LabelSolveRegressor,
     NetworkKIP,
 )
-from datastill.evaluate.comparison import Judge, class_means, compare, nearest_rows
-from datastill.evaluate.intervals import mean_score
-from datastill.evaluate.protocol import Maker, protocol, random_rows
+from datastill.evaluate.comparison import Compared, compare
+from datastill.evaluate.judge import Judge
+from datastill.evaluate.panel import PANEL, SEEDS, Panel, cheap, fewer, panel
+from datastill.evaluate.references import class_means, nearest_rows
 from datastill.evaluate.scores import Score
-from datastill.learners.named import named_learner
+from datastill.evaluate.verdicts import settle
+from datastill.learners.named import check_learners
 from datastill.moments import Collected, Sample
 from datastill.preprocess.labels import ClassLabels
 from datastill.report.names import title
@@ -60,6 +67,8 @@ METHODS: dict[str, tuple[Any, Any]] = {
 """Name -> the estimators of classes and of real targets; None where there is none."""
 TEACHERS = ("network-kip", "rfad", "frepo", "rcig")
 """Methods whose sets are to teach networks."""
+NO_JUDGES = ("none",)
+"""A request's judges when no learner but kernel ridge regression is wanted."""
 NETWORKS = ("net:dsa", "net:frepo")
 """Judges of such sets: ConvNet-3 of width 128 with instance norm, and a wide one without norm."""
 MANY_ROWS, ROWS_EACH = 100_000, 50
@@ -68,6 +77,8 @@ LARGE_TARGET = 4.0
 """Standard deviations from the mean."""
 HIDDEN_SETTINGS = ("kernel", "random_state", "checkpoint", "verbose")
 FILES = ("support.safetensors", "manifest.json", "rows.safetensors", "metrics.json", "support.png", "report.html")
+NEEDED = ("support.safetensors", "manifest.json", "metrics.json", "report.html")
+CLAIM = "run.json"
 
 
 @dataclass(frozen=True)
@@ -80,8 +91,8 @@ class Request:
         settings: the estimator's parameters, JSON types only.
         seed: of everything random, the test split included.
         judges: names of learners that are trained on the set, beside kernel ridge regression; see
-            `learners.named_learner`.
-        judge_seeds: how often each of them is trained.
+            `learners.named_learner`. None named: a cheap panel, unless the set is large; NO_JUDGES: no learner.
+        judge_seeds: how often each of those that are named is trained.
         rows: how many training rows, drawn at random, the set is learned from at most; None for all. It is judged
             beside all of them.
     """
@@ -135,14 +146,31 @@ def distill(
     identity = _identity(data, request)
     if collected is not None:
         identity["digests"]["moments"] = collected.digest
-    claimed = _claim(folder, identity)
-    done = folder / "metrics.json"
-    if done.exists() and (folder / "report.html").exists():
-        return Result(folder, read_json(done), True)
+    with claims.held(folder) as stale:
+        claimed = _claim(folder, identity)
+        claims.tidy(folder, stale)
+        if not claimed and (found := _found(folder)) is not None:
+            if claims.broken(folder / CLAIM) is None:
+                with suppress(OSError):  # of a folder that cannot be written
+                    _seal(folder, identity)
+            discard(folder / CHECKPOINT)
+            return Result(folder, found, True)
+        return _carry_out(data, request, folder, verbose, collected, unseen, identity, claimed)
 
+
+def _carry_out(
+    data: Dataset,
+    request: Request,
+    folder: Path,
+    verbose: bool,
+    collected: Collected | None,
+    unseen: bool,
+    identity: dict[str, Any],
+    claimed: bool,
+) -> Result:
+    """See `distill`; the folder is held, and this run's own."""
     try:
-        for name in request.judges:
-            named_learner(name, request.task == "regression")
+        check_learners(request.judges if request.judges != NO_JUDGES else (), request.task)
         estimator = _estimator(request, folder, verbose)
         if request.task == "classification":  # test labels that training lacks are told before anything is learned
             labels = ClassLabels.fit(data.y) if collected is None else collected.recipe.source.labels
@@ -159,37 +187,37 @@ def distill(
             estimator.fit_moments(collected)
     except InputError:
         if claimed:  # nothing was computed: the folder is free for a corrected request
-            (folder / "run.json").unlink(missing_ok=True)
-            if not any(folder.iterdir()):
-                folder.rmdir()
+            (folder / CLAIM).unlink(missing_ok=True)
         raise
     support: SupportSet = estimator.support_set_
     known = {"dataset": data.name, "target": data.target, "digests": identity["digests"]}
+    known |= {"reading": data.reading.as_json()}
     support = replace(support, provenance={**support.provenance, **known})
     if chosen is not None:
         support = _of_all(support, chosen, len(data.x))
-    scores = [_counted(score, len(data.x)) for score in _scores(estimator, data, request)]
+    compared = _compared(estimator, data, request)
+    compared = compared._replace(scores=[_counted(score, len(data.x)) for score in compared.scores])
     support.save(folder)
     if collected is None:
         artefact.write_row_digests(folder, estimator.space_.encode(data.x))
     if isinstance(support.x, pd.DataFrame):
-        labelled = support.x.assign(**{_free_name(data.target, support.x): list(support.y)})
-        write_atomic(folder / "support.csv", labelled.to_csv(index=False).encode())
-    judged, failures = _judged(estimator, data, request, folder, scores[0])
+        write_atomic(folder / "support.csv", support_csv(support, data.target))
+    judged = _judged(estimator, data, request, folder, compared.scores[0])
     seen = 0 if collected is not None else _seen(estimator.space_.encode(data.x), estimator.space_.encode(data.x_test))
-    warnings = [*failures, *_warnings(request, estimator, unseen, seen)]
+    said = _warnings(request, estimator, unseen, seen, bool(judged.scores))
     if chosen is not None:
-        warnings.append(
+        said.append(
             f"The set was learned from {len(chosen):,} of the {len(data.x):,} training rows, drawn at random; with "
             "--rows all it is learned from all."
         )
-    summary = _summary(estimator, data, request, [*scores, *judged], warnings)
+    warnings = [*judged.failures, *data.reading.notes, *said]
+    summary = _summary(estimator, data, request, compared, judged, warnings)
     write_atomic(folder / "support.png", report.support_grid(summary.gallery))
     write_atomic(folder / "report.html", report.render(summary).encode())
     numbers = finite(summary.as_dict())
-    write_json(done, numbers)
-    for checkpoint in folder.glob("checkpoint.safetensors*"):
-        checkpoint.unlink()
+    write_json(folder / "metrics.json", numbers)
+    _seal(folder, identity)
+    discard(folder / CHECKPOINT)
     return Result(folder, numbers, False)
 
 
@@ -204,8 +232,10 @@ def _values(budget: Any) -> list[Any]:
     return [] if budget is None else list(budget.values()) if isinstance(budget, dict) else [budget]
 
 
-def _fewer(data: Dataset, request: Request, rows: int) -> np.ndarray:
-    """The numbers of the rows to learn from."""
+def _fewer(data: Dataset, request: Request, rows: int) -> np.ndarray | None:
+    """The numbers of the rows to learn from; None for all."""
+    if rows >= len(data.x):
+        return None
     codes = np.unique(data.y, return_inverse=True)[1] if request.task == "classification" else None
     least = 2 if codes is None else 2 * (int(codes.max()) + 1)
     if rows < least:
@@ -227,6 +257,54 @@ def _counted(score: Score, rows: int) -> Score:
     return replace(score, name=score.name.replace("all rows", f"{score.n_examples:,} of all rows", 1))
 
 
+def read_summary(folder: Path) -> dict[str, Any]:
+    """Read what a finished run found.
+
+    Raises:
+        InputError: where there is none, or where files of it are missing or damaged.
+    """
+    if not (folder / "metrics.json").exists():
+        raise InputError(f"Got {folder}, which holds no finished run; expected metrics.json; try `datastill distill`.")
+    if wrong := _wrong(folder):
+        raise InputError(
+            f"Got {folder}, whose {', '.join(wrong)} {'are' if wrong[1:] else 'is'} missing or damaged; expected a "
+            "finished run; try the same `datastill distill` again, which makes it again."
+        )
+    return read_object(folder / "metrics.json")
+
+
+def _found(folder: Path) -> dict[str, Any] | None:
+    """What a finished run found; None where it is not finished, or must be made again, which a warning says."""
+    wrong = _wrong(folder)
+    if not wrong:
+        return read_object(folder / "metrics.json")
+    if claims.broken(folder / CLAIM) or (folder / "metrics.json").exists():
+        warnings.warn(f"Of {folder}, {', '.join(wrong)} is missing or damaged; the run is made again.", stacklevel=3)
+    return None
+
+
+def _wrong(folder: Path) -> list[str]:
+    """The files that a finished run would have, and that are missing or damaged."""
+    sealed = claims.broken(folder / CLAIM)
+    if sealed is not None:
+        return sealed
+    found = [name for name in NEEDED if not (folder / name).is_file()]  # no seal: of an earlier version, or killed
+    for name, read in (("support.safetensors", SupportSet.load), ("metrics.json", _read_metrics)):
+        try:
+            read(folder)
+        except InputError:
+            found.append(name)
+    return list(dict.fromkeys(found))
+
+
+def _read_metrics(folder: Path) -> dict[str, Any]:
+    return read_object(folder / "metrics.json")
+
+
+def _seal(folder: Path, identity: dict[str, Any]) -> None:
+    claims.seal(folder / CLAIM, identity, [name for name in (*FILES, "support.csv") if (folder / name).exists()])
+
+
 def sampled(collected: Collected, name: str, test: Dataset | None = None) -> Dataset:
     """The rows that a pass kept as a dataset: those to start from, and `test` or those that were held out to judge by.
 
@@ -243,7 +321,7 @@ def sampled(collected: Collected, name: str, test: Dataset | None = None) -> Dat
     if test is None and not len(checks.z):
         raise InputError("Got moments that kept no held-out rows to judge by; expected test rows; try --test DATA.")
     held = rows(checks) if test is None else (test.x, test.y)
-    return Dataset(name, *rows(starts), *held, target=recipe.target or "target")
+    return Dataset(name, *rows(starts), *held, target=recipe.target or "target", reading=recipe.reading)
 
 
 def identify(data: Dataset, request: Request) -> str:
@@ -259,11 +337,16 @@ def _identity(data: Dataset, request: Request) -> dict[str, Any]:
 
 def _claim(folder: Path, identity: dict[str, Any]) -> bool:
     """Make the folder this run's own, or find that it is; whether it is new. Another run's folder is left alone."""
-    make_folder(folder)
     identity = json.loads(json.dumps(identity))  # as it is read back
-    claim = folder / "run.json"
-    if claim.exists():
-        held = read_json(claim)
+    claim = folder / CLAIM
+    others = set(folder.iterdir()) - {claim, *leftovers(folder)}
+    held = None
+    try:
+        held = read_object(claim) if claim.exists() else None
+    except InputError:
+        if others:  # it may be another run's
+            raise
+    if held is not None:
         different = sorted(k for k in identity if held.get(k) != identity[k])
         if different:
             detail = ", ".join(_difference(held.get(k), identity[k], k) for k in different)
@@ -272,7 +355,7 @@ def _claim(folder: Path, identity: dict[str, Any]) -> bool:
                 "empty folder; try another --out."
             )
         return False
-    if any(folder.iterdir()):
+    if others:
         raise InputError(
             f"Got the output folder {folder}, which has other files in it; expected a new or empty folder; "
             "try another --out."
@@ -303,13 +386,7 @@ def estimator_of(method: str, regression: bool) -> Any:
 def check(request: Request) -> None:
     """Raise an InputError for settings or learners that no data could make usable; the task may still be "auto"."""
     _estimator(request, Path(), False).check_settings()
-    for name in request.judges:
-        try:
-            named_learner(name, request.task == "regression")
-        except InputError:
-            if request.task != "auto":
-                raise
-            named_learner(name, True)
+    check_learners(request.judges if request.judges != NO_JUDGES else (), request.task)
 
 
 def _estimator(request: Request, folder: Path, verbose: bool) -> Any:
@@ -323,14 +400,18 @@ def _estimator(request: Request, folder: Path, verbose: bool) -> Any:
     if settings.get("patience") == "never":
         settings["patience"] = None
     if "checkpoint" in known:
-        settings["checkpoint"] = folder / "checkpoint.safetensors"
+        settings["checkpoint"] = folder / CHECKPOINT
     if "verbose" in known:
         settings["verbose"] = verbose
     return kind(**settings, random_state=request.seed)
 
 
-def _scores(estimator: Any, data: Dataset, request: Request) -> list[Score]:
-    """The support beside random rows, k-means centres and all rows, on the test rows."""
+def _compared(estimator: Any, data: Dataset, request: Request) -> Compared:
+    """Compare the support with random rows, k-means centres and all rows, on the test rows.
+
+    A set that was learned, or whose labels were solved, is judged with the penalty that it was made for; chosen rows
+    and centres with labels of their own get theirs chosen by cross-validation, as their rivals do.
+    """
     judge = Judge(
         problem=estimator.problem(),
         space=estimator.space_,
@@ -344,40 +425,31 @@ def _scores(estimator: Any, data: Dataset, request: Request) -> list[Score]:
         budget = np.bincount(judge.labels.codes(estimator.y_support_), minlength=len(judge.labels.classes))
     else:
         budget = np.array([len(estimator.X_support_)])
-    rows = estimator.support_set_.indices is not None
-    kind = "chosen rows" if rows else "learned" if hasattr(estimator, "n_iter_") else "mixtures of rows"
+    learned, rows = hasattr(estimator, "n_iter_"), estimator.support_set_.indices is not None
+    kind = "chosen rows" if rows else "learned" if learned else "mixtures of rows"
     name = f"{title(request.method)} ({kind})"
-    return compare(judge, name, estimator.predict(data.x_test), budget, data.x, request.seed)
+    if learned or judge.problem.labels != "fixed":
+        predicted = estimator.predict(data.x_test)
+    else:
+        x_s = estimator.support_features_
+        predicted = judge.predict(x_s, judge.own(x_s, estimator.soft_labels_))[0]
+    return compare(judge, name, predicted, budget, data.x, request.seed)
 
 
-def _judged(
-    estimator: Any, data: Dataset, request: Request, folder: Path, result: Score
-) -> tuple[list[Score], list[str]]:
-    """What the judges make of the set and of random rows with their own labels, and what failed.
-
-    The interval is over the test rows and the seeds.
-    """
-    if not request.judges:
-        return [], []
+def _judged(estimator: Any, data: Dataset, request: Request, folder: Path, result: Score) -> Panel:
+    """Train the judges on the set and on random rows: those asked for, else the panel where the set is small enough."""
     known = artefact.Artefact(folder, estimator.support_set_, estimator.space_, estimator.labels_, data, None)
-    examples, held = known.examples(), known.held_out(data.x_test, np.asarray(data.y_test))
-    sets: dict[str, Maker] = {result.name: lambda seed: examples}
+    examples = known.examples()
+    if request.judges == NO_JUDGES or not (request.judges or cheap(examples)):
+        return Panel([], [], [])
+    held = known.held_out(data.x_test, np.asarray(data.y_test))
     every = known.every() if len(data.x) else None  # moments alone: there may be no rows to draw
-    if every is not None:
-        sets["random rows"] = lambda seed: random_rows(examples, every, seed)
-    found = protocol(sets, request.judges, held, request.judge_seeds, folder=folder / "judges")
-    scores = []
-    for learner in request.judges:
-        for of in sets:
-            rows = found.table.iloc[found.of(of, learner)]
-            if len(rows):
-                mean = mean_score(rows[found.metric].to_numpy(), len(held.y), not held.regression)
-                scores.append(Score(f"{learner}: {of}", int(rows["n"].iloc[0]), *mean, result.metric))
-    return scores, found.failures
+    learners, seeds = (request.judges, request.judge_seeds) if request.judges else (PANEL, SEEDS)
+    return panel(result, examples, every, held if request.judges else fewer(held), learners, seeds, folder / "judges")
 
 
 def _summary(
-    estimator: Any, data: Dataset, request: Request, scores: list[Score], warnings: list[str]
+    estimator: Any, data: Dataset, request: Request, compared: Compared, judged: Panel, warnings: list[str]
 ) -> report.Summary:
     support: SupportSet = estimator.support_set_
     means = nearest = codes = None
@@ -408,7 +480,8 @@ def _summary(
         method=title(request.method),
         n_train=support.provenance["n_train"],
         n_test=len(np.asarray(data.y_test)),
-        scores=scores,
+        scores=[*compared.scores, *judged.scores],
+        under=settle([compared.duel, *judged.duels]) if compared.duel is not None else {},
         learner=f"kernel ridge regression, {estimator.kernels_[0]!r}",
         history=history,
         snapshots=getattr(estimator, "snapshots_", []),
@@ -460,7 +533,7 @@ def _seen(z: np.ndarray, z_test: np.ndarray) -> int:
     return int(np.isin(artefact.row_digests(z_test), artefact.row_digests(z)).sum())
 
 
-def _warnings(request: Request, estimator: Any, unseen: bool, seen: int) -> list[str]:
+def _warnings(request: Request, estimator: Any, unseen: bool, seen: int, others: bool) -> list[str]:
     """List what the reader must know before using the set."""
     support: SupportSet = estimator.support_set_
     found = []
@@ -493,7 +566,7 @@ def _warnings(request: Request, estimator: Any, unseen: bool, seen: int) -> list
     judged = history and np.isfinite(history[-1].validation_loss)
     if judged and not estimator.converged_ and estimator.best_iter_ == estimator.n_iter_:
         found.append("The last step was the best one: more steps may give a better set.")
-    if request.judges:
+    if others:
         found.append(
             "Scores with a learner's name before the set are that learner's, trained on the set with its label vectors "
             "if it can take them, and on random rows with labels of their own; the others are those of kernel ridge "
@@ -506,10 +579,3 @@ def _warnings(request: Request, estimator: Any, unseen: bool, seen: int) -> list
             f"set may do much better or much worse; measure it before you rely on it{how}."
         )
     return found
-
-
-def _free_name(name: str, table: pd.DataFrame) -> str:
-    """The name, or one like it that the table does not have yet."""
-    while name in table.columns:
-        name += "_"
-    return name

@@ -1,7 +1,6 @@
 """What the commands share: their options, and the reading of data and lists."""
 
 import math
-import sys
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from datastill._errors import InputError
+from datastill.console import say
 
 
 def read_config(context: typer.Context, path: Path | None) -> Path | None:
@@ -17,8 +17,10 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
         return None
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"Got --config {path}, which cannot be read ({error}); expected a TOML file.") from None
+    from datastill.learners import named
+
     known = {p.name: p for p in context.command.params}
     settings = {k.replace("-", "_"): v for k, v in settings.items()}
     unknown = sorted(set(settings) - set(known))
@@ -26,6 +28,12 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
         raise InputError(
             f"Got {', '.join(unknown)} in {path}; expected options of `{context.info_name}` such as ipc, kernel, seed."
         )
+    for option in ("judges", "learners"):
+        if any(named.is_import_path(name) for name in words(str(settings.get(option, "")))):
+            raise InputError(
+                f"Got {settings[option]!r} as {option} in {path}; expected built-in learners, since others are code that a "
+                f"file may not name; try --{option} on the command line."
+            )
     context.default_map = {**(context.default_map or {}), **settings}
     return path
 
@@ -128,7 +136,7 @@ Learners = Annotated[
 
 
 def load_labelled(source: str, **options: Any) -> Any:
-    """What `sources.load` loads, none of whose labels are missing."""
+    """What `sources.load` loads, none of whose labels are missing; what was read otherwise than it stands is said."""
     from datastill._validate import check_present
     from datastill.data.sources import load
 
@@ -136,6 +144,8 @@ def load_labelled(source: str, **options: Any) -> Any:
     for labels in (dataset.y, dataset.y_test):
         if labels is not None:
             check_present(labels)
+    for note in dataset.reading.notes:
+        say(note, aside=True)
     return dataset
 
 
@@ -158,7 +168,7 @@ def load_data(
         task, why = guess_task(dataset.y)
         if not quiet:
             other = "regression" if task == "classification" else "classification"
-            print(f"Taken as {task}, since {why} (--task {other} changes it).", file=sys.stderr)
+            say(f"Taken as {task}, since {why} (--task {other} changes it).", aside=True)
     return _with_test_rows(with_test(dataset, seed, task), len(dataset.x)), task
 
 

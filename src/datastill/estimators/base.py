@@ -23,6 +23,7 @@ from datastill import _validate, krr
 from datastill._errors import DatastillWarning, InputError, SolveError
 from datastill.data import sampling
 from datastill.data.dataset import Rows, SupportSet, digest, take, versions
+from datastill.data.labels import check_classes, check_targets
 from datastill.distill import fit as distil
 from datastill.distill import fit_moments, kip, loop
 from datastill.distill.fit_moments import Sums
@@ -31,6 +32,7 @@ from datastill.distill.objectives import Penalties
 from datastill.gram.names import as_kernels
 from datastill.preprocess import labels as label_maps
 from datastill.preprocess import space as spaces
+from datastill.preprocess.tables import check_columns
 from datastill.select.greedy import OPTIMISERS
 from datastill.select.methods import METHODS, Candidates, Chosen, choose
 
@@ -165,11 +167,13 @@ class Distiller(BaseEstimator):
         """Checked rows, labels or targets, and the numbers of their classes."""
         rows, y = _validate.check_rows(self, X, y, fitting=True)
         self.check_settings()
+        if isinstance(rows, pd.DataFrame):
+            check_columns(rows)
         if not isinstance(self, ClassifierMixin):
-            y = _validate.check_targets(y)
+            y = check_targets(y)
             self.labels_: label_maps.Labels = label_maps.RealTargets.fit(y)
             return rows, y, None
-        y = _validate.check_classes(y)
+        y = check_classes(y)
         self.labels_ = label_maps.ClassLabels.fit(y)
         self.classes_ = self.labels_.classes
         return rows, y, self.labels_.codes(y)

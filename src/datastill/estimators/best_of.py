@@ -118,18 +118,13 @@ class _BestOf(Distiller):
             self.support_set_ = replace(best.support_set_, indices=self.sample_indices_)
 
     def _affordable(self, codes: np.ndarray | None, rest: np.ndarray, n: int) -> tuple[dict[str, Any], dict[str, int]]:
-        """The budget, with no more examples of a class than it has rows left, and the classes that this cuts."""
-        budget = self._budget(sampling.class_counts(codes, n))
-        rows = sampling.class_counts(None if codes is None else codes[rest], len(rest))
-        if (budget >= rows).all():
-            raise InputError(
-                f"Got a budget of {budget.sum()} examples for {len(rest)} rows to learn from; expected fewer; try "
-                f"{'n_support' if codes is None else 'ipc'}={max(int(rows.min()) // 2, 1)}."
-            )
+        """Return the budget, cut to the rows of each class that are left, and the classes that this cuts."""
+        asked = self._asked(sampling.class_counts(codes, n))
+        budget = sampling.below_rows(asked, sampling.class_counts(None if codes is None else codes[rest], len(rest)))
         if codes is None:
             return {"n_support": int(budget[0])}, {}
-        given = {str(c): int(min(k, r)) for c, k, r in zip(self.classes_, budget, rows, strict=True)}
-        return {"ipc": given}, {c: k for (c, k), wanted in zip(given.items(), budget, strict=True) if k < wanted}
+        given = {str(c): int(k) for c, k in zip(self.classes_, budget, strict=True)}
+        return {"ipc": given}, {c: k for (c, k), wanted in zip(given.items(), asked, strict=True) if k < wanted}
 
     def _candidates(self, budget: dict[str, Any], seed: int) -> dict[str, Distiller]:
         regression = "n_support" in budget
