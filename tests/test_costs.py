@@ -12,6 +12,7 @@ from scipy.sparse import coo_array, csr_array, dok_array, lil_array
 import oracles
 from datastill import KIP, BestOf, Coreset, CoresetRegressor, KIPRegressor, LabelSolve, _validate, krr, runs
 from datastill._errors import InputError
+from datastill.cli.app import run
 from datastill.data import sampling
 from datastill.data.dataset import Dataset
 from datastill.evaluate import queries
@@ -229,3 +230,16 @@ def test_leverage_of_fewer_rows_than_columns_needs_no_matrix_of_columns(ridge, r
     np.testing.assert_allclose(leverage(x, ridge), np.einsum("nd,de,ne->n", x, inverse, x), rtol=1e-8)
     wide = rng.standard_normal((20, 20_000)).astype(np.float32)
     assert peak_of(lambda: leverage(wide, 1e-3)) < 4 * wide.nbytes
+
+
+def test_the_command_line_takes_some_rows_or_all(tmp_path, capsys):
+    asked = ["distill", "digits", "--method", "kmeans", "--ipc", "1", "--judges", "none"]
+    assert run([*asked, "--rows", "200", "--out", str(tmp_path / "some")]) == 0
+    assert "Rows: 200 of 1,347 to learn from" in capsys.readouterr().err
+    assert run([*asked, "--rows", "all", "--out", str(tmp_path / "all")]) == 0
+    assert run([*asked, "--rows", "2000", "--out", str(tmp_path / "more")]) == 0
+    assert "Rows:" not in capsys.readouterr().err
+    sets = [runs.SupportSet.load(tmp_path / name) for name in ("some", "all", "more")]
+    assert [s.provenance["n_train"] for s in sets] == [200, 1347, 1347]
+    assert run([*asked, "--rows", "some", "--out", str(tmp_path / "bad")]) == 2
+    assert "expected a whole number, 2 or more, or all" in capsys.readouterr().err

@@ -226,7 +226,7 @@ def distill(
         method = _method(context, dataset, as_json)
         fewer = runs.rows_for(dataset, settings) if rows is None else fewer
     if fewer is not None and fewer < len(dataset.x) and not as_json:
-        say(f"Rows: {fewer:,} of {len(dataset.x):,} to learn from (--rows all takes all).")
+        say(f"Rows: {fewer:,} of {len(dataset.x):,} to learn from (--rows all takes all).", aside=True)
     _refuse_unused(context, method, runs.estimator_of(method, task == "regression"), collected is not None)
     if task == "regression" and ipc is not None:
         raise InputError("Got --ipc for regression, which has no classes; expected --n-support; try --n-support 20.")
