@@ -61,7 +61,8 @@ def _row(cell: dict[str, Any], constants: dict[str, float]) -> str:
     metric = TITLES[runs[0]["metric"]]
     name = cell["dataset"] + ("" if all("krr" in run for run in runs) else " †")
     constant = round(100 * constants[cell["dataset"]], 1) + 0.0
-    return f"| {name} | {examples} | {metric} | {constant:.1f} | {' | '.join(shown)} | {len(runs)} | {kept} | {seconds:.0f} |"
+    about = f"{name} | {examples} | {metric} | {constant:.1f}"
+    return f"| {about} | {' | '.join(shown)} | {len(runs)} | {kept} | {seconds:.0f} |"
 
 
 def _scores(cell: dict[str, Any], name: str, part: str) -> list[float]:
