@@ -144,6 +144,48 @@ def test_bad_arguments_give_one_line_and_exit_2(words, fragment, tmp_path, capsy
     assert fragment in captured.err
 
 
+@pytest.mark.parametrize(
+    ("words", "fragment"),
+    [
+        (["distill", "--kernel", "fc-1"], "kernel name 'fc-1'"),
+        (["distill", "--preprocess", "wash"], "preprocess='wash'"),
+        (["distill", "--init", "nowhere"], "nowhere"),
+        (["distill", "--judges", "oracle"], "learner 'oracle'"),
+        (["distill", "--augment", "mirror"], "'mirror' as an augmentation"),
+        (["distill", "--ipc", "0"], "ipc=0"),
+        (["distill", "--ipc", "1", "--n-support", "10"], "exactly one"),
+        (["distill", "--method", "graph-cut", "--optimiser", "fast"], "optimiser='fast'"),
+        (["distill", "--n-support", "9", "--allocation", "fair", "--method", "random"], "allocation='fair'"),
+        (["compare", "--methods", "magic"], "method 'magic'"),
+        (["compare", "--learners", "oracle"], "learner 'oracle'"),
+        (["compare", "--delta", "2"], "delta=2"),
+        (["compare", "--labels", "none"], "labels='none'"),
+        (["compare", "--seeds", "0"], "0 seeds"),
+        (["plan", "--kernel", "fc-1"], "kernel name 'fc-1'"),
+        (["moments", "--features", "fuorier", "--out", "m"], "feature map 'fuorier'"),
+        (["moments", "--features", "fourier", "--preprocess", "wash", "--out", "m"], "preprocess='wash'"),
+        (["evaluate", "--learners", "oracle"], "learner 'oracle'"),
+        (["certify", "--learners", "oracle"], "learner 'oracle'"),
+    ],
+)
+def test_settings_are_refused_before_the_data_are_read(words, fragment, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run([words[0], "nowhere.npz", *words[1:]]) == 2
+    said = capsys.readouterr().err
+    assert fragment in said
+    assert len(said.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_version_is_told_without_the_heavy_packages():
+    code = (
+        "import sys; from datastill.cli.app import run; assert run(['--version']) == 0; "
+        "print(*{'jax', 'sklearn', 'pandas', 'scipy'} & set(sys.modules))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown == f"datastill {version('datastill')}\n\n"
+
+
 @pytest.mark.parametrize("task", ["auto", "classification", "regression"])
 def test_labels_that_are_missing_are_named_whatever_the_task(task, tmp_path, capsys):
     path = tmp_path / "t.csv"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -142,6 +143,42 @@ def test_a_slow_worker_is_waited_for_or_worked_around(work, grid):
     assert_same(collect_on(grid.address, recipe, shards, folder), recipe, shards)
     assert woken.wait(20)
     assert dozed.wait(5)
+
+
+def test_a_worker_that_stands_still_for_good_costs_its_shard_alone(work, grid):
+    recipe, shards, folder = work
+    still = grid.start_worker()
+    grid.start_worker()
+    stopped = when(lambda: parts(folder) > 2, lambda: still.send_signal(signal.SIGSTOP))
+    with pytest.warns(UserWarning, match="1 of the jobs on the cluster take longer than 3 s, at tcp://"):
+        assert_same(collect_on(grid.address, recipe, shards, folder, limit=3), recipe, shards)
+    assert stopped.is_set()
+
+
+def test_ctrl_c_ends_a_pass_whose_worker_stands_still(work, tmp_path):
+    out = tmp_path / "m.safetensors"
+    command = ["moments", tmp_path / "data.npz", "--features", "fourier:600", "--shard-rows", "400"]
+    code = "from datastill.cli.app import main; main()"
+    words = [sys.executable, "-c", code, *map(str, command), "--cluster", "local:2", "--out", str(out)]
+    run = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    folder = out.with_name(out.name + ".parts")
+    deadline = time.monotonic() + 120
+    while parts(folder) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    workers = [child for child in children(run.pid) if b"spawn_main" in (child / "cmdline").read_bytes()]
+    os.kill(int(workers[0].name), signal.SIGSTOP)
+    run.send_signal(signal.SIGINT)
+    said, _ = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert said.splitlines()[-1].startswith("datastill: Interrupted;")
+    assert parts(folder) >= 3 and not out.exists()
+    assert not any(worker.exists() for worker in workers)
+
+
+def children(pid):
+    """Of a process, as folders of /proc."""
+    every = (path for path in Path("/proc").iterdir() if path.name.isdigit())
+    return [path for path in every if (path / "stat").read_text().rpartition(")")[2].split()[1] == str(pid)]
 
 
 def test_a_scheduler_that_is_lost_and_starts_again_is_taken_up_again(work, grid):

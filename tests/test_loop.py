@@ -195,16 +195,6 @@ def fade(state, number):
     return State(state.x * 0.5, state.count + 1), jnp.sum(state.x)
 
 
-def test_a_damaged_checkpoint_is_named(tmp_path, every_step):
-    path = tmp_path / "checkpoint"
-    with pytest.raises(Stop):
-        run(path, stop_at(5))
-    path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(InputError, match="cannot be read") as caught:
-        run(path)
-    assert str(path) in str(caught.value)
-
-
 @pytest.mark.parametrize("header", ["", "{}", "words"])
 def test_a_file_of_another_kind_is_no_checkpoint(header, tmp_path, every_step):
     path = tmp_path / "checkpoint"
@@ -234,7 +224,7 @@ def test_a_checkpoint_that_cannot_be_written_is_named(tmp_path):
 
 def test_checkpoints_follow_the_clock(tmp_path, monkeypatch):
     written = []
-    monkeypatch.setattr(loop, "write_tensors", lambda *a: written.append(archive.write_tensors(*a)))
+    monkeypatch.setattr(loop, "_save", lambda *a: written.append(a))
     run(tmp_path / "checkpoint")
     assert len(written) == 1  # at the end only: the run takes less than the time between checkpoints
 

@@ -216,13 +216,39 @@ def test_the_bar_of_a_pass_shows_rows_and_their_speed(monkeypatch):
         assert part in text
 
 
-@pytest.mark.parametrize(
-    ("shown", "screen"), [(True, io.StringIO()), (False, Terminal())], ids=["no terminal", "quiet"]
-)
-def test_the_bar_is_silent_elsewhere(shown, screen, monkeypatch):
+def test_without_a_terminal_a_line_says_how_far_it_is(monkeypatch):
+    screen, clock = io.StringIO(), iter([0.0, 10.0, 40.0, 50.0, 100.0])
     monkeypatch.setattr(sys, "stderr", screen)
-    with progress.bar("KIP", 10, "R²", shown) as watch:
-        assert watch is None
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with progress.bar("KIP", 1000, "accuracy", True) as watch:
+        for step in (200, 300, 310, 600):  # a resumed run: 200 steps were done before
+            watch(loop.Progress(step=step, loss=0.5, history=[loop.Record(step, 0.5, 0.2, 0.875)]))
+    assert screen.getvalue().splitlines() == [
+        "KIP: 300 of 1,000 steps, loss 0.5000, validation accuracy 0.875, about 5 min left",
+        "KIP: 600 of 1,000 steps, loss 0.5000, validation accuracy 0.875, about 2 min left",
+    ]
+
+
+def test_units_are_counted_on_a_terminal(monkeypatch):
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(progress, "Console", lambda **_: Console(file=screen, force_terminal=True, width=120))
+    with progress.count_bar("Judging", 12, "trainings", True) as watch:
+        watch()
+    assert "1/12 trainings" in screen.getvalue()
+
+
+@pytest.mark.parametrize("screen", [io.StringIO(), Terminal()], ids=["no terminal", "terminal"])
+def test_nothing_is_shown_where_nobody_wants_it(screen, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", screen)
+    bars = (
+        progress.bar("KIP", 10, "R²", False),
+        progress.rows_bar("Moments", 10, False),
+        progress.count_bar("Judging", 2, "trainings", False),
+    )
+    for shown in bars:
+        with shown as watch:
+            assert watch is None
     assert screen.getvalue() == ""
 
 

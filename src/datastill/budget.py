@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from datastill._errors import InputError
 from datastill.certify import Certificate, certify, check_delta
-from datastill.data.archive import make_folder, write_json
+from datastill.data import claims
+from datastill.data.archive import write_json
 from datastill.data.dataset import Dataset
 from datastill.tournament import Encoded, Entrants, check_method, made
 
@@ -87,8 +88,13 @@ def find_budget(
     check_method(entrants.methods[0], entrants.kernel)
     check_delta(delta)
     known = Encoded.of(data, task)
-    largest = min(largest, known.smallest)
-    make_folder(folder)
+    with claims.held(folder) as stale:
+        claims.tidy(folder, stale)
+        return _search(known, entrants, epsilon, min(largest, known.smallest), folder, delta)
+
+
+def _search(known: Encoded, entrants: Entrants, epsilon: float, largest: int, folder: Path, delta: float) -> Search:
+    """See `find_budget`; the folder is held."""
     ladder = [1]
     while ladder[-1] < largest:
         ladder.append(min(2 * ladder[-1], largest))

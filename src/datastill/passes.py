@@ -2,11 +2,14 @@
 
 import shutil
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from datastill._errors import InputError
+from datastill.data import claims
+from datastill.data.archive import sweep
 from datastill.data.sharding import shards_of
 from datastill.data.shards import Shard
 from datastill.features.names import named_map
@@ -15,6 +18,8 @@ from datastill.moments.drift import drift
 from datastill.moments.files import file_of, is_moments, manifest
 from datastill.moments.passing import Watcher, forgettable
 from datastill.moments.survey import VERSIONS
+from datastill.preprocess.augment import Augmentation
+from datastill.preprocess.space import PREPROCESSING
 from datastill.progress import rows_bar
 
 
@@ -49,12 +54,23 @@ def carry_out(request: Request, out: Path | None, against: Path | None = None, v
         out: the file; None writes none, for moments that are only looked at. While the pass runs, a folder of this
             name and `.parts` holds a file of each finished shard.
         against: moments to tell the drift from.
-        verbose: whether to draw progress bars.
+        verbose: whether to show progress on standard error.
 
     Raises:
         InputError: for data, settings or moments that cannot be used together.
         OutputError: for a file that cannot be written.
     """
+    if out is None:
+        return _carried_out(request, out, against, verbose)
+    with claims.held(_parts(out)) as stale:
+        for folder, name in ((out.parent, out.name), (_parts(out), None)):
+            sweep(folder, name, stale)
+        return _carried_out(request, out, against, verbose)
+
+
+def _carried_out(request: Request, out: Path | None, against: Path | None, verbose: bool) -> dict[str, Any]:
+    """See `carry_out`; the folder of finished shards is held."""
+    _check(request)
     saved = [source for source in request.data if is_moments(source)]
     fresh = [source for source in request.data if source not in saved]
     known = [load(source) for source in saved]
@@ -78,10 +94,14 @@ def carry_out(request: Request, out: Path | None, against: Path | None = None, v
         added = _collect(request, recipe, shards, _parts(out), verbose)
         seconds = time.monotonic() - started
         description |= {"seconds": seconds, "rows_per_second": added.count / seconds}
-        if base is not None:
-            description["added"] = added.count
-            description["drift"] = {"added rows": drift(base.whole, added.whole)._asdict()}
-        total = _plus(base, added, seen)
+        if base is not None and out in map(file_of, saved) and added.train.shards.keys() <= base.train.shards.keys():
+            warnings.warn(f"Got rows that {out} has already; nothing is added.", stacklevel=3)
+            description["added"] = 0
+        else:
+            if base is not None:
+                description["added"] = added.count
+                description["drift"] = {"added rows": drift(base.whole, added.whole)._asdict()}
+            total = _plus(base, added, seen)
     if seen:
         description["seen_before"] = max(seen)
     for source in request.forget:
@@ -100,6 +120,15 @@ def carry_out(request: Request, out: Path | None, against: Path | None = None, v
         description["out"] = str(out)
     size = out.stat().st_size if out is not None else sum(file_of(source).stat().st_size for source in saved)
     return {**manifest(total), **description, "bytes": size, "n_shards": len(total.train.shards)}
+
+
+def _check(request: Request) -> None:
+    """Raise an InputError for settings that no data could make usable."""
+    if request.features:
+        named_map(request.features, request.seed)
+    if request.preprocess not in PREPROCESSING:
+        raise InputError(f"Got preprocess={request.preprocess!r}; expected one of {', '.join(PREPROCESSING)}.")
+    Augmentation.parse(request.augment)
 
 
 def _plus(base: Collected | None, more: Collected, seen: list[float]) -> Collected:

@@ -1,7 +1,7 @@
 """A run: one folder that holds everything about one distillation, and can be continued after any interruption.
 
-run.json                what was asked for; a folder answers to one request only
-checkpoint.safetensors  the state while it runs (.coarse after it: at half the size)
+run.json                what was asked for, and when it is done digests of what was found; one request for a folder
+checkpoint.safetensors  the state while it runs (.coarse after it: at half the size; .previous: the one before)
 support.safetensors, manifest.json, support.csv (tables)     the support set
 rows.safetensors        digests of the training rows, by which held-out rows are known to be new
 judges/              what learners that were asked for found, one file for each
@@ -10,6 +10,8 @@ metrics.json, support.png, report.html                       what it is worth
 
 import hashlib
 import json
+import warnings
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,12 @@ import pandas as pd
 from datastill import artefact, report
 from datastill._errors import InputError
 from datastill._validate import check_finite
-from datastill.data.archive import finite, make_folder, read_json, write_atomic, write_json
+from datastill.data import claims
+from datastill.data.archive import finite, leftovers, read_object, write_atomic, write_json
 from datastill.data.dataset import Dataset, Rows, SupportSet, digest, take
+from datastill.data.spreadsheet import support_csv
+from datastill.distill.checkpoints import NAME as CHECKPOINT
+from datastill.distill.checkpoints import discard
 from datastill.estimators import (
     KIP,
     RCIG,
@@ -42,7 +48,7 @@ from datastill.evaluate.panel import PANEL, SEEDS, Panel, cheap, fewer, panel
 from datastill.evaluate.references import class_means, nearest_rows
 from datastill.evaluate.scores import Score
 from datastill.evaluate.verdicts import settle
-from datastill.learners.named import named_learner
+from datastill.learners.named import check_learners
 from datastill.moments import Collected, Sample
 from datastill.preprocess.labels import ClassLabels
 from datastill.report.names import title
@@ -69,6 +75,8 @@ LARGE_TARGET = 4.0
 """Standard deviations from the mean."""
 HIDDEN_SETTINGS = ("kernel", "random_state", "checkpoint", "verbose")
 FILES = ("support.safetensors", "manifest.json", "rows.safetensors", "metrics.json", "support.png", "report.html")
+NEEDED = ("support.safetensors", "manifest.json", "metrics.json", "report.html")
+CLAIM = "run.json"
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,7 @@ class Request:
 
     Attributes:
         method: a key of METHODS.
-        task: "classification" or "regression".
+        task: "classification" or "regression"; before the data are read, for `check`, it may be "auto".
         settings: the estimator's parameters, JSON types only.
         seed: of everything random, the test split included.
         judges: names of learners that are trained on the set, beside kernel ridge regression; see
@@ -122,7 +130,7 @@ def distill(
         data: with test rows; see `data.task.with_test`.
         request: what to do.
         folder: made if missing.
-        verbose: whether to draw a progress bar.
+        verbose: whether to show progress on standard error.
         collected: what a pass left of all rows, of which `data` are a sample then; see `sampled`.
         unseen: whether the test rows had no part in choosing the step that is kept.
 
@@ -133,14 +141,31 @@ def distill(
     identity = _identity(data, request)
     if collected is not None:
         identity["digests"]["moments"] = collected.digest
-    claimed = _claim(folder, identity)
-    done = folder / "metrics.json"
-    if done.exists() and (folder / "report.html").exists():
-        return Result(folder, read_json(done), True)
+    with claims.held(folder) as stale:
+        claimed = _claim(folder, identity)
+        claims.tidy(folder, stale)
+        if not claimed and (found := _found(folder)) is not None:
+            if claims.broken(folder / CLAIM) is None:
+                with suppress(OSError):  # of a folder that cannot be written
+                    _seal(folder, identity)
+            discard(folder / CHECKPOINT)
+            return Result(folder, found, True)
+        return _carry_out(data, request, folder, verbose, collected, unseen, identity, claimed)
 
+
+def _carry_out(
+    data: Dataset,
+    request: Request,
+    folder: Path,
+    verbose: bool,
+    collected: Collected | None,
+    unseen: bool,
+    identity: dict[str, Any],
+    claimed: bool,
+) -> Result:
+    """See `distill`; the folder is held, and this run's own."""
     try:
-        for name in request.judges if request.judges != NO_JUDGES else ():
-            named_learner(name, request.task == "regression")
+        check_learners(request.judges if request.judges != NO_JUDGES else (), request.task)
         estimator = _estimator(request, folder, verbose)
         if request.task == "classification":  # test labels that training lacks are told before anything is learned
             labels = ClassLabels.fit(data.y) if collected is None else collected.recipe.source.labels
@@ -154,30 +179,78 @@ def distill(
             estimator.fit_moments(collected)
     except InputError:
         if claimed:  # nothing was computed: the folder is free for a corrected request
-            (folder / "run.json").unlink(missing_ok=True)
-            if not any(folder.iterdir()):
-                folder.rmdir()
+            (folder / CLAIM).unlink(missing_ok=True)
         raise
     support: SupportSet = estimator.support_set_
     known = {"dataset": data.name, "target": data.target, "digests": identity["digests"]}
+    known |= {"reading": data.reading.as_json()}
     support = replace(support, provenance={**support.provenance, **known})
     compared = _compared(estimator, data, request)
     support.save(folder)
     if collected is None:
         artefact.write_row_digests(folder, estimator.space_.encode(data.x))
     if isinstance(support.x, pd.DataFrame):
-        labelled = support.x.assign(**{_free_name(data.target, support.x): list(support.y)})
-        write_atomic(folder / "support.csv", labelled.to_csv(index=False).encode())
+        write_atomic(folder / "support.csv", support_csv(support, data.target))
     judged = _judged(estimator, data, request, folder, compared.scores[0])
-    warnings = [*judged.failures, *_warnings(request, estimator, unseen, bool(judged.scores))]
+    seen = 0 if collected is not None else _seen(estimator.space_.encode(data.x), estimator.space_.encode(data.x_test))
+    said = _warnings(request, estimator, unseen, seen, bool(judged.scores))
+    warnings = [*judged.failures, *data.reading.notes, *said]
     summary = _summary(estimator, data, request, compared, judged, warnings)
     write_atomic(folder / "support.png", report.support_grid(summary.gallery))
     write_atomic(folder / "report.html", report.render(summary).encode())
     numbers = finite(summary.as_dict())
-    write_json(done, numbers)
-    for checkpoint in folder.glob("checkpoint.safetensors*"):
-        checkpoint.unlink()
+    write_json(folder / "metrics.json", numbers)
+    _seal(folder, identity)
+    discard(folder / CHECKPOINT)
     return Result(folder, numbers, False)
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """Read what a finished run found.
+
+    Raises:
+        InputError: where there is none, or where files of it are missing or damaged.
+    """
+    if not (folder / "metrics.json").exists():
+        raise InputError(f"Got {folder}, which holds no finished run; expected metrics.json; try `datastill distill`.")
+    if wrong := _wrong(folder):
+        raise InputError(
+            f"Got {folder}, whose {', '.join(wrong)} {'are' if wrong[1:] else 'is'} missing or damaged; expected a "
+            "finished run; try the same `datastill distill` again, which makes it again."
+        )
+    return read_object(folder / "metrics.json")
+
+
+def _found(folder: Path) -> dict[str, Any] | None:
+    """What a finished run found; None where it is not finished, or must be made again, which a warning says."""
+    wrong = _wrong(folder)
+    if not wrong:
+        return read_object(folder / "metrics.json")
+    if claims.broken(folder / CLAIM) or (folder / "metrics.json").exists():
+        warnings.warn(f"Of {folder}, {', '.join(wrong)} is missing or damaged; the run is made again.", stacklevel=3)
+    return None
+
+
+def _wrong(folder: Path) -> list[str]:
+    """The files that a finished run would have, and that are missing or damaged."""
+    sealed = claims.broken(folder / CLAIM)
+    if sealed is not None:
+        return sealed
+    found = [name for name in NEEDED if not (folder / name).is_file()]  # no seal: of an earlier version, or killed
+    for name, read in (("support.safetensors", SupportSet.load), ("metrics.json", _read_metrics)):
+        try:
+            read(folder)
+        except InputError:
+            found.append(name)
+    return list(dict.fromkeys(found))
+
+
+def _read_metrics(folder: Path) -> dict[str, Any]:
+    return read_object(folder / "metrics.json")
+
+
+def _seal(folder: Path, identity: dict[str, Any]) -> None:
+    claims.seal(folder / CLAIM, identity, [name for name in (*FILES, "support.csv") if (folder / name).exists()])
 
 
 def sampled(collected: Collected, name: str, test: Dataset | None = None) -> Dataset:
@@ -196,7 +269,7 @@ def sampled(collected: Collected, name: str, test: Dataset | None = None) -> Dat
     if test is None and not len(checks.z):
         raise InputError("Got moments that kept no held-out rows to judge by; expected test rows; try --test DATA.")
     held = rows(checks) if test is None else (test.x, test.y)
-    return Dataset(name, *rows(starts), *held, target=recipe.target or "target")
+    return Dataset(name, *rows(starts), *held, target=recipe.target or "target", reading=recipe.reading)
 
 
 def identify(data: Dataset, request: Request) -> str:
@@ -211,11 +284,16 @@ def _identity(data: Dataset, request: Request) -> dict[str, Any]:
 
 def _claim(folder: Path, identity: dict[str, Any]) -> bool:
     """Make the folder this run's own, or find that it is; whether it is new. Another run's folder is left alone."""
-    make_folder(folder)
     identity = json.loads(json.dumps(identity))  # as it is read back
-    claim = folder / "run.json"
-    if claim.exists():
-        held = read_json(claim)
+    claim = folder / CLAIM
+    others = set(folder.iterdir()) - {claim, *leftovers(folder)}
+    held = None
+    try:
+        held = read_object(claim) if claim.exists() else None
+    except InputError:
+        if others:  # it may be another run's
+            raise
+    if held is not None:
         different = sorted(k for k in identity if held.get(k) != identity[k])
         if different:
             detail = ", ".join(_difference(held.get(k), identity[k], k) for k in different)
@@ -224,7 +302,7 @@ def _claim(folder: Path, identity: dict[str, Any]) -> bool:
                 "empty folder; try another --out."
             )
         return False
-    if any(folder.iterdir()):
+    if others:
         raise InputError(
             f"Got the output folder {folder}, which has other files in it; expected a new or empty folder; "
             "try another --out."
@@ -252,6 +330,12 @@ def estimator_of(method: str, regression: bool) -> Any:
     return kind
 
 
+def check(request: Request) -> None:
+    """Raise an InputError for settings or learners that no data could make usable; the task may still be "auto"."""
+    _estimator(request, Path(), False).check_settings()
+    check_learners(request.judges if request.judges != NO_JUDGES else (), request.task)
+
+
 def _estimator(request: Request, folder: Path, verbose: bool) -> Any:
     kind = estimator_of(request.method, request.task == "regression")
     known = kind._get_param_names()
@@ -263,7 +347,7 @@ def _estimator(request: Request, folder: Path, verbose: bool) -> Any:
     if settings.get("patience") == "never":
         settings["patience"] = None
     if "checkpoint" in known:
-        settings["checkpoint"] = folder / "checkpoint.safetensors"
+        settings["checkpoint"] = folder / CHECKPOINT
     if "verbose" in known:
         settings["verbose"] = verbose
     return kind(**settings, random_state=request.seed)
@@ -391,10 +475,20 @@ def _change(estimator: Any) -> dict[str, str]:
     return found
 
 
-def _warnings(request: Request, estimator: Any, unseen: bool, others: bool) -> list[str]:
-    """What the reader must know before using the set."""
+def _seen(z: np.ndarray, z_test: np.ndarray) -> int:
+    """Count the test rows that equal a training row in every number, to three decimals."""
+    return int(np.isin(artefact.row_digests(z_test), artefact.row_digests(z)).sum())
+
+
+def _warnings(request: Request, estimator: Any, unseen: bool, seen: int, others: bool) -> list[str]:
+    """List what the reader must know before using the set."""
     support: SupportSet = estimator.support_set_
     found = []
+    if seen:
+        found.append(
+            f"{seen:,} of the test rows equal a training row in every number, so the scores may be too high for rows "
+            "that were never seen."
+        )
     if not unseen:
         found.append(
             "The rows that judge this set are some of those that chose the step: its score may be a little too high. "
@@ -406,7 +500,7 @@ def _warnings(request: Request, estimator: Any, unseen: bool, others: bool) -> l
             f"{1 - agreement:.0%} of the examples have a label vector that points to another class than the one they "
             "were made for: use soft_labels, not y, with learners that can take them."
         )
-    short = support.provenance.get("choice", {}).get("short")
+    short = support.provenance.get("short") or support.provenance.get("choice", {}).get("short")
     if short:
         classes = ", ".join(f"{label} ({k})" for label, k in short.items())
         found.append(f"Some classes have fewer rows than examples were asked for, and got fewer examples: {classes}.")
@@ -432,10 +526,3 @@ def _warnings(request: Request, estimator: Any, unseen: bool, others: bool) -> l
             f"set may do much better or much worse; measure it before you rely on it{how}."
         )
     return found
-
-
-def _free_name(name: str, table: pd.DataFrame) -> str:
-    """The name, or one like it that the table does not have yet."""
-    while name in table.columns:
-        name += "_"
-    return name

@@ -5,15 +5,17 @@ summary.json                every number in them
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from datastill import certify
 from datastill._errors import InputError
-from datastill.data.archive import write_atomic
+from datastill.data.archive import read_object, write_atomic
 from datastill.data.dataset import Dataset, SupportSet, row_kind
 from datastill.evaluate.constant import CONSTANT
 from datastill.evaluate.protocol import HeldOut, Judged
@@ -30,6 +32,7 @@ from datastill.report import (
 )
 from datastill.report.names import RANDOM, SOLVED, method_title
 
+PAGE, SUMMARY = "report.html", "summary.json"
 MAX_COLUMNS = 8
 """Of the gallery."""
 MADE = {"kmeans": "mean", "kmeans-targets": "mean", "archetypes": "mixture"}
@@ -116,10 +119,26 @@ def write_report(
         settings=settings,
         warnings=warnings,
     )
-    write_atomic(folder / "report.html", render_comparison(comparison).encode())
+    write_atomic(folder / PAGE, render_comparison(comparison).encode())
     write_atomic(folder / "report.md", comparison_markdown(comparison).encode())
-    write_atomic(folder / "summary.json", comparison.to_json().encode())
+    write_atomic(folder / SUMMARY, comparison.to_json().encode())
     return comparison
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """Read the numbers of a comparison.
+
+    Raises:
+        InputError: if they, or the page, are missing or damaged.
+    """
+    summary = read_object(folder / SUMMARY)
+    with suppress(OSError):
+        if (folder / PAGE).read_bytes().rstrip().endswith(b"</html>"):
+            return summary
+    raise InputError(
+        f"Got {folder}, whose {PAGE} is missing or damaged; expected a finished comparison; try the same `datastill "
+        "compare` again, which makes it again."
+    )
 
 
 def set_folder(sets: Path, name: str, seed: int) -> Path:

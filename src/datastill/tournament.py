@@ -7,6 +7,7 @@ standings.json       each set and learner beside all rows and random rows, with 
 report.html, report.md, summary.json     see `showcase`
 """
 
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,21 +19,24 @@ import numpy as np
 import pandas as pd
 
 from datastill._errors import InputError
+from datastill.artefact import set_digest
 from datastill.certify import FULL, check_delta
-from datastill.data.archive import make_folder, read_tensors, write_atomic, write_json, write_tensors
+from datastill.data import claims
+from datastill.data.archive import write_atomic, write_json
 from datastill.data.dataset import Dataset, SupportSet, digest
+from datastill.evaluate import kept
 from datastill.evaluate.constant import with_constant
 from datastill.evaluate.draws import imbalanced
 from datastill.evaluate.overlap import overlap, usual_distance
 from datastill.evaluate.protocol import Examples, HeldOut, Maker, examples_of, protocol
 from datastill.evaluate.standings import Rivals, robustness, standings
 from datastill.gram.names import as_kernels
-from datastill.learners.named import both_augmentations, named_learner
-from datastill.learners.training import as_seen, label_vectors, train, train_regressor
+from datastill.learners.named import both_augmentations, check_learners, named_learner
+from datastill.learners.training import LABELS, as_seen, label_vectors, train, train_regressor
 from datastill.preprocess.labels import ClassLabels, Labels, RealTargets
 from datastill.preprocess.space import Space, fit_space
 from datastill.report.names import PROPORTIONAL, RANDOM, SOLVED, TAUGHT
-from datastill.runs import METHODS, estimator_of
+from datastill.runs import CLAIM, METHODS, estimator_of
 from datastill.select.methods import SEEDLESS
 from datastill.showcase import Found, set_folder, write_report
 
@@ -117,6 +121,21 @@ class Encoded(NamedTuple):
             )
 
 
+def check(entrants: Entrants, task: str, delta: float) -> None:
+    """Raise an InputError for methods, learners or numbers that no data could make usable; the task may be "auto"."""
+    check_delta(delta)
+    if not entrants.methods or not entrants.learners or entrants.seeds < 1:
+        raise InputError(
+            f"Got {len(entrants.methods)} methods, {len(entrants.learners)} learners and {entrants.seeds} seeds; "
+            "expected at least one each."
+        )
+    for method in entrants.methods:
+        check_method(method, entrants.kernel)
+    check_learners([*entrants.learners, *([entrants.teacher] if entrants.teacher else [])], task)
+    if entrants.labels not in LABELS:
+        raise InputError(f"Got labels={entrants.labels!r}; expected one of {', '.join(LABELS)}.")
+
+
 def compare(
     data: Dataset,
     task: str,
@@ -140,19 +159,31 @@ def compare(
     Raises:
         InputError: for unknown methods or learners, or data that cannot be used.
     """
-    check_delta(delta)
-    for method in entrants.methods:
-        check_method(method, entrants.kernel)
+    check(entrants, task, delta)
     learners = entrants.learners
     variants = {k: both_augmentations(k) for k in learners if k.startswith("net:")} if entrants.robust else {}
     learners = tuple(dict.fromkeys([*learners, *(v for pair in variants.values() for v in pair)]))
-    for name in [*learners, *([entrants.teacher] if entrants.teacher else [])]:
-        named_learner(name, task == "regression")
-    if (folder / "run.json").exists():
-        raise InputError(f"Got {folder}, which holds a run of `datastill distill`; expected another folder.")
     known = Encoded.of(data, task)
     known.check_budgets(entrants.budgets)
-    make_folder(folder)
+    with claims.held(folder) as stale:
+        if (folder / CLAIM).exists():
+            raise InputError(f"Got {folder}, which holds a run of `datastill distill`; expected another folder.")
+        claims.tidy(folder, stale)
+        return _compared(data, known, entrants, learners, variants, folder, jobs, memory, delta)
+
+
+def _compared(
+    data: Dataset,
+    known: Encoded,
+    entrants: Entrants,
+    learners: tuple[str, ...],
+    variants: dict[str, tuple[str, str]],
+    folder: Path,
+    jobs: int,
+    memory: int | None,
+    delta: float,
+) -> Found:
+    """See `compare`; the folder is held."""
     rivals = _rivals(entrants, known.drawn)
     names = [*(f"{kind} {budget}" for kind in known.drawn for budget in entrants.budgets), *rivals]
     sets: dict[str, Maker] = {name: partial(made, known, entrants, name, folder / "sets") for name in names}
@@ -208,7 +239,7 @@ def _rivals(entrants: Entrants, kinds: Sequence[str]) -> dict[str, Rivals]:
 
 
 def made(data: Encoded, entrants: Entrants, name: str, folder: Path, seed: int) -> Examples:
-    """The set of a method for a seed: from its folder if it is there and of the same data and settings, else made."""
+    """The set of a method for a seed: from its folder if this user made it of the same data and settings, else made."""
     method, _, budget = name.rpartition(" ")
     base, _, kernel = method.partition(":")
     seed = 0 if base in SEEDLESS else seed
@@ -218,15 +249,18 @@ def made(data: Encoded, entrants: Entrants, name: str, folder: Path, seed: int) 
     offered = {"kernel": kernel or entrants.kernel, "method": method, "max_iter": entrants.steps}
     settings: dict[str, Any] = {k: v for k, v in offered.items() if v is not None and k in kind._get_param_names()}
     wanted = {"data": data.identity, "kernel": offered["kernel"], "steps": settings.get("max_iter")}
+    own = partial(kept.seal, kept.own_key(), name, str(seed), json.dumps(wanted))
+    kept.refuse_link(folder)
+    kept.refuse_link(where)
     support = None
     with suppress(InputError):  # a damaged set is made anew
         support = SupportSet.load(where) if (where / "manifest.json").exists() else None
-    if support is None or support.provenance.get("wanted") != wanted:
+    if support is None or support.provenance.get("seal") != own(set_digest(support)):
         settings |= {"random_state": seed, "n_support" if data.held.regression else "ipc": int(budget)}
         if isinstance(data.labels, ClassLabels) and base == PROPORTIONAL:
             settings |= {"n_support": settings.pop("ipc") * len(data.labels.classes), "allocation": "proportional"}
         support = kind(**settings).fit(data.rows.x, data.rows.y).support_set_
-        support.provenance["wanted"] = wanted
+        support.provenance.update(wanted=wanted, seal=own(set_digest(support)))
         support.save(where)
     return examples_of(support, data.space, data.labels)
 
@@ -247,16 +281,15 @@ class _Teacher:
         """The label vectors, or targets, of these rows."""
         path = self.folder / f"teacher-{digest(x)[:16]}.safetensors"
         wanted = f"{self.name} {self.data.identity}"
-        with suppress(InputError):
-            tensors, header = read_tensors(path)
-            if header == wanted:
-                return tensors["vectors"]
+        found = kept.find(path, kept.own_key())
+        if found is not None and found[0] == wanted:
+            return found[1]["vectors"]
         if self.data.held.regression:
-            found = np.asarray(self.trained.predict(as_seen(self.trained, x))).reshape(len(x), -1)
+            vectors = np.asarray(self.trained.predict(as_seen(self.trained, x))).reshape(len(x), -1)
         else:
-            found = label_vectors(self.trained, x, self.data.every.vectors.shape[1])
-        write_tensors(path, {"vectors": found.astype(np.float32)}, wanted)
-        return found.astype(np.float32)
+            vectors = label_vectors(self.trained, x, self.data.every.vectors.shape[1])
+        kept.keep(path, wanted, {"vectors": vectors.astype(np.float32)}, kept.own_key())
+        return vectors.astype(np.float32)
 
     @cached_property
     def trained(self) -> Any:

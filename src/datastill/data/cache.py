@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from datastill._errors import InputError
-from datastill.data.archive import write_atomic
+from datastill.data.archive import sweep, write_atomic
 from datastill.data.raw import read_bytes, unreadable
 
 CACHE_FOLDER = "DATASTILL_CACHE"
@@ -30,6 +30,7 @@ def store(path: Path, content: bytes) -> None:
     Raises:
         OutputError: if they cannot be written.
     """
+    sweep(path.parent)
     write_atomic(_sidecar(path), f"{hashlib.sha256(content).hexdigest()}  {path.name}\n".encode())
     write_atomic(path, content)
 

@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 
 from datastill._errors import InputError
-from datastill.data import archive
+from datastill._validate import check_names
+from datastill.data import archive, dtypes
+from datastill.data.reading import Reading
 
 SCHEMA = "datastill.support/1"
 
@@ -31,6 +33,7 @@ class Dataset:
         x_test: held-out rows of the same kind, or None.
         y_test: their labels or targets, or None.
         target: what the labels are called, where they are a column of a table.
+        reading: how they were read from files.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Dataset:
     x_test: Rows | None = None
     y_test: np.ndarray | None = None
     target: str = "target"
+    reading: Reading = field(default_factory=Reading)
 
 
 def digest(rows: Rows) -> str:
@@ -117,9 +121,13 @@ class SupportSet:
         """Write `support.safetensors` and `manifest.json` into the folder, each atomically; no pickle.
 
         Raises:
+            InputError: for a table with a column that would not come back as it is.
             OutputError: if the folder cannot be made or written.
         """
         folder = Path(folder)
+        if isinstance(self.x, pd.DataFrame):
+            check_names(self.x.columns)
+            dtypes.check_storable(self.x)
         archive.make_folder(folder)
         parts = {name: getattr(self, name) for name in PARTS}
         described, tensors = archive.pack(parts)
@@ -135,8 +143,8 @@ class SupportSet:
             InputError: if the folder is not that of a run, or its files are damaged or of a newer schema.
         """
         folder = Path(folder)
-        manifest = archive.read_json(folder / "manifest.json")
-        if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+        manifest = archive.read_object(folder / "manifest.json")
+        if manifest.get("schema") != SCHEMA:
             raise InputError(
                 f"Got {folder}, whose manifest is not of the schema {SCHEMA!r}; expected a folder written by "
                 "`SupportSet.save` or `datastill distill`; try upgrading datastill."
@@ -147,7 +155,8 @@ class SupportSet:
             if digest not in ("", _digest_of(manifest)):  # "": of a set that was saved before there were digests
                 raise ValueError("one is newer than the other")
             parts = archive.unpack({name: manifest[name] for name in PARTS}, tensors)
-        except (KeyError, TypeError, ValueError) as error:
+            _check_parts(parts, provenance)
+        except archive.DAMAGED as error:
             raise InputError(
                 f"Got {folder}, whose manifest and tensors do not belong together ({error}); expected those of one "
                 "run; try making it again."
@@ -156,6 +165,21 @@ class SupportSet:
 
 
 PARTS = ("x", "y", "classes", "soft_labels", "weights", "indices", "preprocessing")
+
+
+def _check_parts(parts: dict[str, Any], provenance: Any) -> None:
+    """Raise a ValueError unless the parts of a set are of their kinds, and have as many rows as each other."""
+    x, y, classes, preprocessing = (parts[name] for name in ("x", "y", "classes", "preprocessing"))
+    rest = [parts[name] for name in ("soft_labels", "weights", "indices") if parts[name] is not None]
+    rows = isinstance(x, pd.DataFrame) or (isinstance(x, np.ndarray) and x.ndim > 1)
+    if not rows or not all(isinstance(array, np.ndarray) and array.ndim for array in (y, *rest)):
+        raise ValueError("parts that are no arrays")
+    if classes is not None and not (isinstance(classes, np.ndarray) and classes.ndim == 1):
+        raise ValueError("classes that are no list")
+    if not (isinstance(preprocessing, dict) and isinstance(provenance, dict)):
+        raise ValueError("preprocessing or provenance that are no tables of names")
+    if any(len(array) != len(x) for array in (y, *rest)) or (len(x) and not (np.size(x) and y.size)):
+        raise ValueError("parts of different lengths, or empty ones")
 
 
 def _digest_of(described: dict[str, Any]) -> str:

@@ -9,11 +9,13 @@ import numpy as np
 from datastill._errors import InputError
 from datastill.data.arrays import paired
 from datastill.data.dataset import Dataset
+from datastill.data.labels import plain
 from datastill.data.raw import listed, read_bytes, visible
 from datastill.data.stored import Stored
 
 EXPECTED = "an IDX file such as MNIST's"
-LONGEST_HEADER = 4 + 4 * 255
+MOST_AXES = 32
+LONGEST_HEADER = 4 + 4 * MOST_AXES
 FILE_NAME = re.compile(r"(train|t10k)-(images|labels)[-.]idx\d-ubyte(\.gz)?")
 DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
@@ -46,13 +48,17 @@ def stored(path: Path) -> Stored:
 
 def _header(path: Path, content: bytes) -> tuple[np.dtype, int, tuple[int, ...]]:
     """The type of the values, where they start, and the shape of the array."""
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in DTYPES or content[3] == 0:
+    kind = content[:2] == b"\0\0" and len(content) >= 4 and content[2] in DTYPES
+    if not kind or not 0 < content[3] <= MOST_AXES:
         raise InputError(
             f"Got {path}, which begins with the bytes {content[:4].hex(' ')}; expected {EXPECTED} (00 00, a type code "
-            "and the number of axes); try downloading it again."
+            "and 1 to {MOST_AXES} axes); try downloading it again."
         )
     dtype, start = np.dtype(DTYPES[content[2]]), 4 + 4 * content[3]
-    return dtype, start, tuple(int.from_bytes(content[i : i + 4], "big") for i in range(4, start, 4))
+    shape = tuple(int.from_bytes(content[i : i + 4], "big") for i in range(4, start, 4))
+    if 0 in shape:  # and others may be beyond all numbers
+        raise InputError(f"Got {path} of shape {shape}, which has no values; expected {EXPECTED}; try another file.")
+    return dtype, start, shape
 
 
 def is_idx_folder(folder: Path) -> bool:
@@ -98,7 +104,7 @@ def _files(folder: Path) -> dict[str, tuple[Path, Path]]:
 
 def _pair(images: Path, labels: Path) -> tuple[np.ndarray, np.ndarray]:
     x, y = read_idx(images), read_idx(labels)
-    if x.ndim < 2 or y.ndim != 1:
+    if x.ndim < 2 or plain(y).ndim > 2:
         raise InputError(
             f"Got {images.name} of shape {x.shape} and {labels.name} of shape {y.shape}; expected (n, h, w) images and "
             "(n,) labels; try exchanging the two files."

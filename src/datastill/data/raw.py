@@ -1,13 +1,17 @@
 """What is in files and folders, and one line that says why when it cannot be read."""
 
-import gzip
 import zlib
 from pathlib import Path
 
 from datastill._errors import InputError
+from datastill.data import bounds
 
 LONGEST_REASON = 160
-SYSTEM_FILES = ("Thumbs.db", "desktop.ini", "__MACOSX")
+SYSTEM_FILES = ("Thumbs.db", "desktop.ini", "__MACOSX", "_SUCCESS", "_metadata", "_common_metadata")
+
+
+class NoRows(InputError):
+    """A file that has no rows, which is no fault where it is one of several."""
 
 
 def read_bytes(path: Path, expected: str) -> bytes:
@@ -18,16 +22,16 @@ def read_bytes(path: Path, expected: str) -> bytes:
         expected: what it should have been, for the message.
 
     Raises:
-        InputError: for a file that cannot be opened, is empty, or is damaged .gz.
+        InputError: for a file that cannot be opened, is empty, or is damaged .gz, or such that expands
+            beyond measure.
     """
     try:
-        content = path.read_bytes()
-        if content and path.suffix.lower() == ".gz":
-            content = gzip.decompress(content)
+        packed = path.suffix.lower() == ".gz" and path.stat().st_size > 0
+        content = bounds.decompressed(path) if packed else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
         raise unreadable(path, error, expected) from error
     if not content:
-        raise InputError(f"Got {path}, which is empty; expected {expected}; try making or copying it again.")
+        raise NoRows(f"Got {path}, which is empty; expected {expected}; try making or copying it again.")
     return content
 
 

@@ -1,5 +1,6 @@
 """Arrays as their bytes lie in files, so that they can be memory-mapped: .npy, and .npz that is not compressed."""
 
+import math
 import struct
 import zipfile
 from dataclasses import dataclass
@@ -38,13 +39,13 @@ class Stored:
         Raises:
             InputError: for a file that is missing, or shorter than its header promises.
         """
-        needed = self.offset + int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
+        needed = self.offset + math.prod(self.shape) * np.dtype(self.dtype).itemsize
         try:
             found = Path(self.path).stat().st_size
             if found >= needed:
                 return np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
-        except OSError as error:
-            raise unreadable(Path(self.path), error, "an array") from error
+        except (OSError, ValueError, OverflowError) as error:
+            raise unreadable(Path(self.path), error, "an array with values") from error
         raise InputError(
             f"Got {self.path} with {found} bytes; expected {needed} from its header (shape {self.shape}): it is "
             "truncated; try making or copying it again."
@@ -67,7 +68,7 @@ def npy(path: Path) -> Stored:
     try:
         with path.open("rb") as file:
             return _after_header(file, str(path), 0)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # NumPy raises some ten types for damaged headers
         raise unreadable(path, error, "a .npy file of numbers or text, in C order") from error
 
 
@@ -79,7 +80,7 @@ def npz_pair(path: Path) -> tuple[Stored, Stored] | None:
             for x, y in arrays.TRAIN_KEYS:
                 if x in members and y in members:
                     return _member(archive, members[x], path), _member(archive, members[y], path)
-    except (OSError, ValueError, zipfile.BadZipFile, struct.error):
+    except Exception:  # zipfile and NumPy raise some ten types for damaged files, which who loads it whole tells
         return None
     return None
 
@@ -99,6 +100,8 @@ def _after_header(file: Any, path: str, start: int) -> Stored:
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = read(file)
+    if min(shape, default=0) < 0:
+        raise ValueError(f"its header promises the shape {shape}")
     if dtype.hasobject or (fortran and len(shape) > 1):
         raise ValueError("it holds objects" if dtype.hasobject else "its order is Fortran's")
     return Stored(path, start + file.tell(), dtype.str, shape)

@@ -4,22 +4,23 @@ An interrupted run that is started again continues from its checkpoint and ends 
 never stopped: every random choice is a function of (seed, step), and nothing depends on time.
 """
 
-import json
 import math
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 
-from datastill._errors import InputError, SolveError
-from datastill.data.archive import read_tensors, write_tensors
+from datastill._errors import SolveError
+from datastill.distill.checkpoints import Progress, Record
+from datastill.distill.checkpoints import resume as _resume
+from datastill.distill.checkpoints import save as _save
 
 SECONDS_BETWEEN_CHECKPOINTS = 2.0
 SAVINGS_BETWEEN = 10  # time between two checkpoints, in times of writing one: a pool of networks is large
@@ -28,40 +29,6 @@ SNAPSHOTS = 10
 
 class _NotFinite(Exception):
     """A loss, or an example, is no number any more."""
-
-
-class Record(NamedTuple):
-    """One line of the history: a step, the training loss then, and the validation loss and score (NaN if none)."""
-
-    step: int
-    loss: float
-    validation_loss: float
-    validation_score: float
-
-
-@dataclass
-class Progress:
-    """Everything a run has produced so far; this, and the state, is what a checkpoint holds.
-
-    Attributes:
-        step: steps done.
-        loss: the training loss before the last of them; NaN at first.
-        best_step: the step whose examples are kept.
-        best_loss: the validation loss there (the training loss, without validation rows).
-        best: the examples and labels there.
-        history: a record for each validation.
-        snapshots: (step, examples) at about SNAPSHOTS steps, evenly spaced in log(1 + step).
-        converged: whether early stopping ended the run.
-    """
-
-    step: int = 0
-    loss: float = math.nan
-    best_step: int = 0
-    best_loss: float = math.inf
-    best: tuple[np.ndarray, ...] = ()
-    history: list[Record] = field(default_factory=list)
-    snapshots: list[tuple[int, np.ndarray]] = field(default_factory=list)
-    converged: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,8 +81,8 @@ def run(
             fails; the checkpoint has the state before that step.
     """
     progress = Progress()
-    if checkpoint is not None and checkpoint.exists():
-        state, progress = _resume(checkpoint, state, progress, identity)
+    if checkpoint is not None:
+        state, progress = _resume(checkpoint, state, identity)
     moments = snapshot_steps(schedule.steps)
     written, saving = time.monotonic(), 0.0
     with interrupt_at_step_boundary() as interrupted:
@@ -221,46 +188,3 @@ def _validate(
 def _stale(progress: Progress, patience: int | None) -> bool:
     since_best = sum(record.step > progress.best_step for record in progress.history)
     return patience is not None and since_best >= patience
-
-
-def _save(path: Path, state: Any, progress: Progress, identity: str) -> None:
-    """One file, written atomically: arrays as tensors, the rest as JSON in its header."""
-    tensors = {f"state.{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
-    tensors |= {f"best.{i}": array for i, array in enumerate(progress.best)}
-    tensors |= {f"snapshot.{i}": array for i, (_, array) in enumerate(progress.snapshots)}
-    header = {
-        "identity": identity,
-        "step": progress.step,
-        "loss": progress.loss,
-        "best_step": progress.best_step,
-        "best_loss": progress.best_loss,
-        "history": progress.history,
-        "snapshots": [at for at, _ in progress.snapshots],
-        "converged": progress.converged,
-    }
-    write_tensors(path, tensors, json.dumps(header))
-
-
-def _resume(path: Path, state: Any, fresh: Progress, identity: str) -> tuple[Any, Progress]:
-    """The state and progress in the checkpoint; what was given, if the checkpoint is of another run."""
-    tensors, text = read_tensors(path)
-    header = json.loads(text) if text.startswith("{") else {}
-    if "identity" not in header:
-        raise InputError(
-            f"Got the checkpoint {path}, which is another kind of file; expected one of a run; try another."
-        )
-    if header["identity"] != identity:
-        return state, fresh
-    leaves, tree = jax.tree.flatten(state)
-    restored = [jax.numpy.asarray(tensors[f"state.{i}"]) for i in range(len(leaves))]
-    count = sum(name.startswith("best.") for name in tensors)
-    return jax.tree.unflatten(tree, restored), Progress(
-        step=header["step"],
-        loss=header["loss"],
-        best_step=header["best_step"],
-        best_loss=header["best_loss"],
-        best=tuple(tensors[f"best.{i}"] for i in range(count)),
-        history=[Record(*record) for record in header["history"]],
-        snapshots=[(at, tensors[f"snapshot.{i}"]) for i, at in enumerate(header["snapshots"])],
-        converged=header["converged"],
-    )

@@ -1,7 +1,7 @@
 """One protocol for every set and learner: sets × learners × seeds, on the same held-out rows, in one tidy table.
 
-Each row of the table is a job of its own. What it found is written as soon as it is known, so that an interrupted
-protocol goes on where it stopped, and a learner that fails is a row that says so.
+Each row of the table is a job of its own. What it found is written as soon as it is known, sealed as `kept` says, so
+that an interrupted protocol goes on where it stopped, and a learner that fails is a row that says so.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import redirect_stdout, suppress
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,13 +21,14 @@ from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from datastill._errors import InputError
-from datastill.data.archive import make_folder, read_tensors, write_tensors
+from datastill.data.archive import make_folder, sweep
 from datastill.data.dataset import SupportSet, digest, versions
-from datastill.evaluate import metrics
+from datastill.evaluate import kept, metrics
 from datastill.learners.named import identity, is_random, named_learner
 from datastill.learners.training import as_seen, class_probabilities, train, train_regressor, use_of_labels
 from datastill.preprocess.labels import ClassLabels, Labels
 from datastill.preprocess.space import Space
+from datastill.progress import count_bar, wanted
 
 PROCESS = 2**30
 """Bytes a process takes before it has read anything: Python, JAX, scikit-learn. Measured: 0.4 to 0.9 GiB."""
@@ -148,7 +149,8 @@ def protocol(
         held: what all are judged on.
         seeds: how many; seed s is given to the set and to the learner, so that rows are paired over seeds.
         labels: one or several of "soft", "hard", "expanded"; see `learners.training`.
-        folder: where each row is kept as a file, and found again; None keeps nothing.
+        folder: where each row is kept as a file, and found again by the user who had it computed; None keeps
+            nothing.
         jobs: processes side by side, the cores shared evenly among them.
         memory: bytes for all processes together; fewer run side by side where the largest set would not fit.
         once: sets that are judged with the first seed alone, since learning from them takes long.
@@ -170,16 +172,25 @@ def protocol(
         for way in ways:
             use_of_labels(named_learner(name, held.regression), way)
     if folder is not None:
+        kept.refuse_link(folder)
         make_folder(folder)
+        sweep(folder)
     plan = list(_planned(sets, learners, held, {name: 1 if name in once else seeds for name in sets}, ways))
     jobs = _processes(jobs, memory, held, [examples for _, examples, _, _ in plan])
     once = {key: (examples, learner, row) for key, examples, learner, row in reversed(plan)}
-    work = (delayed(_row)(*once[key], held, None if folder is None else folder / f"{key}.safetensors") for key in once)
+    secret = b"" if folder is None else kept.own_key()
+    paths = {key: None if folder is None else folder / f"{key}.safetensors" for key in once}
+    work = (delayed(_row)(*once[key], held, paths[key], secret) for key in once)
     try:
         with parallel_config(
             backend="loky", inner_max_num_threads=max((os.cpu_count() or 1) // jobs, 1) if jobs > 1 else None
         ):
-            found = dict(zip(once, Parallel(n_jobs=jobs)(work), strict=True))
+            found = {}
+            with count_bar("Judging", len(once), "trainings", wanted()) as watch:
+                for key, result in zip(once, Parallel(n_jobs=jobs, return_as="generator")(work), strict=True):
+                    found[key] = result
+                    if watch is not None:
+                        watch()
     except TerminatedWorkerError:
         raise InputError(
             f"Got {jobs} processes side by side, one of which was killed, most likely for want of memory; rows that "
@@ -230,15 +241,14 @@ def _processes(jobs: int, memory: int | None, held: HeldOut, examples: Sequence[
 
 
 def _row(
-    examples: Examples, learner: str, where: dict[str, Any], held: HeldOut, path: Path | None
+    examples: Examples, learner: str, where: dict[str, Any], held: HeldOut, path: Path | None, secret: bytes
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """One row of the table and its arrays, from their file if it is there."""
-    if path is not None and path.exists():
-        with suppress(InputError, ValueError):  # a damaged file is made anew
-            tensors, header = read_tensors(path)
-            return json.loads(header), tensors
+    """One row of the table and its arrays, from their file if this user's program wrote it."""
+    found = None if path is None else kept.find(path, secret)
+    if found is not None:
+        return found
     row: dict[str, Any] = {"n": len(examples.x), "error": "", held.metric: float("nan")}
-    tensors = {}
+    tensors: dict[str, np.ndarray] = {}
     started = time.perf_counter()
     try:
         with redirect_stdout(sys.stderr):  # a stranger's learner may print, and raise anything; the other rows go on
@@ -249,7 +259,7 @@ def _row(
         row["error"] = f"{type(error).__name__}: {' '.join(said.split())[:300]}"
         row["seconds"] = time.perf_counter() - started
     if path is not None and not row["error"]:
-        write_tensors(path, tensors, json.dumps(row))
+        kept.keep(path, row, tensors, secret)
     return row, tensors
 
 

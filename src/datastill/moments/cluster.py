@@ -4,11 +4,15 @@ Workers and the caller must see the same files. What a worker has finished is on
 the shard it was at, and a scheduler that is lost costs nothing that was finished.
 """
 
+import math
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 from datastill._errors import DatastillError, InputError
@@ -21,6 +25,15 @@ from datastill.moments.passing import Watcher, collect_to, recipe_file, report_f
 SECONDS_TO_CONNECT = 30
 RECONNECTIONS = 20
 LOCAL = "local:"
+WORKERS_IGNORE_CTRL_C = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+"""It comes to all processes of a terminal; the caller ends them."""
+SECONDS_BETWEEN_POLLS = 0.01
+SECONDS_BETWEEN_LOOKS = 1.0
+"""At workers, and at jobs that take too long."""
+LEAST_LIMIT, TIMES_THE_MEDIAN = 60.0, 10.0
+"""A job is given to another worker after so many seconds, and so many times what others take."""
+FIRST_LIMIT = 600.0
+"""Seconds, before any has been finished."""
 
 
 class Part(NamedTuple):
@@ -33,7 +46,12 @@ class Part(NamedTuple):
 
 
 def collect_on(
-    where: str, recipe: Recipe, shards: Sequence[Shard], folder: Path, watch: Watcher | None = None
+    where: str,
+    recipe: Recipe,
+    shards: Sequence[Shard],
+    folder: Path,
+    watch: Watcher | None = None,
+    limit: float | None = None,
 ) -> Collected:
     """`collect_all` on a cluster; the result is the same to rounding.
 
@@ -44,6 +62,8 @@ def collect_on(
         shards: all data.
         folder: that workers see too, for a file of each finished shard.
         watch: told of rows.
+        limit: seconds after which a shard is given to another worker as well, lest a worker that stands still holds up
+            all; None for ten times the median of those that are finished, and a minute at least.
 
     Raises:
         InputError: for an address that cannot be reached, without the extra `cluster`, or naming every shard that
@@ -53,7 +73,7 @@ def collect_on(
     archive.make_folder(folder)
     how = recipe_file(recipe, folder)
     save_recipe(recipe, how)
-    with _session(where) as session:
+    with _session(where, limit) as session:
         jobs = {shard.name: (_part, str(how), shard.absolute(), str(folder)) for shard in shards}
         found: dict[str, Part] = session.run(jobs, lambda part: watch(part.rows) if watch else None)
         failed = {n: InputError(p.error) for n, p in found.items() if p.error}
@@ -69,39 +89,38 @@ def collect_on(
     return load(files[0])
 
 
-class Session:
-    """A connection to a scheduler that survives the scheduler."""
+@dataclass
+class _Run:
+    """A job that a worker was given.
 
-    def __init__(self, address: str) -> None:
-        """Connect."""
+    Attributes:
+        name: of the job.
+        start: when.
+        worker: that has it, once it has taken too long; nothing before.
+    """
+
+    name: str
+    start: float
+    worker: str = ""
+
+
+class Session:
+    """A connection to a scheduler that survives the scheduler, and workers that stand still."""
+
+    def __init__(self, address: str, limit: float | None = None) -> None:
+        """Connect; `limit` as for `collect_on`."""
         self._address = address
+        self._limit = limit
         self._client = _connected(address)
+        self._stuck: set[str] = set()
 
     def run(self, jobs: dict[str, tuple[Any, ...]], done: Callable[[Any], None] = lambda _: None) -> dict[str, Any]:
         """Job name -> result of (function, *arguments); what a lost scheduler did not deliver is asked for again."""
-        from distributed import KilledWorker, as_completed
-
         results: dict[str, Any] = {}
         for _ in range(RECONNECTIONS):
-            waiting = {name: job for name, job in jobs.items() if name not in results}
-            futures = {self._client.submit(*job, pure=False): name for name, job in waiting.items()}
-            failed, failure = "", None
-            try:
-                for future in as_completed(futures, loop=self._client.loop, raise_errors=False):
-                    if future.status == "finished":
-                        results[futures[future]] = future.result()
-                        done(results[futures[future]])
-                    elif future.status == "error":
-                        failed, failure = futures[future], future.exception()
-                        break
-            except (OSError, TimeoutError):  # a closed connection, among others
-                pass
-            if isinstance(failure, KilledWorker):
-                raise InputError(
-                    f"Got {failed}, at which worker after worker died, most likely for want of memory; expected one "
-                    "that is finished; try fewer features, fewer workers on a machine, or smaller shards; what is "
-                    "finished is kept."
-                ) from failure
+            failure = None
+            with suppress(OSError, TimeoutError):  # a closed connection, among others
+                failure = self._round(jobs, results, done)
             if failure is not None:  # of a job: it may be an OSError of its own
                 raise failure
             if len(results) == len(jobs):
@@ -117,9 +136,91 @@ class Session:
         """Without waiting for a scheduler that is gone."""
         self._client.close(timeout=2)
 
+    def _round(
+        self, jobs: dict[str, tuple[Any, ...]], results: dict[str, Any], done: Callable[[Any], None]
+    ) -> BaseException | None:
+        """Add the results of jobs that have none yet; what a job failed with, if one did.
+
+        Every thread of a worker has one job at a time, so that the age of a job is the time that it takes. One that
+        takes too long is given to another worker as well, and counts when either is done with it.
+        """
+        from distributed import as_completed
+
+        waiting = [name for name in reversed(jobs) if name not in results]
+        running: dict[Any, _Run] = {}
+        seconds: list[float] = []
+        ended = as_completed(loop=self._client.loop, raise_errors=False)
+        looked, workers = -math.inf, list[str]()
+        while len(results) < len(jobs):
+            if time.monotonic() - looked > SECONDS_BETWEEN_LOOKS:
+                late = self._late(running, limit_of(seconds, self._limit))
+                threads = self._client.nthreads()
+                workers = [worker for worker in threads if worker not in self._stuck]
+                free = sum(threads[worker] for worker in workers)
+                again = [name for name in late if name not in waiting] if workers else []
+                waiting, looked = [*waiting, *again], time.monotonic()
+            while waiting and sum(not run.worker for run in running.values()) < max(free, 1):
+                name = waiting.pop()
+                only = workers if len(workers) < len(threads) else None
+                future = self._client.submit(*jobs[name], pure=False, workers=only, allow_other_workers=bool(only))
+                running[future] = _Run(name, time.monotonic())
+                ended.add(future)
+            if not ended.has_ready():
+                time.sleep(SECONDS_BETWEEN_POLLS)
+                continue
+            future = ended.next()
+            run = running.pop(future)
+            self._stuck.discard(run.worker)
+            if future.status == "error" and run.name not in results:
+                return _failure(run.name, future.exception())
+            if future.status != "finished":
+                raise ConnectionError  # the scheduler is lost
+            if run.name not in results:
+                results[run.name] = future.result()
+                seconds.append(time.monotonic() - run.start)
+                done(results[run.name])
+        return None
+
+    def _late(self, running: dict[Any, _Run], limit: float) -> list[str]:
+        """The jobs that have just become older than the limit, whose workers are looked up."""
+        now = time.monotonic()
+        late = {future.key: run for future, run in running.items() if not run.worker and now - run.start > limit}
+        if late:
+            holders = {key: worker for worker, keys in self._client.processing().items() for key in keys}
+            for key, run in late.items():
+                run.worker = holders.get(key, "nowhere")
+            self._stuck |= {run.worker for run in late.values()}
+            at = ", ".join(sorted({run.worker for run in late.values()}))
+            warnings.warn(
+                f"{len(late)} of the jobs on the cluster take longer than {limit:.0f} s, at {at}; others get "
+                "them as well, where there are any.",
+                stacklevel=2,
+            )
+        return [run.name for run in late.values()]
+
+
+def limit_of(seconds: Sequence[float], given: float | None) -> float:
+    """Seconds after which a job is given to another worker as well, from those that others have taken."""
+    if given is not None:
+        return given
+    return max(LEAST_LIMIT, TIMES_THE_MEDIAN * median(seconds)) if seconds else FIRST_LIMIT
+
+
+def _failure(name: str, error: BaseException) -> BaseException:
+    from distributed import KilledWorker
+
+    if not isinstance(error, KilledWorker):
+        return error
+    failure = InputError(
+        f"Got {name}, at which worker after worker died, most likely for want of memory; expected one that is "
+        "finished; try fewer features, fewer workers on a machine, or smaller shards; what is finished is kept."
+    )
+    failure.__cause__ = error
+    return failure
+
 
 @contextmanager
-def _session(where: str) -> Iterator[Session]:
+def _session(where: str, limit: float | None = None) -> Iterator[Session]:
     try:
         from distributed import LocalCluster
     except ImportError:
@@ -127,7 +228,7 @@ def _session(where: str) -> Iterator[Session]:
             f"Got --cluster {where} without Dask; expected the extra `cluster`; try pip install 'datastill[cluster]'."
         ) from None
     if not where.startswith(LOCAL):
-        session = Session(where)
+        session = Session(where, limit)
         try:
             yield session
         finally:
@@ -137,9 +238,14 @@ def _session(where: str) -> Iterator[Session]:
     if not count.isdigit() or not int(count):
         raise InputError(f"Got --cluster {where}; expected local:N for N workers; try local:2.")
     with LocalCluster(
-        n_workers=int(count), threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+        n_workers=int(count),
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=None,
+        silence_logs=50,
+        preload=[WORKERS_IGNORE_CTRL_C],
     ) as local:
-        session = Session(local.scheduler_address)
+        session = Session(local.scheduler_address, limit)
         try:
             yield session
         finally:
@@ -186,8 +292,10 @@ def _part(how: str, shard: Shard, folder: str) -> Part:
 def _merge(a: str, b: str) -> str:
     """On a worker: the file of the sum of two files."""
     file = Path(a).with_name(f"{archive.tree_digest([Path(a).name, Path(b).name])[:32]}{SUFFIX}")
-    if not file.exists():
-        save(load(a) + load(b), file)
+    with suppress(InputError):  # it is not there, or damaged
+        load(file)
+        return str(file)
+    save(load(a) + load(b), file)
     return str(file)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from datastill._errors import InputError
 from datastill.data import archive, named
 from datastill.data.dataset import versions
+from datastill.data.reading import Reading
 from datastill.moments import triangle
 from datastill.moments.collected import Collected, Recipe
 from datastill.moments.record import Moments
@@ -65,7 +66,7 @@ def load(path: str | Path) -> Collected:
         whole = all(map(_whole, sides)) and all(_matching(sample, source) for sample in samples)
     except InputError:
         raise
-    except (KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
         raise InputError(
             f"Got {path}, whose manifest is damaged ({error}); expected one; try making it again."
         ) from error
@@ -83,7 +84,7 @@ def save_recipe(recipe: Recipe, path: Path) -> None:
 def load_recipe(path: Path) -> Recipe:
     """Read what `save_recipe` wrote."""
     tensors, header = archive.read_tensors(path)
-    return _recipe(json.loads(header), tensors)
+    return _recipe(archive.parse_json(header), tensors)
 
 
 def file_of(path: str | Path) -> Path:
@@ -130,7 +131,7 @@ def _manifest(header: str) -> dict[str, Any] | None:
 def _written(header: str) -> dict[str, Any]:
     """What is written in a header; nothing where it is no manifest."""
     try:
-        written = json.loads(header)
+        written = archive.parse_json(header)
     except ValueError:
         return {}
     return written if isinstance(written, dict) else {}
@@ -144,6 +145,7 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
         "target": recipe.target,
         "augment": asdict(recipe.augment),
         "versions": recipe.versions,
+        "reading": recipe.reading.as_json(),
     }
 
 
@@ -156,7 +158,8 @@ def _described(recipe: Recipe) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 def _recipe(written: dict[str, Any], tensors: dict[str, np.ndarray]) -> Recipe:
     source = source_from_state(archive.unpack(written["source"], tensors))
     settings = {name: written[name] for name in ("kept", "by_class", "target", "versions")}
-    return Recipe(source, held=written["held_fraction"], augment=Augmentation(**written["augment"]), **settings)
+    settings |= {"augment": Augmentation(**written["augment"]), "reading": Reading.from_json(written.get("reading"))}
+    return Recipe(source, held=written["held_fraction"], **settings)
 
 
 def _moments(source: Source, side: str, written: dict[str, Any], tensors: dict[str, np.ndarray]) -> Moments:

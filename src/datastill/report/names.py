@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from datastill._text import printable
+
 TAUGHT = ", labelled by a teacher"
 RANDOM, PROPORTIONAL = "random", "random-in-proportion"
 SOLVED = "label-solve"
@@ -58,8 +60,8 @@ class SetName:
 
 
 def spoken(name: str) -> str:
-    """A name on one line, without characters that cannot be seen or that turn the direction of the text around."""
-    return " ".join("".join(c if c.isprintable() else "�" if not c.isspace() else " " for c in name).split())
+    """Return a name on one line, without characters that cannot be seen or that turn the direction of the text."""
+    return printable(name)
 
 
 def method_title(row: str) -> str:
