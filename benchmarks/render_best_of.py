@@ -27,8 +27,8 @@ def tables(folder: Path) -> list[str]:
         "rows are as many of each class, or in proportion to the classes where these do better (both were judged where "
         "classes differ much in size). Constant is the constant prediction: the commonest class, or the mean target. "
         "In rows with † the penalty of kernel ridge regression, one of the panel's five learners, was 1e-6 for every "
-        "set, which is hard on random rows; in the others random rows and k-means have it chosen by cross-validation on "
-        "their own rows. "
+        "set, which is hard on random rows; in the others random rows and k-means have it chosen by cross-validation "
+        "on their own rows. "
         "`python benchmarks/best_of.py`.",
         "",
         "| table | examples | score | constant | random, panel | k-means, panel | **best of, panel** | random, others "
