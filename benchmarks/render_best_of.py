@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-CONSTANT, PROPORTIONAL = "constant prediction", "random in proportion"
+PROPORTIONAL = "random in proportion"
 SETS = ("random", "kmeans", "best-of")
 TITLES = {"accuracy": "accuracy, %", "r2": "R² × 100"}
 
@@ -27,14 +27,16 @@ def tables(folder: Path) -> list[str]:
         "rows are as many of each class, or in proportion to the classes where these do better (both were judged where "
         "classes differ much in size). Constant is the constant prediction: the commonest class, or the mean target. "
         "In rows with † the penalty of kernel ridge regression, one of the panel's five learners, was 1e-6 for every "
-        "set, which is hard on random rows; in the others it is chosen by cross-validation on the set's rows. "
+        "set, which is hard on random rows; in the others random rows and k-means have it chosen by cross-validation "
+        "on their own rows. "
         "`python benchmarks/best_of.py`.",
         "",
         "| table | examples | score | constant | random, panel | k-means, panel | **best of, panel** | random, others "
         "| k-means, others | **best of, others** | n | kept | seconds |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    lines += [_row(cell) for cell in found]
+    constants = json.loads((folder.parent / "constant.json").read_text())["scores"]
+    lines += [_row(cell, constants) for cell in found]
     for budget in sorted({cell["budget"] for cell in found}):
         cells = [cell for cell in found if cell["budget"] == budget]
         means = [mean(_scores(cell, name, part)) for part in ("panel", "others") for name in SETS for cell in cells]
@@ -45,7 +47,7 @@ def tables(folder: Path) -> list[str]:
     return [*lines, ""]
 
 
-def _row(cell: dict[str, Any]) -> str:
+def _row(cell: dict[str, Any], constants: dict[str, float]) -> str:
     runs, regression = cell["runs"], cell["task"] == "regression"
     examples = f"{2 * cell['budget']} in all" if regression else f"{cell['budget']} per class"
     shown = []
@@ -58,21 +60,16 @@ def _row(cell: dict[str, Any]) -> str:
     kept = "; ".join(name if n == 1 else f"{name} ({n})" for name, n in chosen.most_common())
     seconds = mean(run["seconds"]["best-of"] for run in runs)
     metric = TITLES[runs[0]["metric"]]
-    tuned = all("krr" in run for run in runs)
-    name, constant = (
-        cell["dataset"] + ("" if tuned else " †"),
-        f"{mean(_scores(cell, CONSTANT, 'others')):.1f}" if tuned else "–",
-    )
-    return (
-        f"| {name} | {examples} | {metric} | {constant} | {' | '.join(shown)} | {len(runs)} | {kept} | {seconds:.0f} |"
-    )
+    name = cell["dataset"] + ("" if all("krr" in run for run in runs) else " †")
+    constant = round(100 * constants[cell["dataset"]], 1) + 0.0
+    about = f"{name} | {examples} | {metric} | {constant:.1f}"
+    return f"| {about} | {' | '.join(shown)} | {len(runs)} | {kept} | {seconds:.0f} |"
 
 
 def _scores(cell: dict[str, Any], name: str, part: str) -> list[float]:
     """Return 100 × the mean over the learners of a part, for each seed; of random rows the better kind."""
-    kinds = [
-        kind for kind in ((name, PROPORTIONAL) if name == "random" else (name,)) if kind in cell["runs"][0]["scores"]
-    ]
+    known = cell["runs"][0]["scores"]
+    kinds = [kind for kind in (name, PROPORTIONAL if name == "random" else name) if kind in known]
     found = [
         [100 * mean(run["scores"][kind][learner] for learner in cell[part]) for run in cell["runs"]] for kind in kinds
     ]

@@ -20,8 +20,8 @@ MARKS = {"better than random": " ▲", "worse than random": " ▼"}
 FULL = "all rows"
 UNTUNED = (
     "These figures are from before the penalty of krr was chosen by cross-validation: it was 1e-6 for every set, which "
-    "can be hard on random rows with noisy labels. Random rows were not drawn in proportion to the classes either, which "
-    "makes a harder rival on Adult."
+    "can be hard on random rows with noisy labels. Random rows were not drawn in proportion to the classes either, "
+    "which makes a harder rival on Adult."
 )
 
 
@@ -85,7 +85,9 @@ def _table(found: dict[str, Any]) -> list[str]:
     lines += [f"| {name} | {' | '.join(_cell(cells[name, learner]) for learner in learners)} |" for name in names]
     constant = _constants().get(found["data"])
     if constant is not None:
-        lines.append(f"| constant prediction | {' | '.join([f'{100 * constant:.1f}'] * len(learners))} |")
+        lines.append(
+            f"| constant prediction | {' | '.join([f'{round(100 * constant, 1) + 0.0:.1f}'] * len(learners))} |"
+        )
     for failure in found["failures"]:
         lines += ["", f"{failure['set']}, {failure['learner']}: {failure['error']}"]
     return lines

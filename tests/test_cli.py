@@ -435,7 +435,7 @@ def test_a_saved_set_is_evaluated_certified_and_verified(tmp_path, capsys):
     assert run(["evaluate", folder, "--learners", "knn,krr", "--seeds", "1", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [(r["set"], r["learner"]) for r in found["rows"]] == [
-        (s, k) for s in ("this set", "random rows", "all rows") for k in ("knn", "krr")
+        (s, k) for s in ("this set", "random rows", "all rows", "constant prediction") for k in ("knn", "krr")
     ]
     assert run(["evaluate", folder, "--learners", "knn", "--seeds", "1", "--test", "digits"]) == 0
     assert "random rows" in capsys.readouterr().out

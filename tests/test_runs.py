@@ -345,7 +345,7 @@ def test_every_run_asks_a_panel_unless_told_not_to_or_the_set_is_large(blobs, tm
     none = runs.distill(data, replace(request(), judges=runs.NO_JUDGES), tmp_path / "none").summary
     assert list(none["verdict"]["under"]) == ["its own kernel"]
     assert none["verdict"]["outcome"] != "better" and not (tmp_path / "none" / "judges").exists()
-    monkeypatch.setattr("datastill.evaluate.panel.MOST_NUMBERS", 10)
+    monkeypatch.setattr("datastill.evaluate.panel.MOST_NUMBERS", 1)
     large = runs.distill(data, request(), tmp_path / "large").summary
     assert large["verdict"] == none["verdict"]
 

@@ -25,6 +25,7 @@ import numpy as np
 import scipy.linalg
 
 from datastill import krr
+from datastill._errors import SolveError
 from datastill._typing import Float
 from datastill.data import sampling
 from datastill.kernels.base import Kernel
@@ -126,7 +127,10 @@ def through(
 
 def _ridge(gram: np.ndarray, moment: np.ndarray, weight: float) -> np.ndarray:
     """Return (gram + weight·I)⁻¹ moment."""
-    factor = scipy.linalg.cho_factor(gram + weight * np.eye(len(gram)), lower=True, overwrite_a=True)
+    try:
+        factor = scipy.linalg.cho_factor(gram + weight * np.eye(len(gram)), lower=True, overwrite_a=True)
+    except np.linalg.LinAlgError:
+        raise SolveError(f"Got sums over rows that are too ill-conditioned for a penalty of {weight:.1e}.") from None
     return scipy.linalg.cho_solve(factor, moment)
 
 
