@@ -146,7 +146,7 @@ def told(words, place):
     ):
         warnings.simplefilter("ignore")  # of damaged checkpoints
         assert run([str(word) for word in words]) == 0, wrong.getvalue()
-    return [line for line in said.getvalue().splitlines() if "html" not in line]
+    return [line for line in said.getvalue().splitlines() if "html" not in line and "rows/s" not in line]
 
 
 def content(folder, names):
@@ -171,7 +171,7 @@ COMMANDS = {
     "searched": (
         [("certify", "rows.npz", "--find-budget", "--epsilon", "0.5", "--largest", "2", *KNN, "--out", "search")],
         ("search/budget.json",),
-        24,
+        12,
     ),
     "evaluated": ([SOLVED, ("evaluate", "run", "--train", "rows.npz", *KNN, "--seeds", "2")], (), 12),
     "certified": ([SOLVED, ("certify", "run", "--train", "rows.npz", *KNN)], ("run/certificate.json",), 20),
@@ -211,8 +211,10 @@ def test_a_command_that_is_killed_at_every_write_goes_on(name, places):
     whole = told(commands[-1], places[1])
     assert kill_everywhere(lambda: told(commands[-1], places[0]), places[0], MOST) >= least
     assert content(places[0], files) == content(places[1], files)
-    if name != "added":  # which was done when it was killed for the last time
-        assert told(commands[-1], places[0]) == whole
+    for left in places[0].rglob(".*"):
+        os.utime(left, (0, 0))
+    again = told(commands[-1], places[0])
+    assert again == whole or name == "added"  # which was done when it was killed for the last time
     assert not list(places[0].rglob(".*"))
 
 

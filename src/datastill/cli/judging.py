@@ -180,7 +180,7 @@ def certify(
 ) -> None:
     """State, with a probability, what learners trained on a saved set risk, and how far that is from all rows."""
     from datastill import audit, certificates
-    from datastill.data.claims import held
+    from datastill.data.claims import held, tidy
     from datastill.report.certificate import certificate_sentences
 
     question = audit.Question(words(learners), delta, loss, distance, drop_seen)
@@ -202,7 +202,8 @@ def certify(
         print("Verified: the certificate says what follows from its data.")
         return
     artefact, (x, y) = _opened(folder, train, holdout, "--holdout", target, image_size)
-    with held(folder):
+    with held(folder) as stale:
+        tidy(folder, stale)
         certificate = audit.certify_set(artefact, x, y, question, folder)
     if as_json:
         print_json({"out": str(folder), **certificate.as_dict()})
