@@ -13,6 +13,7 @@ import pandas as pd
 
 from datastill._errors import InputError
 from datastill.data import archive
+from datastill.data.raw import reason
 
 SCHEMA = "datastill.support/1"
 
@@ -150,7 +151,7 @@ class SupportSet:
             _check_parts(found)
         except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
             raise InputError(
-                f"Got {folder}, whose manifest and tensors do not belong together ({error}); expected those of one "
+                f"Got {folder}, whose manifest and tensors do not belong together ({reason(error)}); expected those of one "
                 "run; try making it again."
             ) from error
         return found
