@@ -151,8 +151,8 @@ class SupportSet:
             _check_parts(found)
         except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
             raise InputError(
-                f"Got {folder}, whose manifest and tensors do not belong together ({reason(error)}); expected those of one "
-                "run; try making it again."
+                f"Got {folder}, whose manifest and tensors do not belong together ({reason(error)}); expected those of "
+                "one run; try making it again."
             ) from error
         return found
 
