@@ -6,13 +6,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 export JAX_PLATFORMS ?= cpu
 
-.PHONY: demo test quick lint docs clean
+LOWEST := .venv-lowest
+LOWEST_TESTS := test_cli.py test_kip.py test_learners.py test_networks.py test_report.py test_sources.py test_tables.py
+
+.PHONY: demo test quick lowest lint docs clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   distil the handwritten digits to one image per class, print a table, write a report"
 	@echo "make test   run all tests"
 	@echo "make quick  run the tests that take less than 20 s each"
+	@echo "make lowest run the tests of what users meet first with the lowest versions that pyproject.toml allows"
 	@echo "make lint   style, types, import contract"
 	@echo "make docs   build the documentation into site/"
 
@@ -34,6 +38,12 @@ test: $(BIN)/.developed
 quick: $(BIN)/.developed
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile -m "not slow"
 
+lowest: $(BIN)/.developed
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(LOWEST)
+	$(BIN)/uv pip install --quiet --python $(LOWEST) --resolution lowest-direct '.[cluster,networks,test]'
+	$(LOWEST)/bin/datastill distill --help > /dev/null
+	cd tests && ../$(LOWEST)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile -m "not slow" $(LOWEST_TESTS)
+
 lint: $(BIN)/.developed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -44,4 +54,4 @@ docs: $(BIN)/.developed
 	$(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf $(VENV) runs site
+	rm -rf $(VENV) $(LOWEST) runs site

@@ -4,7 +4,8 @@
 
 FOLDER holds tabular/. Adult has test rows of its own; of the others a quarter is held out, another one for each seed;
 at most 5,000 of them judge. k-means and random rows are made from all training rows, the best of several from four
-fifths, the rest being what it chooses by. Learners of the panel are those that it is chosen by; the others never are. A
+fifths, the rest being what it chooses by. Where classes differ much in size, random rows are drawn in proportion to
+them, too. Learners of the panel are those that it is chosen by; the others never are. A
 table, budget and seed that has its result is not run again.
 """
 
@@ -23,6 +24,8 @@ from datastill.data.archive import make_folder, read_json, write_json
 from datastill.data.dataset import Dataset, take, versions
 from datastill.data.task import with_test
 from datastill.estimators.best_of import PANEL
+from datastill.evaluate.constant import CONSTANT, with_constant
+from datastill.evaluate.draws import imbalanced
 from datastill.evaluate.protocol import examples_of, protocol
 from datastill.tournament import Encoded
 
@@ -65,6 +68,10 @@ def run(data: Dataset, task: str, budget: int, seed: int) -> dict[str, Any]:
         "kmeans": coreset(**given, method="kmeans", random_state=seed),
         "best-of": best_of(**given, random_state=seed),
     }
+    if task == "classification" and imbalanced(counts):
+        total = sum(given["ipc"].values())
+        drawn = {"n_support": total, "allocation": "proportional", "random_state": seed}
+        makers["random in proportion"] = coreset(method="random", **drawn)
     sets, seconds = {}, {}
     for name, estimator in makers.items():
         started = time.perf_counter()
@@ -72,11 +79,13 @@ def run(data: Dataset, task: str, budget: int, seed: int) -> dict[str, Any]:
         seconds[name] = time.perf_counter() - started
         sets[name] = examples_of(support, known.space, known.labels)
     judged = protocol({name: lambda _, s=s: s for name, s in sets.items()}, [*PANEL, *OTHERS], known.held, 1)
+    judged = with_constant(judged, known.every, known.held)
     scores = judged.table.pivot(index="set", columns="learner", values=judged.metric)
     return {
         "seed": seed,
         "metric": judged.metric,
-        "scores": {name: scores.loc[name].to_dict() for name in makers},
+        "scores": {name: scores.loc[name].to_dict() for name in [*makers, CONSTANT]},
+        "krr": "reg chosen by cross-validation",
         "failures": judged.failures,
         "examples": {name: len(examples.x) for name, examples in sets.items()},
         "choice": makers["best-of"].support_set_.provenance["choice"],

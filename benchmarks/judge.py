@@ -121,6 +121,7 @@ def main() -> None:
             "test_rows": len(data.y_test),
             "seeds": arguments.seeds,
             "kip_steps": STEPS,
+            "krr": "reg chosen by cross-validation",
             "seconds": round(before + seconds, 1),
             "in_several_calls": resumed,
             "jobs": arguments.jobs,

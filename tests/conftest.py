@@ -28,6 +28,7 @@ CHECKED = (
         "gram",
         "moments",
         "krr",
+        "tuning",
         "distill",
         "preprocess",
         "select",
@@ -50,6 +51,12 @@ def forget_programs():
     """Every compiled program holds pieces of mapped memory; a process that keeps all of them runs out of pieces."""
     yield
     jax.clear_caches()
+
+
+@pytest.fixture(autouse=True)
+def small_panel(monkeypatch):
+    """The learners that judge every run by default cost more than most of what is tested here; one of them will do."""
+    monkeypatch.setattr("datastill.runs.PANEL", ("knn",))
 
 
 @pytest.fixture

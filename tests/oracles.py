@@ -148,6 +148,29 @@ def predict(k_ss, k_ts, y_s, reg):
     return k_ts @ np.linalg.inv(regularise(k_ss, reg)) @ y_s
 
 
+def left_out(k_ss, y_s, reg):
+    """y_i − f₋ᵢ(x_i), each from a regression of its own without row i; λ is that of all rows."""
+    penalty, found = reg * np.trace(k_ss) / len(k_ss), []
+    for i in range(len(k_ss)):
+        rest = np.delete(np.arange(len(k_ss)), i)
+        alpha = np.linalg.solve(k_ss[np.ix_(rest, rest)] + penalty * np.eye(len(rest)), y_s[rest])
+        found.append(y_s[i] - k_ss[i, rest] @ alpha)
+    return np.array(found)
+
+
+def through(k_ss, k_ts, y_t, penalty):
+    """α with (k_tsᵀ k_ts + penalty·k_ss) α = k_tsᵀ y_t."""
+    return np.linalg.solve(k_ts.T @ k_ts + penalty * k_ss, k_ts.T @ y_t)
+
+
+def graybill_wang(values, confidence=0.95):
+    """Half the width of the interval of the mean of m seeds × n rows, each variance with its own quantile of t."""
+    (m, n), tail = values.shape, (1 - confidence) / 2
+    seeds, rows = (np.var(values.mean(axis=axis), ddof=1) for axis in (1, 0))
+    quantiles = [scipy.stats.t.ppf(1 - tail, freedom) for freedom in (m - 1, n - 1)]
+    return np.sqrt(quantiles[0] ** 2 * seeds / m + quantiles[1] ** 2 * rows / n)
+
+
 def loss(k_ss, k_ts, y_s, y_t, reg):
     """½ mean over targets of ‖k_ts k_ss⁻¹ y_s − y_t‖²."""
     return 0.5 * np.mean([np.sum(row**2) for row in predict(k_ss, k_ts, y_s, reg) - y_t])

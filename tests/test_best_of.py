@@ -168,7 +168,7 @@ def test_fixed_labels_keep_the_weights_of_their_start_and_solved_ones_do_not(tab
         (BestOf(candidates={"much": Coreset(1000, method="kmeans")}), N, "budget of 1000"),
         (BestOf(2, learners=("oracle",)), N, "oracle"),
         (BestOf(0), N, "ipc"),
-        (BestOf(500), N, "budget of 1500 examples"),
+        (BestOf(500), N, "budget of 1,500 examples"),
     ],
     ids=["few", "fraction", "none", "failed", "learner", "budget", "large"],
 )

@@ -12,15 +12,16 @@ from sklearn.datasets import load_breast_cancer, load_digits, make_blobs
 from datastill import Coreset, CoresetRegressor, Dataset, SupportSet
 from datastill._errors import InputError
 from datastill.artefact import Artefact, open_artefact, row_digests, write_row_digests
-from datastill.audit import Question, as_certified, certify_set, evaluate, held_out_rows, without_seen
+from datastill.audit import Question, certify_set, evaluate, held_out_rows, without_seen
 from datastill.budget import HALVINGS, find_budget
-from datastill.certificates import read, verify
+from datastill.certificates import read, write
 from datastill.certify import CAP, Certificate, Losses, certify, guessing, state
 from datastill.data.archive import read_tensors, write_json, write_tensors
 from datastill.data.task import with_test
 from datastill.evaluate.overlap import overlap
 from datastill.evaluate.protocol import Examples, HeldOut
 from datastill.tournament import Entrants
+from datastill.verification import ALWAYS, verify
 
 REPETITIONS = 2000
 SLACK = 3 * (0.05 * 0.95 / REPETITIONS) ** 0.5
@@ -159,7 +160,7 @@ def test_losses_of_probabilities_and_of_targets(digits, tmp_path):
     assert certificate.loss == "squared"
     for said in certificate.statements:
         assert 0 < said.full_risk < said.risk < said.bound < certificate.guessing
-    assert verify(artefact, tmp_path / "r", (data.x_test, data.y_test))[-1].name == "the learners"
+    assert verify(artefact, tmp_path / "r", (data.x_test, data.y_test)).unverified == ALWAYS
 
 
 @pytest.mark.parametrize(
@@ -173,7 +174,7 @@ def test_losses_of_probabilities_and_of_targets(digits, tmp_path):
         ({"learners": ("oracle",)}, "oracle"),
         ({"learners": ("sklearn.naive_bayes:MultinomialNB",)}, "failed on the set"),
         ({"distance": -1.0}, "--distance -1.0"),
-        ({"distance": 3.0}, r"0 held-out rows that equal training rows and \d+ within 3 of one"),
+        ({"distance": 3.0}, r"of which \d+ are within 3 standard deviations of one"),
     ],
 )
 def test_bad_questions_are_refused(saved, change, words, tmp_path):
@@ -187,7 +188,7 @@ def test_rows_that_were_seen_are_refused_or_left_out(saved, tmp_path):
     x, y = np.concatenate([data.x_test, data.x[:3]]), np.concatenate([data.y_test, data.y[:3]])
     question = Question(("knn",))
     for known in (artefact, open_artefact(saved[0])):
-        with pytest.raises(InputError, match="3 held-out rows that equal training rows"):
+        with pytest.raises(InputError, match="of which 3 equal training rows"):
             certify_set(known, x, y, question, tmp_path / "c")
         made = certify_set(known, x, y, question._replace(drop_seen=True), tmp_path / "d")
         assert made.n == len(data.x_test)
@@ -197,7 +198,7 @@ def test_rows_that_were_seen_are_refused_or_left_out(saved, tmp_path):
     with pytest.raises(InputError, match="--distance without the training rows"):
         certify_set(open_artefact(saved[0]), data.x_test, data.y_test, question._replace(distance=0.1), tmp_path / "e")
     leaky = Dataset("digits", data.x, data.y, x, y)
-    with pytest.raises(InputError, match="3 held-out rows"):
+    with pytest.raises(InputError, match="of which 3 equal"):
         without_seen(leaky, question)
     kept, check = without_seen(leaky, question._replace(drop_seen=True))
     assert len(kept.x_test) == len(data.x_test)
@@ -211,9 +212,9 @@ def test_rows_that_were_rounded_are_no_new_ones_and_repeats_are_told(tmp_path):
     made.support_set_.save(tmp_path / "a")
     write_row_digests(tmp_path / "a", made.space_.encode(data.x))
     question, rounded = Question(("knn",)), x[:400].astype(np.float32).astype(np.float64)
-    with pytest.raises(InputError, match=r"within 0\.001 of one"):
+    with pytest.raises(InputError, match=r"within 0\.001 standard deviations of one"):
         certify_set(open_artefact(tmp_path / "a", data), rounded, y[:400], question, tmp_path / "c")
-    with pytest.raises(InputError, match="held-out rows that equal training rows"):
+    with pytest.raises(InputError, match="equal training rows"):
         certify_set(open_artefact(tmp_path / "a"), rounded, y[:400], question, tmp_path / "c")
     twice = np.concatenate([x[400:], x[400:]]), np.concatenate([y[400:], y[400:]])
     made = certify_set(open_artefact(tmp_path / "a", data), *twice, question, tmp_path / "c")
@@ -227,10 +228,8 @@ def test_left_out_rows_are_left_out_when_it_is_verified(saved, tmp_path):
     artefact, data = both(saved)
     rows = np.concatenate([data.x_test, data.x[:3]]), np.concatenate([data.y_test, data.y[:3]])
     certify_set(artefact, *rows, Question(("knn",), drop_seen=True), tmp_path / "c")
-    kept = as_certified(artefact, tmp_path / "c", rows)
-    assert len(kept[1]) == len(data.y_test)
-    assert verify(artefact, tmp_path / "c", kept)[-1].name == "the learners"
-    with pytest.raises(InputError, match="which are all"):
+    assert verify(artefact, tmp_path / "c", rows).unverified == ALWAYS
+    with pytest.raises(InputError, match="none is left"):
         certify_set(artefact, data.x[:50], data.y[:50], Question(("knn",), drop_seen=True), tmp_path / "d")
 
 
@@ -274,20 +273,29 @@ def test_a_certificate_is_recomputed_and_a_false_one_is_found_out(saved, tmp_pat
     folder, rows = tmp_path / "c", (data.x_test, data.y_test)
     made = certify_set(artefact, *rows, Question(("knn", "logistic")), folder)
     assert read(folder)[0] == made
-    assert [check.name for check in verify(artefact, folder)] == ["the set", "the levels", "the statements"]
-    assert verify(artefact, folder, rows)[-1].name == "the learners"
-    assert "NOT checked for knn, logistic" in verify(open_artefact(saved[0]), folder, rows)[-1].found
-    with pytest.raises(InputError, match="the held-out rows is"):
+    alone, whole = verify(artefact, folder), verify(artefact, folder, rows)
+    assert [check.name for check in alone.checks] == ["the set", "the statements"]
+    assert alone.sentence.startswith("NOT verified: that the losses are those of these learners")
+    assert [check.name for check in whole.checks][2:] == ["the held-out rows", "the learners"]
+    assert whole.unverified == ALWAYS
+    assert whole.sentence.startswith("Verified from the rows.")
+    without = verify(open_artefact(saved[0]), folder, rows).sentence
+    assert "the losses of knn trained on all rows; the losses of logistic trained on all rows" in without
+    assert "never seen" in without
+    with pytest.raises(InputError, match="held-out labels"):
         verify(artefact, folder, (rows[0][1:], rows[1][1:]))
 
     said = json.loads((folder / "certificate.json").read_text())
     for change, words in (
-        (lambda s: s["statements"][1].update(bound=0.01), "bound of logistic is 0.01; recomputed"),
-        (lambda s: s.update(delta=0.01), "the level of each statement"),
-        (lambda s: s.update(n=10_000), "the number of held-out rows"),
-        (lambda s: s["about"].update(digest="0"), "the set is '0'"),
-        (lambda s: s.update(guessing=0.99), "the risk of guessing"),
-        (lambda s: (s["statements"].pop(), s.update(delta=0.025)), "of 1 learners at delta=0.025 beside losses of 2"),
+        (lambda s: s["statements"][1].update(bound=0.01), r"statements\[1\].bound is 0.01; recomputed"),
+        (lambda s: s.update(delta=0.01), "each is 0.0125"),
+        (lambda s: s.update(n=10_000), "n is 10000"),
+        (lambda s: s["about"].update(digest="0"), "about.digest is '0'"),
+        (lambda s: s.update(guessing=0.99), "guessing is 0.99"),
+        (lambda s: (s["statements"].pop(), s.update(delta=0.025)), "losses of other learners"),
+        (lambda s: s["statements"][0].update(note="no gap at all"), "note is 'no gap at all'"),
+        (lambda s: s["statements"][0].update(vacuous=True), "do not follow"),
+        (lambda s: s["about"].update(price="free"), "about is "),
         (lambda s: s.update(statements=[]), "lacks a part"),
         (lambda s: s.update(statements=[1]), "lacks a part"),
         (lambda s: s.update(delta=None), "lacks a part"),
@@ -304,15 +312,20 @@ def test_a_certificate_is_recomputed_and_a_false_one_is_found_out(saved, tmp_pat
     assert certify_set(artefact, *rows, Question(("knn", "logistic")), tmp_path / "other") == made
     # Losses made better, and the statements with them, are consistent: training again finds them out.
     tensors["0.small"] = np.where(np.arange(made.n) % 2, 0, tensors["0.small"]).astype(np.float32)
-    write_tensors(folder / "certificate.safetensors", tensors)
-    better = state("knn", Losses(tensors["0.small"], tensors["0.full"], "hard"), made.each, made.loss)
-    write_json(folder / "certificate.json", replace(made, statements=(better, made.statements[1])).as_dict())
+    better = state("knn", Losses(tensors["0.small"], tensors["0.full"], "soft"), made.each, made.loss)
+    better = replace(better, labels=made.statements[0].labels)
+    losses = {
+        said.learner: Losses(tensors[f"{i}.small"], tensors[f"{i}.full"], said.labels)
+        for i, said in enumerate(made.statements)
+    }
+    forged = replace(made, statements=(better, made.statements[1]))
+    write(forged, losses, tensors["held_out"], folder)
     verify(artefact, folder)
-    with pytest.raises(InputError, match="losses of knn differ"):
+    with pytest.raises(InputError, match="losses of knn on the set differ"):
         verify(artefact, folder, rows)
     tensors["0.small"] = np.zeros_like(tensors["0.small"])
     write_tensors(folder / "certificate.safetensors", tensors)
-    with pytest.raises(InputError, match="risk of knn"):
+    with pytest.raises(InputError, match=r"statements\[0\].risk"):
         verify(artefact, folder)
     with pytest.raises(InputError, match="holds no certificate"):
         verify(artefact, tmp_path)

@@ -58,7 +58,7 @@ def test_a_run_leaves_its_files_and_prints_one_json_object(blobs, tmp_path, caps
     assert [s["role"] for s in printed["scores"]].count("random") == 1
     assert {p.name for p in (tmp_path / "run").iterdir()} == {
         *("support.safetensors", "manifest.json", "metrics.json", "support.png", "report.html"),
-        *("run.json", "rows.safetensors"),
+        *("run.json", "rows.safetensors", "judges"),
     }
     loaded = SupportSet.load(tmp_path / "run")
     assert len(loaded) == 4
@@ -142,6 +142,48 @@ def test_bad_arguments_give_one_line_and_exit_2(words, fragment, tmp_path, capsy
     assert captured.out == ""
     assert len(captured.err.strip().splitlines()) == 1
     assert fragment in captured.err
+
+
+@pytest.mark.parametrize(
+    ("words", "fragment"),
+    [
+        (["distill", "--kernel", "fc-1"], "kernel name 'fc-1'"),
+        (["distill", "--preprocess", "wash"], "preprocess='wash'"),
+        (["distill", "--init", "nowhere"], "nowhere"),
+        (["distill", "--judges", "oracle"], "learner 'oracle'"),
+        (["distill", "--augment", "mirror"], "'mirror' as an augmentation"),
+        (["distill", "--ipc", "0"], "ipc=0"),
+        (["distill", "--ipc", "1", "--n-support", "10"], "exactly one"),
+        (["distill", "--method", "graph-cut", "--optimiser", "fast"], "optimiser='fast'"),
+        (["distill", "--n-support", "9", "--allocation", "fair", "--method", "random"], "allocation='fair'"),
+        (["compare", "--methods", "magic"], "method 'magic'"),
+        (["compare", "--learners", "oracle"], "learner 'oracle'"),
+        (["compare", "--delta", "2"], "delta=2"),
+        (["compare", "--labels", "none"], "labels='none'"),
+        (["compare", "--seeds", "0"], "0 seeds"),
+        (["plan", "--kernel", "fc-1"], "kernel name 'fc-1'"),
+        (["moments", "--features", "fuorier", "--out", "m"], "feature map 'fuorier'"),
+        (["moments", "--features", "fourier", "--preprocess", "wash", "--out", "m"], "preprocess='wash'"),
+        (["evaluate", "--learners", "oracle"], "learner 'oracle'"),
+        (["certify", "--learners", "oracle"], "learner 'oracle'"),
+    ],
+)
+def test_settings_are_refused_before_the_data_are_read(words, fragment, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run([words[0], "nowhere.npz", *words[1:]]) == 2
+    said = capsys.readouterr().err
+    assert fragment in said
+    assert len(said.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_version_is_told_without_the_heavy_packages():
+    code = (
+        "import sys; from datastill.cli.app import run; assert run(['--version']) == 0; "
+        "print(*{'jax', 'sklearn', 'pandas', 'scipy'} & set(sys.modules))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown == f"datastill {version('datastill')}\n\n"
 
 
 @pytest.mark.parametrize("task", ["auto", "classification", "regression"])
@@ -282,7 +324,7 @@ def test_the_steps_of_a_method_are_its_own_unless_given(blobs, tmp_path, capsys,
 
 def test_judges_are_those_asked_for_and_networks_for_sets_that_teach_them_on_a_gpu(monkeypatch):
     judges = making._judges
-    assert judges("forest, knn", "kip") == ("forest", "knn") and judges("none", "frepo") == ()
+    assert judges("forest, knn", "kip") == ("forest", "knn") and judges("none", "frepo") == ("none",)
     monkeypatch.setattr("jax.default_backend", lambda: "cpu")
     assert judges(None, "frepo") == ()
     monkeypatch.setattr("jax.default_backend", lambda: "gpu")

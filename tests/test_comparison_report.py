@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from datastill.certify import CAP, FULL, Certificate, Check, Statement
 from datastill.cli.app import run
+from datastill.evaluate.constant import CONSTANT
 from datastill.evaluate.standings import COLUMNS
 from datastill.evaluate.verdicts import BETTER, UNCLEAR, WORSE
 from datastill.report import (
@@ -27,6 +28,7 @@ from datastill.report import (
     statement_text,
     summarise_comparison,
 )
+from datastill.report.comparison_html import outcome
 from datastill.report.entries import mean_text, range_text, share_text
 from datastill.report.names import TAUGHT, SetName, spoken
 from pages import HOSTILE, checked_page
@@ -107,11 +109,11 @@ def certificate(*statements, loss="zero-one", guessing=0.88, about=None, delta=0
 def test_headline_names_the_best_of_each_budget():
     found = comparison()
     assert found.headline == (
-        "Best of 10 examples a class: krr reaches 86.0 % (84.0–88.0) with KIP:rbf, 90.5 % of what all 60,000 rows give "
-        "it; random rows give it 70.0 %, with solved labels 80.0 %."
+        "Best of 10 examples a class: krr reaches 86.0 % (84.0–88.0) with KIP:rbf, 90.5 % of what all 60,000 rows, "
+        "through 2,000 of them, give it; random rows give it 70.0 %, with solved labels 80.0 %."
     )
     assert [text[:26] for text in found.best] == ["Best of 1 example a class:"]
-    assert found.tally == {"better": 2, "worse": 4, "unclear": 4, "failed": 2}
+    assert found.tally == {"better": 2, "worse": 4, "unclear": 4, "failed": 2, "trivial": 0}
     assert "failed: 2 of 18" in " ".join(found.sentences)
 
 
@@ -121,11 +123,28 @@ def test_headline_admits_that_random_rows_are_best():
     assert found.headline.endswith("No method does better; the best method, k-means, gives krr 70.0 %.")
 
 
+def test_learners_that_take_all_rows_at_once_are_said_to():
+    assert "90.5 % of what all 9,000 rows give it" in comparison(n_train=9000).headline
+
+
+def test_a_best_set_that_is_no_better_than_a_constant_is_said_to_be_so():
+    rows = [row("random 1", "knn", 0.6), row("kmeans 1", "knn", 0.7), row(CONSTANT, "knn", 0.764, n=0)]
+    found = comparison(standings(*rows, row(FULL, "knn", 0.95)))
+    assert found.headline.endswith(" The constant prediction gives 76.4 %: the set is no better than it.")
+    assert found.tally["trivial"] == 2 and "commonest class" in " ".join(found.sentences)
+    text = checked_page(render_comparison(found)).text
+    assert "constant prediction76.4" in text and "no rows" in text
+    assert "| constant prediction | 76.4 %" in comparison_markdown(found)
+    above = comparison(standings(row("kmeans 1", "knn", 0.8), row(CONSTANT, "knn", 0.764)))
+    assert "constant" not in above.headline and above.tally["trivial"] == 0
+    assert outcome(found.tally | {"better": 9}) == "better" and outcome(found.tally | {"better": 2}) == "cannot-tell"
+
+
 def test_sets_with_a_teachers_labels_are_compared_with_random_rows_so_labelled():
     rows = [row("random 1", "krr", 0.5), row(f"random 1{TAUGHT}", "krr", 0.6), row(f"kip 1{TAUGHT}", "krr", 0.8)]
     assert comparison(standings(*rows)).headline == (
         "Best of 1 example a class: krr reaches 80.0 % (78.0–82.0) with KIP + teacher’s labels, 84.2 % of what all "
-        "60,000 rows give it; random rows + teacher’s labels give it 60.0 %."
+        "60,000 rows, through 2,000 of them, give it; random rows + teacher’s labels give it 60.0 %."
     )
 
 
@@ -141,8 +160,8 @@ def test_nothing_measured_is_said():
 def test_one_set_one_learner_one_seed():
     found = comparison(standings(row("kmeans 1", "krr", 0.8)), seeds=1, certified=None, reliability=None)
     assert found.headline == (
-        "Best of 1 example a class: krr reaches 80.0 % (78.0–82.0) with k-means, 84.2 % of what all 60,000 rows give "
-        "it."
+        "Best of 1 example a class: krr reaches 80.0 % (78.0–82.0) with k-means, 84.2 % of what all 60,000 rows, "
+        "through 2,000 of them, give it."
     )
     page = checked_page(render_comparison(found))
     assert "of one seed" in page.text and "What more examples give" not in page.text
@@ -153,8 +172,8 @@ def test_regression_is_told_in_r2_and_negative_scores_have_no_share():
     rows = [row("random 5", "krr", -0.6), row("kmeans 5", "krr", 0.4, rival="random 5", verdict=UNCLEAR)]
     found = comparison(standings(*rows, row(FULL, "krr", 0.95)), task="regression", exhibit=None)
     assert found.headline == (
-        "Best of 5 examples: krr reaches an R² of 0.400 (0.380–0.420) with k-means; all 60,000 rows give it 0.950; "
-        "random rows give it −0.600."
+        "Best of 5 examples: krr reaches an R² of 0.400 (0.380–0.420) with k-means; all 60,000 rows, through 2,000 of "
+        "them, give it 0.950; random rows give it −0.600."
     )
     page = checked_page(render_comparison(found))
     assert "a class" not in page.text.split("What is guaranteed")[0]

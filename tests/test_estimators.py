@@ -16,7 +16,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import oracles
 from datastill import KIP, Coreset, CoresetRegressor, KIPRegressor, LabelSolve, LabelSolveRegressor, SupportSet
-from datastill._errors import InputError
+from datastill._errors import DatastillWarning, InputError
 from datastill.distill import fit as distil
 from datastill.distill.label_solve import label_solve
 from datastill.kernels import RBF, FullyConnected
@@ -38,7 +38,7 @@ CONVENTIONAL = [
     quick(KIP, 2),
     quick(LabelSolve, 2),
     quick(Coreset, 2),
-    quick(KIPRegressor, 10),
+    quick(KIPRegressor, 9),
     quick(LabelSolveRegressor, 10),
     quick(CoresetRegressor, 10),
 ]
@@ -427,11 +427,25 @@ def test_settings_that_cannot_be_used_are_refused_in_one_line(kind, case, blobs)
     assert "\n" not in str(caught.value)
 
 
-def test_selection_refuses_a_budget_above_a_class_and_learning_does_not(blobs):
+def test_a_budget_above_a_class_is_refused_by_selection_and_cut_by_learning(blobs):
     X, y = blobs
     with pytest.raises(InputError, match="which has 40"):
         LabelSolve(41).fit(X, y)
-    assert len(quick(KIP, 41).fit(X, y).X_support_) == 82
+    with pytest.raises(InputError, match="82 examples for 80 rows"):
+        quick(KIP, 41).fit(X, y)
+    few = np.concatenate([np.flatnonzero(y == "cat"), np.flatnonzero(y == "dog")[:3]])
+    with pytest.warns(DatastillWarning, match=r"fewer examples: dog \(3\)"):
+        made = quick(KIP, 5).fit(X[few], y[few])
+    assert np.unique(made.y_support_, return_counts=True)[1].tolist() == [5, 3]
+    assert made.support_set_.provenance["short"] == {"dog": 3}
+
+
+def test_without_a_budget_small_classes_get_half_their_rows(blobs):
+    X, y = blobs
+    few = np.concatenate([np.flatnonzero(y == "cat"), np.flatnonzero(y == "dog")[:8]])
+    for made in (quick(KIP).fit(X[few], y[few]), Coreset(method="random", random_state=0).fit(X[few], y[few])):
+        assert np.unique(made.y_support_, return_counts=True)[1].tolist() == [10, 4]
+    assert len(Coreset(method="random", n_support=0.5, random_state=0).fit(X, y).X_support_) == 40
 
 
 TEST_ROWS = {

@@ -7,7 +7,7 @@ import pytest
 from jax.errors import JaxRuntimeError
 
 from datastill import KIP, NetworkKIP
-from datastill._errors import SolveError
+from datastill._errors import DatastillWarning, SolveError
 from datastill.distill import fit, kip, pool
 from datastill.gram.fallback import LEAST, Room, within_memory
 
@@ -30,7 +30,7 @@ def made(room, tried):
 def test_tiles_shrink_to_what_fits_and_it_is_said_once():
     tried = []
     run = within_memory(made(2**26, tried), Room(2**30))
-    with pytest.warns(RuntimeWarning, match=r"working arrays of 1,024 MiB; going on with smaller tiles") as said:
+    with pytest.warns(DatastillWarning, match=r"working arrays of 1,024 MiB; going on with smaller tiles") as said:
         assert run(1) == 2
     assert len(said) == 1 and tried == [2**30, 2**28, 2**26]
     with warnings.catch_warnings():
@@ -42,7 +42,7 @@ def test_tiles_shrink_to_what_fits_and_it_is_said_once():
 def test_what_shares_a_room_shrinks_together_and_it_is_said_once():
     tried, room = [], Room(2**30)
     steps, validations = (within_memory(made(2**26, tried), room) for _ in range(2))
-    with pytest.warns(RuntimeWarning) as said:
+    with pytest.warns(DatastillWarning) as said:
         assert steps(1) == 2 and validations(1) == 2
     assert len(said) == 1 and tried == [2**30, 2**28, 2**26, 2**26]
     with warnings.catch_warnings():
@@ -95,7 +95,7 @@ def learned(**settings):
 def test_kip_goes_on_with_smaller_tiles(monkeypatch):
     whole = learned()
     monkeypatch.setattr(kip, "step", short_of_memory(2**25))
-    with pytest.warns(RuntimeWarning, match="256 MiB"):
+    with pytest.warns(DatastillWarning, match="256 MiB"):
         found = learned()
     np.testing.assert_allclose(found.X_support_, whole.X_support_, rtol=1e-5, atol=1e-5)
 

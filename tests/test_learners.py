@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import make_blobs, make_regression
 from sklearn.linear_model import LogisticRegression
 
-from datastill import krr
+from datastill import krr, tuning
 from datastill._errors import InputError
 from datastill.kernels import RBF
 from datastill.learners import LEARNERS, kernel_ridge, named_learner
@@ -24,7 +24,7 @@ def blobs():
 def test_kernel_ridge_takes_label_vectors_as_they_are(blobs):
     x, vectors, _ = blobs
     soft = vectors + 0.1 * np.random.default_rng(0).standard_normal(vectors.shape)
-    found = train(named_learner("krr:rbf"), x, soft)
+    found = train(named_learner("krr:rbf"), x, soft, learned=True)
     assert found.labels == "soft"
     x = x.astype(np.float32)
     kernel = RBF().resolve(x)
@@ -40,7 +40,7 @@ def test_kernel_ridge_learns_from_very_many_rows_through_some_of_them(monkeypatc
     whole = named_learner("krr:rbf").fit(x, vectors)
     monkeypatch.setattr(kernel_ridge, "MOST_ROWS", 1000)
     monkeypatch.setattr(kernel_ridge, "INDUCING_ROWS", 300)
-    monkeypatch.setattr(kernel_ridge, "BATCH", 400)
+    monkeypatch.setattr(tuning, "BATCH", 400)
     some = named_learner("krr:rbf").fit(x, vectors)
     assert len(some.rows_) == 300
     random = named_learner("krr:rbf").fit(x[:300], vectors[:300])

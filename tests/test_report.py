@@ -12,6 +12,8 @@ from PIL import Image
 
 from datastill._errors import InputError
 from datastill.data.dataset import SupportSet
+from datastill.evaluate.scores import headline
+from datastill.evaluate.verdicts import BETTER, UNCLEAR, WORSE
 from datastill.report import (
     Score,
     Summary,
@@ -45,6 +47,7 @@ def digits(per_class=1, steps=(0, 10, 20), **changes):
             Score("random rows", 3 * per_class, 0.612, 0.56, 0.66, role="random"),
             Score("all rows", 1400, 0.978, 0.96, 0.99, role="all"),
         ],
+        "under": {"its own kernel": BETTER, "knn": BETTER},
         "learner": "kernel ridge regression",
         "history": [(step, 1 / (1 + step), 0.5 if step % 2 else None) for step in range(30)],
         "snapshots": [(step, x + 20 - step) for step in steps],
@@ -78,40 +81,93 @@ def test_headline_of_one_regression_example():
     assert summary.headline == "1 learned example gives a test R² of 0.871 (95 % interval −0.100 to 0.900)."
 
 
+def told(*pairs):
+    """Scores of a set, of random rows and of the constant prediction."""
+    names = (
+        ("a set", 10, "result"),
+        ("random rows", 10, "random"),
+        ("constant prediction (commonest class)", 0, "constant"),
+    )
+    return [Score(name, n, value, role=role) for (name, n, role), value in zip(names, pairs, strict=False)]
+
+
+OWN = "its own kernel"
+
+
 @pytest.mark.parametrize(
-    ("result", "random", "outcome"),
+    ("values", "under", "outcome"),
     [
-        ((0.9, 0.88, 0.92), (0.6, 0.5, 0.7), "better"),
-        ((0.9, 0.70, 0.95), (0.6, 0.5, 0.70), "cannot tell"),  # touching is not apart
-        ((0.7, 0.60, 0.80), (0.65, 0.55, 0.75), "cannot tell"),
-        ((0.6, 0.50, 0.70), (0.6, 0.5, 0.7), "not better"),
-        ((0.5, 0.40, 0.60), (0.6, 0.5, 0.7), "not better"),
-        ((0.7, math.nan, math.nan), (0.6, 0.5, 0.65), "cannot tell"),
-        ((0.5, math.nan, math.nan), (0.6, math.nan, math.nan), "not better"),
-        ((math.nan, 0.8, 0.9), (0.6, 0.5, 0.7), "not compared"),
-        ((0.9, 0.8, 0.95), (math.nan, 0.5, 0.7), "not compared"),
-        (None, (0.6, 0.5, 0.7), "not compared"),
-        ((0.9, 0.8, 0.95), None, "not compared"),
+        ((0.9, 0.6), {OWN: BETTER, "knn": BETTER, "forest": WORSE}, "better"),
+        ((0.9, 0.6), {OWN: BETTER, "knn": UNCLEAR, "forest": WORSE}, "better under its own kernel only"),
+        ((0.9, 0.6), {OWN: BETTER}, "better under its own kernel only"),
+        ((0.7, 0.6), {OWN: UNCLEAR, "knn": BETTER}, "cannot tell"),
+        ((0.6, 0.6), {OWN: UNCLEAR}, "not better"),
+        ((0.5, 0.6), {OWN: UNCLEAR}, "not better"),
+        ((0.5, 0.6), {OWN: WORSE, "knn": BETTER}, "not better"),
+        ((0.9, 0.6, 0.9), {OWN: BETTER, "knn": BETTER}, "not better"),
+        ((0.9, 0.6, 0.89), {OWN: BETTER, "knn": BETTER}, "better"),
+        ((math.nan, 0.6), {OWN: UNCLEAR}, "not compared"),
+        ((0.9, math.nan), {OWN: BETTER}, "not compared"),
+        ((0.9,), {OWN: BETTER}, "not compared"),
+        ((), {OWN: BETTER}, "not compared"),
+        ((0.9, 0.6), {}, "not compared"),
     ],
 )
-def test_verdict_rule(result, random, outcome):
-    given = [None if ends is None else Score("a set", 10, *ends) for ends in (result, random)]
-    assert verdict(*given, n_test=397).outcome == outcome
+def test_verdict_rule(values, under, outcome):
+    found = verdict(told(*values), under, 397)
+    assert found.outcome == outcome
+    assert found.under == under
 
 
 def test_verdict_sentences():
-    better, worse = Score("a", 10, 0.9, 0.8, 0.95), Score("b", 10, 0.5, 0.4, 0.6)
-    assert verdict(better, worse, 397).sentence.startswith("Better than random rows with the same budget")
-    assert verdict(worse, better).sentence == "NOT better than random rows with the same budget."
-    close = Score("c", 20, 0.89, 0.8, 0.95)
-    assert verdict(better, close, 1).sentence == "Cannot be told apart from 20 random rows on 1 test row."
+    assert verdict(
+        told(0.9, 0.6), {OWN: BETTER, "knn": BETTER, "forest": WORSE, "logistic": UNCLEAR}, 397
+    ).sentence == (
+        "Better than random rows with the same budget on 397 test rows, under its own kernel and knn; worse under "
+        "forest; not shown under logistic."
+    )
+    assert verdict(told(0.9, 0.6), {OWN: BETTER, "knn": WORSE}).sentence == (
+        "Better than random rows with the same budget under its own kernel only; worse under knn."
+    )
+    assert verdict(told(0.9, 0.6), {OWN: BETTER}).sentence == (
+        "Better than random rows with the same budget under its own kernel only; no other learner was asked."
+    )
+    assert verdict(told(0.5, 0.6), {OWN: WORSE, "knn": BETTER}).sentence == (
+        "NOT better than random rows with the same budget under its own kernel; better under knn."
+    )
+    scores = [Score("a set", 10, 0.9, role="result"), Score("random rows", 20, 0.89, role="random")]
+    assert verdict(scores, {OWN: UNCLEAR}, 1).sentence == (
+        "Cannot be told apart from 20 random rows on 1 test row under its own kernel."
+    )
+    assert verdict(told(0.75, 0.7, 0.764), {OWN: BETTER, "knn": BETTER}).sentence == (
+        "NOT better than the constant prediction (commonest class), which gives 76.4 %. Better than random rows with "
+        "the same budget under its own kernel; better under knn."
+    )
 
 
-@given(st.tuples(*[st.floats(0, 1)] * 6))
-def test_verdict_is_never_better_both_ways(ends):
-    a, b = (Score("set", 5, sorted(three)[1], min(three), max(three)) for three in (ends[:3], ends[3:]))
-    outcomes = {verdict(a, b).outcome, verdict(b, a).outcome}
-    assert outcomes in ({"better", "not better"}, {"cannot tell", "not better"}, {"not better"})
+@given(
+    values=st.tuples(*[st.floats(0, 1)] * 3),
+    words=st.lists(st.sampled_from([BETTER, WORSE, UNCLEAR]), min_size=1, max_size=4),
+)
+def test_green_needs_its_own_kernel_another_learner_and_more_than_a_constant(values, words):
+    under = dict(zip([OWN, "a", "b", "c"], words, strict=False))
+    found = verdict(told(*values), under, 9)
+    green = words[0] == BETTER and BETTER in words[1:] and values[0] > values[2]
+    assert (found.outcome == "better") == green
+
+
+def test_headline_calls_proxies_what_they_are_and_tells_the_constant_where_something_is_below_it():
+    scores = [
+        Score("KIP (learned)", 540, 0.79, role="result"),
+        Score("random rows", 540, 0.716, role="random"),
+        Score("1,000 rows with labels solved on all 32,561", 1000, 0.85, role="inducing"),
+        Score("constant prediction (commonest class)", 0, 0.764, role="constant"),
+    ]
+    assert headline("540 learned examples", scores, 32561) == (
+        "540 learned examples give 79.0 % test accuracy where 1,000 rows with labels solved on all 32,561 give 85.0 %; "
+        "540 random rows give 71.6 %; the constant prediction (commonest class) gives 76.4 %."
+    )
+    assert "constant" not in headline("540 learned examples", [*scores[:1], *scores[2:]], 32561)
 
 
 def test_report_of_images_shows_everything():
@@ -121,7 +177,7 @@ def test_report_of_images_shows_everything():
         "KIP",
         "89.6 %",
         "88.9–90.2",
-        "Better than random rows",
+        "Better than random rows with the same budget on 397 test rows, under its own kernel and knn",
         "kernel ridge regression",
         "397 held-out rows",
         "ant",
@@ -364,6 +420,17 @@ def test_grid_is_a_row_for_each_class():
 )
 def test_column_text(values, cells, numeric):
     assert column_text(values) == (cells, numeric)
+
+
+@pytest.mark.parametrize(
+    ("under", "colour"),
+    [({OWN: BETTER}, "better-under-its-own-kernel-only"), ({OWN: BETTER, "knn": BETTER}, "better")],
+)
+def test_the_colour_of_the_verdict_is_green_only_where_another_learner_agrees(under, colour):
+    assert f'class="verdict {colour}"' in render(digits(under=under))
+    styles = re.findall(r"([^{}]*)\{ color: var\(--(good|unsure)\)", render(digits()))
+    meant = {name: selector for selector, name in styles}
+    assert f".{colour}" in meant["good" if colour == "better" else "unsure"]
 
 
 def test_summary_is_frozen():

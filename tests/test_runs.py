@@ -16,7 +16,7 @@ from datastill.artefact import open_artefact
 from datastill.data.sharding import shards_of
 from datastill.data.task import guess_task, with_test
 from datastill.distill import loop
-from datastill.evaluate.intervals import mean_score
+from datastill.evaluate.panel import PANEL
 from datastill.features import RandomFourier
 from datastill.kernels import RBF, ConvNet, FullyConnected
 from datastill.learners.named import named_learner
@@ -216,13 +216,39 @@ def test_the_bar_of_a_pass_shows_rows_and_their_speed(monkeypatch):
         assert part in text
 
 
-@pytest.mark.parametrize(
-    ("shown", "screen"), [(True, io.StringIO()), (False, Terminal())], ids=["no terminal", "quiet"]
-)
-def test_the_bar_is_silent_elsewhere(shown, screen, monkeypatch):
+def test_without_a_terminal_a_line_says_how_far_it_is(monkeypatch):
+    screen, clock = io.StringIO(), iter([0.0, 10.0, 40.0, 50.0, 100.0])
     monkeypatch.setattr(sys, "stderr", screen)
-    with progress.bar("KIP", 10, "R²", shown) as watch:
-        assert watch is None
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with progress.bar("KIP", 1000, "accuracy", True) as watch:
+        for step in (200, 300, 310, 600):  # a resumed run: 200 steps were done before
+            watch(loop.Progress(step=step, loss=0.5, history=[loop.Record(step, 0.5, 0.2, 0.875)]))
+    assert screen.getvalue().splitlines() == [
+        "KIP: 300 of 1,000 steps, loss 0.5000, validation accuracy 0.875, about 5 min left",
+        "KIP: 600 of 1,000 steps, loss 0.5000, validation accuracy 0.875, about 2 min left",
+    ]
+
+
+def test_units_are_counted_on_a_terminal(monkeypatch):
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(progress, "Console", lambda **_: Console(file=screen, force_terminal=True, width=120))
+    with progress.count_bar("Judging", 12, "trainings", True) as watch:
+        watch()
+    assert "1/12 trainings" in screen.getvalue()
+
+
+@pytest.mark.parametrize("screen", [io.StringIO(), Terminal()], ids=["no terminal", "terminal"])
+def test_nothing_is_shown_where_nobody_wants_it(screen, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", screen)
+    bars = (
+        progress.bar("KIP", 10, "R²", False),
+        progress.rows_bar("Moments", 10, False),
+        progress.count_bar("Judging", 2, "trainings", False),
+    )
+    for shown in bars:
+        with shown as watch:
+            assert watch is None
     assert screen.getvalue() == ""
 
 
@@ -309,8 +335,27 @@ def test_a_judge_that_fails_is_said_and_the_run_goes_on(blobs, tmp_path):
     assert names[-2:] == ["knn: KIP (learned)", "knn: random rows"]
 
 
-def test_one_draw_of_r2_has_no_interval():
-    mean, low, high = mean_score(np.array([0.5]), 10, False)
-    assert mean == 0.5 and np.isnan(low) and np.isnan(high)
-    mean, low, high = mean_score(np.array([0.4, 0.6]), 10, False)
-    assert mean == 0.5 and low == pytest.approx(0.5 - 12.706 * 0.1, abs=1e-3) and high == pytest.approx(1 - low)
+def test_every_run_asks_a_panel_unless_told_not_to_or_the_set_is_large(blobs, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "PANEL", PANEL)
+    data = with_test(blobs, 0, "classification")
+    found = runs.distill(data, request(), tmp_path / "default").summary
+    assert list(found["verdict"]["under"]) == ["its own kernel", *PANEL]
+    assert [s["name"].partition(":")[0] for s in found["scores"][-2 * len(PANEL) :: 2]] == list(PANEL)
+    assert runs.distill(data, request(), tmp_path / "default").resumed
+    none = runs.distill(data, replace(request(), judges=runs.NO_JUDGES), tmp_path / "none").summary
+    assert list(none["verdict"]["under"]) == ["its own kernel"]
+    assert none["verdict"]["outcome"] != "better" and not (tmp_path / "none" / "judges").exists()
+    monkeypatch.setattr("datastill.evaluate.panel.MOST_NUMBERS", 10)
+    large = runs.distill(data, request(), tmp_path / "large").summary
+    assert large["verdict"] == none["verdict"]
+
+
+def test_chosen_rows_are_judged_with_a_penalty_as_fairly_chosen_as_their_rivals(tmp_path):
+    """Random rows as the set and as its rivals: targets that are mostly noise, which 1e-6 would interpolate."""
+    draw = np.random.default_rng(0)
+    x = draw.standard_normal((500, 3))
+    data = with_test(Dataset("noise", x, x[:, 0] + 2 * draw.standard_normal(500)), 0, "regression")
+    asked = runs.Request("random", "regression", {"n_support": 80, "kernel": "rbf"}, 0, runs.NO_JUDGES)
+    scores = {s["role"]: s for s in runs.distill(data, asked, tmp_path / "run").summary["scores"]}
+    assert scores["result"]["value"] > 0 and scores["random"]["value"] > 0
+    assert abs(scores["result"]["value"] - scores["random"]["value"]) < 0.15

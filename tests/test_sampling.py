@@ -35,13 +35,32 @@ def test_the_expected_size_of_a_split_is_the_fraction():
 
 
 @given(counts=st.lists(st.integers(1, 50), min_size=2, max_size=6), extra=st.integers(0, 30))
-def test_a_total_is_spread_evenly_the_larger_classes_taking_the_rest(counts, extra):
+def test_a_total_is_spread_evenly_within_the_rows_of_each_class(counts, extra):
     counts = np.array(counts)
-    budget = sampling.budget_per_class(counts, None, len(counts) + extra)
-    assert budget.sum() == len(counts) + extra
-    assert budget.max() - budget.min() <= 1
-    larger = budget == budget.max()
-    assert counts[larger].min() >= counts[~larger].max(initial=0) or larger.all()
+    total = min(len(counts) + extra, int(counts.sum()))
+    budget = sampling.budget_per_class(counts, None, total)
+    assert budget.sum() == total
+    assert (budget <= counts).all() and (budget >= 1).all()
+    open_classes = budget < counts
+    assert budget[open_classes].max(initial=0) - budget[open_classes].min(initial=total) <= 1
+    assert budget[~open_classes].max(initial=0) <= budget[open_classes].max(initial=total)
+
+
+def test_the_largest_classes_take_what_is_left_over():
+    np.testing.assert_array_equal(sampling.budget_per_class(np.array([4, 9, 7]), None, 8), [2, 3, 3])
+    np.testing.assert_array_equal(sampling.budget_per_class(np.array([2, 90, 70]), None, 30), [2, 14, 14])
+
+
+def test_a_total_above_all_rows_is_spread_evenly():
+    np.testing.assert_array_equal(sampling.budget_per_class(np.array([1, 3]), None, 9), [4, 5])
+
+
+def test_learned_examples_of_a_class_are_no_more_than_its_rows():
+    np.testing.assert_array_equal(sampling.below_rows(np.array([10, 10]), np.array([50, 4])), [10, 4])
+    with pytest.raises(InputError, match=r"240 examples for 150 rows.*try ipc=25"):
+        sampling.below_rows(np.full(3, 80), np.full(3, 50))
+    with pytest.raises(InputError, match=r"try n_support=15"):
+        sampling.below_rows(np.array([40]), np.array([30]))
 
 
 def test_a_budget_per_class():

@@ -211,8 +211,8 @@ def test_csv_round_trip(tmp_path: Path, rows: list[tuple[float, str | None, int,
     assert isinstance(data.x, pd.DataFrame)
     np.testing.assert_allclose(data.x["real"], table["real"], rtol=1e-14)
     assert data.x["whole"].tolist() == table["whole"].tolist()
-    assert [None if pd.isna(v) else v for v in data.x["text"]] == [row[1] for row in rows]
-    assert data.y.tolist() == table["label"].tolist()
+    assert [None if pd.isna(v) else v for v in data.x["text"]] == [row[1] and row[1].strip() for row in rows]
+    assert data.y.tolist() == table["label"].str.strip().tolist()
 
 
 @pytest.mark.parametrize(
@@ -332,10 +332,13 @@ def test_modes(tmp_path: Path, mode: str, shape: tuple[int, ...]) -> None:
     assert load(tmp_path).x.shape[1:] == shape
 
 
-def test_sixteen_bits_keep_the_upper_eight(tmp_path: Path) -> None:
-    for label in "ab":
-        write_image(tmp_path / label / "1.png", mode="I;16", level=0x1234)
-    assert np.unique(load(tmp_path).x).tolist() == [0x12]
+@pytest.mark.parametrize(("level", "kept"), [(0xFE, 0xFE), (0x234, 0x8D), (0xABC, 0xAB), (0xFEDC, 0xFE)])
+def test_of_sixteen_bits_the_upper_eight_that_are_used_are_kept(tmp_path: Path, level: int, kept: int) -> None:
+    for label, value in (("a", level), ("b", level // 2)):
+        write_image(tmp_path / label / "1.png", mode="I;16", level=value)
+    data = load(tmp_path)
+    assert data.x[:, 0, 0].tolist() == [kept, kept // 2]
+    assert bool(data.reading.notes) == (level < 0x8000)
 
 
 def test_train_and_test_subfolders(tmp_path: Path) -> None:
@@ -483,6 +486,8 @@ def test_bad_sources(tmp_path: Path) -> None:
     assert "neither a file nor a folder" in error("/dev/null")
     assert "holds nothing" in error(tmp_path)
     (tmp_path / "t.csv").write_text(TABLE)
+    assert "no target column" in error(tmp_path)
+    (tmp_path / "notes.txt").write_text("x")
     assert f"the file itself, {tmp_path / 't.csv'}" in error(tmp_path)
     (tmp_path / "support.safetensors").write_bytes(b"x")
     assert "the result of a run" in error(tmp_path)

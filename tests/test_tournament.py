@@ -13,6 +13,7 @@ from datastill import Coreset, Dataset, SupportSet, tournament
 from datastill._errors import InputError
 from datastill.certify import FULL
 from datastill.data.task import with_test
+from datastill.evaluate.constant import CONSTANT
 from datastill.evaluate.standings import Rivals
 from datastill.learners import named_learner
 from datastill.learners.training import label_vectors, train
@@ -43,7 +44,8 @@ def test_random_rows_stand_beside_every_method_with_labels_of_the_same_kind(digi
     table = found.judged.table
     counts = table.groupby("set", sort=False).size()
     assert counts[FULL] == 2
-    assert set(counts.drop(FULL)) == {4}
+    assert counts[CONSTANT] == 2
+    assert set(counts.drop([FULL, CONSTANT])) == {4}
     rival = found.standings.set_index(["set", "learner"])["rival"]
     assert rival["kip:rbf 1", "krr"] == "label-solve:rbf 1"
     assert rival["kip:rbf 1", "knn"] == "random 1"

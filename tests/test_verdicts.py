@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import oracles
+from datastill.evaluate.means import Prior, crossed, prior_of
 from datastill.evaluate.protocol import Judged
 from datastill.evaluate.standings import Rivals, normalised, robustness, standings
-from datastill.evaluate.verdicts import BETTER, UNCLEAR, WORSE, Prior, crossed, holm, prior_of
+from datastill.evaluate.verdicts import BETTER, UNCLEAR, WORSE, Duel, holm, p_of, settle
 
 
 def judged(draw, scores, seeds=5, n_test=300, spread=0.02, labels="hard", asked=("soft",)):
@@ -48,14 +50,43 @@ def test_a_mean_over_seeds_and_rows_has_the_error_of_both(rng):
     found = crossed(values)
     assert found.mean == pytest.approx(values.mean())
     seeds, rows = values.mean(axis=1).var(ddof=1) / 4, values.mean(axis=0).var(ddof=1) / 50
+    assert (found.seeds, found.rows) == (pytest.approx(seeds), pytest.approx(rows))
     assert found.error == pytest.approx((seeds + rows) ** 0.5)
-    assert found.freedom == 3
+    assert (found.seed_freedom, found.row_freedom) == (3, 49)
     low, high = found.interval()
-    assert low < found.mean < high
+    assert (high - found.mean, found.mean - low) == (pytest.approx(oracles.graybill_wang(values)),) * 2
     assert crossed(values[:1]).error == pytest.approx(values[0].std(ddof=1) / 50**0.5)
     assert np.isnan(crossed(np.zeros((0, 0))).mean)
     assert crossed(np.zeros((0, 0))).p == 1
     assert crossed(np.zeros((3, 9))).p == 1
+
+
+@given(seed=st.integers(0, 10**6), m=st.integers(2, 5), n=st.integers(2, 60), shift=st.floats(0.01, 3))
+def test_the_p_value_is_where_the_interval_reaches_zero(seed, m, n, shift):
+    found = crossed(np.random.default_rng(seed).standard_normal((m, n)) + shift)
+    if found.p > 1e-90:
+        low, high = found.interval(1 - found.p)
+        assert min(abs(low), abs(high)) == pytest.approx(0, abs=1e-6 * max(abs(low), abs(high)))
+    low, high = found.interval()
+    assert (low <= 0 <= high) == (found.p >= 0.05)
+
+
+def test_two_seeds_that_agree_leave_the_rows_as_certain_as_they_are():
+    """A learner without chance scores 0.9044 twice: the interval is that of its rows, and not of one degree."""
+    wrong = np.repeat([[1.0] * 43 + [0.0] * 407], 2, axis=0)
+    found = crossed(wrong)
+    low, high = found.interval()
+    one = crossed(wrong[:1])
+    assert (low, high) == one.interval()
+    assert 0.12 < high < 0.13 and 0.06 < low < 0.07
+    np.testing.assert_allclose(found.p, one.p)
+
+
+def test_a_seed_that_differs_widens_the_part_of_the_seeds_alone(rng):
+    values = (rng.random((2, 2000)) < 0.1).astype(float)
+    found = crossed(values)
+    assert found.half(0.025) == pytest.approx((12.706**2 * found.seeds + 1.961**2 * found.rows) ** 0.5, rel=1e-3)
+    assert found.half(0.025) < 12.706 * found.error
 
 
 def test_equal_differences_on_few_rows_prove_little():
@@ -108,7 +139,7 @@ def test_variances_lend_each_other_strength(rng):
     values = rng.standard_normal((5, 1)) + np.zeros((5, 40))
     known = crossed(values, Prior(1.0, 10.0))
     variance = (10 * 1.0 + 4 * values[:, 0].var(ddof=1)) / 14
-    assert (known.error, known.freedom) == (pytest.approx((variance / 5) ** 0.5), pytest.approx(14))
+    assert (known.error, known.seed_freedom) == (pytest.approx((variance / 5) ** 0.5), pytest.approx(14))
 
 
 @pytest.mark.slow
@@ -211,3 +242,63 @@ def test_robust_scores_are_their_definitions(rng):
     assert robustness(found, rivals, "all", {})["ars"].isna().all()
     assert normalised(-1) == 0
     assert normalised(1) == pytest.approx(1)
+
+
+def losses_of(draw, m, n, mean=0.8, spread=0.0, shared=None):
+    """(m, n) errors of sets that are right on a share of rows, half of which are hard or easy for all alike."""
+    accuracy = np.clip(mean + spread * draw.standard_normal((m, 1)), 0, 1)
+    shared = draw.random(n) if shared is None else shared
+    return (np.where(draw.random((m, n)) < 0.5, shared, draw.random((m, n))) > accuracy).astype(float)
+
+
+CELLS = [(m, n, spread) for m in (2, 3, 5) for n in (50, 300, 2000) for spread in (0.0, 0.02, 0.1)]
+TRIALS = 400
+BY_CHANCE = 3 * (0.05 * 0.95 / TRIALS) ** 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("m", "n", "spread"), CELLS)
+def test_intervals_cover_a_known_mean(m, n, spread):
+    """At least 95 % of the time, but for the error of so many trials."""
+    draw = np.random.default_rng(m * n)
+    truth = 1 - np.clip(0.8 + spread * draw.standard_normal(10**6), 0, 1).mean()
+    ends = [crossed(losses_of(draw, m, n, 0.8, spread)).interval() for _ in range(TRIALS)]
+    assert np.mean([low <= truth <= high for low, high in ends]) >= 0.95 - BY_CHANCE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("m", "n", "spread"), CELLS)
+def test_a_set_as_good_as_random_rows_is_seldom_called_better_or_worse(m, n, spread):
+    """One set, whose draw is not at stake, against draws of random rows; with and without a spread between draws."""
+    draw, claimed = np.random.default_rng(m * n + 1), 0
+    for _ in range(TRIALS):
+        shared = draw.random(n)
+        gains = losses_of(draw, m, n, 0.8, spread, shared) - losses_of(draw, 1, n, 0.8, 0.0, shared)
+        claimed += p_of(float(gains.mean()), gains) < 0.05
+    assert claimed / TRIALS <= 0.05 + BY_CHANCE
+
+
+@pytest.mark.parametrize(("better", "least"), [(0.05, 0.75), (0.1, 0.99)])
+def test_a_set_that_is_better_is_found_so(better, least):
+    """Power with five draws of random rows whose accuracies spread by two points, on 1,000 rows."""
+    draw, found = np.random.default_rng(5), 0
+    for _ in range(100):
+        shared = draw.random(1000)
+        gains = losses_of(draw, 5, 1000, 0.8, 0.02, shared) - losses_of(draw, 1, 1000, 0.8 + better, 0.0, shared)
+        found += p_of(float(gains.mean()), gains) < 0.05
+    assert found / 100 >= least
+
+
+@given(seed=st.integers(0, 10**6), m=st.integers(1, 5), n=st.integers(1, 50))
+def test_identical_sets_are_never_better(seed, m, n):
+    losses = losses_of(np.random.default_rng(seed), m, n)
+    assert settle([Duel("a", 0.0, losses - losses), Duel("b", 0.0, np.zeros((0, 0)))]) == {"a": UNCLEAR, "b": UNCLEAR}
+
+
+def test_the_best_of_the_random_rows_is_the_rival(rng):
+    made = judged(rng, {"random": 0.5, "proportional": 0.8, "set": 0.65})
+    rivals = {"set": Rivals("random", "random", ("proportional",))}
+    found = standings(made, rivals, "set").set_index("set").loc["set"]
+    assert set(found["rival"]) == {"proportional"} and set(found["verdict"]) == {WORSE}
+    alone = standings(made, against("random", "set"), "set").set_index("set").loc["set"]
+    assert set(alone["rival"]) == {"random"} and set(alone["verdict"]) == {BETTER}

@@ -1,15 +1,17 @@
 """Strangers' arrays to checked arrays: the one border where values are inspected."""
 
+import math
 import os
 import resource
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import issparse
-from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import column_or_1d, validate_data
+from sklearn.utils.validation import validate_data
 
 from datastill._errors import InputError
 
@@ -18,6 +20,9 @@ LARGEST = 1e100
 
 MOST_CHANNELS = 4
 """Of images, where sides are larger: what has more in its last axis, and no more in its first, has channels first."""
+
+CONTAINERS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where Linux says what a container may have: version 2 of its control groups, and version 1."""
 
 COPIES = 2
 """Of the data in float32 that are held at once: all rows, and those not held out for validation."""
@@ -30,7 +35,8 @@ def check_rows(estimator: Any, X: Any, y: Any = None, *, fitting: bool) -> tuple
 
     Args:
         estimator: the estimator that asks.
-        X: what the user gave; scipy sparse rows are made dense, if they fit in memory.
+        X: what the user gave; scipy sparse rows are made dense, if they fit in memory. Arrays come back in C order and
+            the machine's own order of bytes: sums of equal data are then equal to the last bit.
         y: what the user gave; left out when predicting.
         fitting: whether this is `fit`, which defines what `predict` expects.
 
@@ -38,83 +44,50 @@ def check_rows(estimator: Any, X: Any, y: Any = None, *, fitting: bool) -> tuple
         InputError: with the first problem found.
     """
     if issparse(X):
-        check_memory(*X.shape)
-        X = X.toarray()
+        X = _dense(X)
     table = isinstance(X, pd.DataFrame)
     if fitting and y is None:
         raise InputError(
             f"{type(estimator).__name__} requires y to be passed, but the target y is None; try fit(X, y)."
         )
-    if not table and getattr(getattr(X, "dtype", None), "kind", "") == "O" and _holds_arrays(X):
-        raise InputError("Got an object array of arrays; expected one array of numbers; try np.stack(X).")
+    if table:
+        check_names(X.columns)
+        _check_alike(X.columns)
+    elif getattr(getattr(X, "dtype", None), "kind", "") == "O":
+        if _holds_arrays(X):
+            raise InputError("Got an object array of arrays; expected one array of numbers; try np.stack(X).")
+        X = np.where(pd.isna(X), np.nan, X)
     settings = (
         {"skip_check_array": True} if table else {"dtype": "numeric", "allow_nd": True, "ensure_all_finite": False}
     )
     try:
         checked = validate_data(estimator, X, reset=fitting, **settings)
     except ValueError as error:
+        if str(error).startswith("Expected 2D array"):  # whose message goes on with the numbers
+            raise InputError(
+                f"Got X of shape {np.shape(X)}; expected rows (n, d) or images (n, h, w[, c]). Reshape your data: try "
+                "X.reshape(-1, 1) for one column, X.reshape(1, -1) for one row."
+            ) from error
         raise InputError(" ".join(str(error).split())) from error
     if table:
         checked = checked.reset_index(drop=True)
     else:
-        _check_numbers(checked)
+        check_shape(checked.shape)
+        checked = _plain(doubles(checked))
+        check_numbers(checked)
     if len(checked) < (2 if fitting else 0):
         raise InputError(f"Got n_samples={len(checked)}; expected at least 2 rows; try more data.")
     if table and checked.shape[1] == 0:
         raise InputError("Got a table with 0 feature(s) (columns); expected at least one.")
     if y is None:
         return checked, None
-    y = np.asarray(y)
+    y = _plain(np.asarray(y))
     if len(y.shape) == 0 or len(y) != len(checked):
         raise InputError(
             f"Got {len(checked)} rows in X and {y.shape[0] if y.ndim else 1} in y: inconsistent numbers of samples; "
             "expected one label for each row."
         )
     return checked, y
-
-
-def check_classes(y: np.ndarray) -> np.ndarray:
-    """(n,) class labels, at least two different.
-
-    Raises:
-        InputError: for real-valued, missing or two-dimensional labels, or one class.
-    """
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = column_or_1d(y, warn=True)
-    if y.ndim != 1:
-        raise InputError(f"Got labels of shape {y.shape}; expected (n,), one class for each row; try y.argmax(axis=1).")
-    check_present(y)
-    kind = type_of_target(y)
-    if kind not in ("binary", "multiclass"):
-        raise InputError(
-            f"Unknown label type: {kind}. Got real-valued labels; expected classes; try KIPRegressor or "
-            "LabelSolveRegressor (on the command line: --task regression)."
-        )
-    if y.dtype == object:
-        y = y.astype(str) if all(isinstance(v, str) for v in y.tolist()) else np.array(y.tolist())
-    if len(np.unique(y)) < 2:
-        raise InputError(
-            f"Got 1 class ({np.unique(y).tolist()[0]!r}); expected at least 2; try data with every class you mean."
-        )
-    return y
-
-
-def check_targets(y: np.ndarray) -> np.ndarray:
-    """(n,) or (n, k) finite real targets, float64.
-
-    Raises:
-        InputError: for text, missing or infinite targets.
-    """
-    if y.ndim not in (1, 2):
-        raise InputError(f"Got targets of shape {y.shape}; expected (n,) or (n, k).")
-    try:
-        y = y.astype(np.float64)
-    except (TypeError, ValueError):
-        raise InputError(
-            f"Got targets such as {y.ravel()[0]!r}; expected numbers; try KIP or LabelSolve for classes."
-        ) from None
-    _check_numbers(y, name="y")
-    return y
 
 
 def check_between(name: str, value: Any, low: float, high: float = np.inf) -> None:
@@ -130,6 +103,21 @@ def check_whole(name: str, value: Any, low: int) -> None:
         raise InputError(f"Got {name}={value!r}; expected a whole number, {low} or more.")
 
 
+def check_shape(shape: tuple[int, ...], name: str = "X") -> None:
+    """InputError for what is not the shape of vectors (n, d), or of images (n, h, w) or (n, h, w, c)."""
+    if len(shape) < 2:
+        raise InputError(
+            f"Got {name} of shape {shape}; expected rows (n, d) or images (n, h, w[, c]); try x.reshape(-1, 1) for "
+            "rows of one number."
+        )
+    if len(shape) > 4 or 0 in shape[1:]:
+        raise InputError(
+            f"Got {name} of shape {shape}; expected rows (n, d) or images (n, h, w[, c]), none of them empty; try "
+            "x.reshape(len(x), -1)."
+        )
+    check_channels_last(shape[1:])
+
+
 def check_channels_last(row: tuple[int, ...]) -> None:
     """InputError for the shape of an image that has its channels first, as it looks."""
     if len(row) == 3 and row[0] <= MOST_CHANNELS < min(row[1:]):
@@ -139,24 +127,41 @@ def check_channels_last(row: tuple[int, ...]) -> None:
         )
 
 
-def check_memory(rows: int, columns: int) -> None:
-    """Refuse, with the numbers, rows whose float32 copies do not fit in this machine's memory.
+def check_memory(rows: int, columns: int, sparse: int = 0) -> None:
+    """Refuse, with the numbers, rows whose float32 copies do not fit in the memory that is left.
 
     Args:
         rows: n.
         columns: numbers in a row.
+        sparse: bytes of a number, of sparse rows that are yet to be made dense.
     """
-    needed, present = COPIES * 4 * rows * columns, memory_present()
-    if needed > present:
+    needed, left = (COPIES * 4 + sparse) * rows * columns, memory_left()
+    if needed > left:
+        what, way = (" sparse", "or sklearn.decomposition.TruncatedSVD") if sparse else ("", "or smaller images")
         raise InputError(
-            f"Got {rows} rows of {columns} numbers, which need {needed / 2**30:.1f} GiB while they are learned from; "
-            f"this machine has {present / 2**30:.1f} GiB; try fewer rows or smaller images."
+            f"Got {rows}{what} rows of {columns} numbers, which need {needed / 2**30:.1f} GiB while they are learned "
+            f"from; {left / 2**30:.1f} GiB are left; try fewer rows {way}."
         )
 
 
 def memory_present() -> int:
-    """Bytes of memory that this machine has."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """Bytes of memory that this process may have: the machine's, or less where a container or a limit says so."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for place in CONTAINERS:
+        with suppress(OSError, ValueError):  # there is none, or it says "max"
+            limits.append(int(Path(place).read_text()))
+    space, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return min(*limits, space) if space != resource.RLIM_INFINITY else min(limits)
+
+
+def memory_left() -> int:
+    """Bytes of memory that this process may still take: of what it may have, and of what no process uses."""
+    left = memory_present()
+    with suppress(OSError, IndexError, ValueError):  # where there are no such files, as on a Mac
+        left -= os.sysconf("SC_PAGE_SIZE") * int(Path("/proc/self/statm").read_text().split()[1])
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        left = min([left, *(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))])
+    return max(left, 0)
 
 
 def peak_memory() -> int:
@@ -165,11 +170,60 @@ def peak_memory() -> int:
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
+def _plain(x: np.ndarray) -> np.ndarray:
+    """The array in C order and in the machine's order of bytes; itself, if it is so already."""
+    return np.asarray(x, x.dtype.newbyteorder("="), order="C")
+
+
+def _dense(x: Any) -> np.ndarray:
+    """Sparse rows as an array, of float32 where that holds their numbers.
+
+    Raises:
+        InputError: if it, and the copies that are learned from, do not fit in memory.
+    """
+    if x.dtype == np.float64 and _in_single(x.tocsr().data):
+        x = x.astype(np.float32)
+    check_memory(x.shape[0], math.prod(x.shape[1:]), x.dtype.itemsize)
+    return x.toarray()
+
+
+def _in_single(values: np.ndarray) -> bool:
+    """Whether float32 holds the numbers, to its precision."""
+    with np.errstate(over="ignore"):
+        return bool(np.allclose(values.astype(np.float32), values, rtol=1e-6, atol=0, equal_nan=True))
+
+
+def check_names(columns: pd.Index) -> None:
+    """InputError for names of columns that a file cannot hold, or that are not told apart."""
+    names = list(columns)
+    odd = [name for name in names if not isinstance(name, (str, int, float, np.number)) or name != name]
+    if isinstance(columns, pd.MultiIndex) or odd:
+        shown = ", ".join(repr(name)[:60] for name in (odd or names)[:3])
+        raise InputError(
+            f"Got a table whose columns are called {shown}; expected text, each name once; try "
+            "X.columns = [str(name) for name in X.columns]."
+        )
+    if not columns.is_unique:
+        repeated = columns[columns.duplicated()].unique().tolist()
+        raise InputError(f"Got repeated column names {repeated}; expected each once; try renaming them.")
+
+
+def _check_alike(columns: pd.Index) -> None:
+    """InputError for names some of which are text, which scikit-learn does not take."""
+    kinds = {isinstance(name, str): name for name in columns}
+    if len(kinds) > 1:
+        raise InputError(
+            f"Got a table whose columns are called by text and by numbers ({kinds[True]!r}, {kinds[False]!r}); "
+            "expected text; try X.columns = X.columns.astype(str)."
+        )
+
+
 def _holds_arrays(X: Any) -> bool:
     return bool(np.size(X)) and isinstance(np.ravel(X)[0], (np.ndarray, list, tuple))
 
 
-def _check_numbers(x: np.ndarray, name: str = "X") -> None:
+def check_numbers(x: np.ndarray, name: str = "X") -> None:
+    """InputError for floats that are not finite, or so large that their squares overflow."""
     if x.dtype.kind not in "fc":
         return
     check_finite(x, name)
@@ -179,6 +233,21 @@ def _check_numbers(x: np.ndarray, name: str = "X") -> None:
             f"Got {name} with numbers as large as {greatest:.0e}; expected at most {LARGEST:.0e}; "
             "try dividing them, or dropping the rows that hold them."
         )
+
+
+def doubles(x: np.ndarray, name: str = "X") -> np.ndarray:
+    """Return float64 in the place of wider floats, which no file of ours can hold; others as they are.
+
+    Raises:
+        InputError: for a finite number that is infinite in float64.
+    """
+    if x.dtype.kind != "f" or x.dtype.itemsize <= 8:
+        return x
+    with np.errstate(over="ignore"):
+        narrow = x.astype(np.float64)
+    if (np.isinf(narrow) & np.isfinite(x)).any():
+        raise InputError(f"Got {name} with numbers beyond the range of float64; expected smaller ones; try scaling it.")
+    return narrow
 
 
 def check_finite(x: np.ndarray, name: str = "X") -> None:

@@ -13,8 +13,8 @@ import numpy as np
 
 from datastill._errors import InputError
 from datastill.data import named
-from datastill.data.archive import read_object, read_tensors, write_tensors
-from datastill.data.dataset import Dataset, Rows, SupportSet, digest
+from datastill.data.archive import DAMAGED, read_object, read_tensors, tree_digest, write_tensors
+from datastill.data.dataset import PARTS, Dataset, Rows, SupportSet, digest
 from datastill.data.sources import load
 from datastill.data.task import with_test
 from datastill.evaluate.protocol import Examples, HeldOut, examples_of
@@ -108,23 +108,39 @@ def open_artefact(folder: Path, train: Dataset | None = None) -> Artefact:
             f"Got training data whose digest is not that of the rows {folder} was made from; expected the same rows "
             "in the same order; try the path or name given to `datastill distill`."
         )
+    digests = read_tensors(folder / ROWS)[0].get("digests") if (folder / ROWS).exists() else None
+    if digests is not None and (digests.ndim != 1 or digests.dtype != np.uint64):
+        raise InputError(f"Got {folder / ROWS}, which holds no digests of rows; expected them; try leaving it out.")
     try:
-        digests = read_tensors(folder / ROWS)[0]["digests"] if (folder / ROWS).exists() else None
         space, labels = spaces.from_state(saved["space"]), label_maps.from_state(saved["labels"])
-    except InputError:
-        raise
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        artefact = Artefact(folder, support, space, labels, data, digests)
+        if space.dtype.kind not in "biuf" or not np.isfinite(artefact.examples().x).all():
+            raise ValueError("examples that are no numbers")
+    except DAMAGED as error:
         raise InputError(
-            f"Got {folder}, whose preprocessing is damaged ({error}); expected that of a run; try making it again."
+            f"Got {folder}, whose set does not fit its preprocessing ({error}); expected those of one run; try making "
+            "it again."
         ) from error
-    return Artefact(folder, support, space, labels, data, digests)
+    return artefact
 
 
 def load_support(folder: Path) -> SupportSet:
     """The set in a folder; an InputError where there is none."""
     if not (folder / "manifest.json").exists():
         raise InputError(f"Got {folder}, which holds no support set; expected manifest.json; try `datastill distill`.")
-    return SupportSet.load(folder)
+    support = SupportSet.load(folder)
+    kinds = {"dataset": str, "method": str, "target": str, "n_train": int, "digest": dict, "digests": dict}
+    wrong = [k for k, kind in kinds.items() if not isinstance(support.provenance.get(k, kind()), kind)]
+    if wrong:
+        raise InputError(
+            f"Got {folder}, whose manifest has a strange {wrong[0]}; expected what a run writes; try making it again."
+        )
+    return support
+
+
+def set_digest(support: SupportSet) -> str:
+    """Return a digest of everything in a set that a learner sees."""
+    return tree_digest({name: getattr(support, name) for name in PARTS if name != "indices"})
 
 
 def row_digests(z: np.ndarray) -> np.ndarray:

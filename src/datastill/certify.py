@@ -30,10 +30,11 @@ from datastill.data import sampling
 from datastill.evaluate import bounds
 from datastill.evaluate.protocol import Examples, HeldOut, Judged, Maker, protocol
 
-SCHEMA = "datastill.certificate/1"
+SCHEMA = "datastill.certificate/2"
 LOSSES = ("zero-one", "brier", "squared")
 LEAST_DELTA = 1e-9
 SET, FULL = "the set", "all rows"
+NOT_AT_HAND = "the training data were not at hand"
 CAP = 9.0
 """Squared errors above this, in variances of the training targets, count as this."""
 
@@ -164,16 +165,40 @@ def certify(
     learners = list(dict.fromkeys(learners))
     if not learners:
         raise InputError("Got no learners; expected at least one, such as logistic.")
-    each = delta / (2 * len(learners))
-    guess = guessing(held, loss)
-    checks = conditions(examples.vectors.shape[1], held, each, loss)
+    classes = examples.vectors.shape[1]
+    conditions(classes, held, delta / (2 * len(learners)), loss)
+    losses = measured(examples, every, held, learners, loss, folder)
+    return stated(losses, held, classes, delta, loss), losses
+
+
+def measured(
+    examples: Examples, every: Examples | None, held: HeldOut, learners: Sequence[str], loss: str, folder: Path | None
+) -> dict[str, Losses]:
+    """Train learners on the set and on all rows, and return their held-out losses; arguments as of `certify`."""
     sets: dict[str, Maker] = {SET: lambda seed: examples}
     if every is not None:
         sets[FULL] = lambda seed: every
     judged = protocol(sets, learners, held, seeds=1, folder=folder)
-    measured = {name: losses_of(judged, SET, name, loss) for name in learners}
-    statements = tuple(state(name, losses, each, loss) for name, losses in measured.items())
-    return Certificate(delta, each, loss, len(held.y), guess, statements, tuple(checks)), measured
+    return {name: losses_of(judged, SET, name, loss) for name in learners}
+
+
+def stated(losses: Mapping[str, Losses], held: HeldOut, classes: int, delta: float, loss: str) -> Certificate:
+    """Return what follows from the losses of learners, each statement at δ/(2L).
+
+    Args:
+        losses: of every learner, by name.
+        held: the held-out rows; only their labels are looked at.
+        classes: C; not looked at in regression.
+        delta: probability that any statement fails.
+        loss: one of LOSSES.
+
+    Raises:
+        InputError: where nothing can be stated; see `conditions`.
+    """
+    each = delta / (2 * len(losses))
+    checks = conditions(classes, held, each, loss)
+    statements = tuple(state(name, found, each, loss) for name, found in losses.items())
+    return Certificate(delta, each, loss, len(held.y), guessing(held, loss), statements, tuple(checks))
 
 
 def losses_of(judged: Judged, name: str, learner: str, loss: str) -> Losses:
@@ -197,7 +222,7 @@ def losses_of(judged: Judged, name: str, learner: str, loss: str) -> Losses:
     if len(full):
         return Losses(small, _bounded(judged.arrays[full[0]], learner, loss), labels)
     errors = judged.table[(judged.table["set"] == FULL) & (judged.table["learner"] == learner)]["error"]
-    note = f"trained on all rows it failed: {errors.iloc[0]}" if len(errors) else "the training data were not at hand"
+    note = f"trained on all rows it failed: {errors.iloc[0]}" if len(errors) else NOT_AT_HAND
     return Losses(small, None, labels, note)
 
 
@@ -258,7 +283,7 @@ def enough_rows(n: int, each: float, guess: float) -> Check:
         raise InputError(
             "Got held-out rows that one constant answer gets right; expected rows of at least two classes or values."
         )
-    need = int(np.ceil(np.log(each) / np.log1p(-guess))) + 1
+    need = 1 if guess >= 1 else int(np.ceil(np.log(each) / np.log1p(-guess))) + 1
     if n < need:
         raise InputError(
             f"Got {n} held-out rows; expected at least {need}, with which a learner without errors could be told from "

@@ -10,12 +10,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from datastill._text import printable, printable_json
+
+
+def say(text: str, aside: bool = False) -> None:
+    """Print one line of text; what a terminal would obey is taken out.
+
+    Args:
+        text: which may quote names that others chose.
+        aside: whether it is a note, for standard error, and no part of the result.
+    """
+    print(printable(text), file=sys.stderr if aside else sys.stdout)
+
 
 def print_json(value: Any) -> None:
-    """One JSON object on standard output; null for what is no finite number."""
+    """Print one JSON object on standard output; null for what is no finite number."""
     from datastill.data.archive import finite
 
-    print(json.dumps(finite(value), ensure_ascii=False))
+    print(printable_json(json.dumps(finite(value), ensure_ascii=False)))
 
 
 def print_summary(result: Any, folder: Path) -> None:
@@ -39,10 +51,10 @@ def print_summary(result: Any, folder: Path) -> None:
             for s in summary["scores"]
         ],
     )
-    print(summary["verdict"]["sentence"])
+    say(summary["verdict"]["sentence"])
     if result.resumed:
-        print("This run was finished already; nothing was computed again.", file=sys.stderr)
-    print(f"Report: {(folder / 'report.html').resolve()}")
+        say("This run was finished already; nothing was computed again.", aside=True)
+    say(f"Report: {(folder / 'report.html').resolve()}")
 
 
 def print_table(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
@@ -54,12 +66,12 @@ def print_table(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]
 
     table = Table(box=box.SIMPLE_HEAD)
     for i, name in enumerate(header):
-        table.add_column(Text(name), justify="left" if i == 0 else "right")
+        table.add_column(Text(printable(name)), justify="left" if i == 0 else "right")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console = Console()
     console.width = max(console.width, 100) if not console.is_terminal else console.width
-    console.print(Text(title, style="bold"))
+    console.print(Text(printable(title), style="bold"))
     console.print(table)
 
 
@@ -72,10 +84,10 @@ def print_facts(title: str, facts: Sequence[tuple[str, str]]) -> None:
 
     table = Table.grid(padding=(0, 2))
     for name, value in facts:
-        table.add_row(Text(name, style="dim"), Text(value))
+        table.add_row(Text(printable(name), style="dim"), Text(printable(value)))
     console = Console()
     console.width = max(console.width, 100) if not console.is_terminal else console.width
-    console.print(Text(title, style="bold"))
+    console.print(Text(printable(title), style="bold"))
     console.print(Padding(table, (0, 2)))
 
 

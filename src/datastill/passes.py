@@ -18,6 +18,8 @@ from datastill.moments.drift import drift
 from datastill.moments.files import file_of, is_moments, manifest
 from datastill.moments.passing import Watcher, forgettable
 from datastill.moments.survey import VERSIONS
+from datastill.preprocess.augment import Augmentation
+from datastill.preprocess.space import PREPROCESSING
 from datastill.progress import rows_bar
 
 
@@ -52,7 +54,7 @@ def carry_out(request: Request, out: Path | None, against: Path | None = None, v
         out: the file; None writes none, for moments that are only looked at. While the pass runs, a folder of this
             name and `.parts` holds a file of each finished shard.
         against: moments to tell the drift from.
-        verbose: whether to draw progress bars.
+        verbose: whether to show progress on standard error.
 
     Raises:
         InputError: for data, settings or moments that cannot be used together.
@@ -68,6 +70,7 @@ def carry_out(request: Request, out: Path | None, against: Path | None = None, v
 
 def _carried_out(request: Request, out: Path | None, against: Path | None, verbose: bool) -> dict[str, Any]:
     """See `carry_out`; the folder of finished shards is held."""
+    _check(request)
     saved = [source for source in request.data if is_moments(source)]
     fresh = [source for source in request.data if source not in saved]
     known = [load(source) for source in saved]
@@ -117,6 +120,15 @@ def _carried_out(request: Request, out: Path | None, against: Path | None, verbo
         description["out"] = str(out)
     size = out.stat().st_size if out is not None else sum(file_of(source).stat().st_size for source in saved)
     return {**manifest(total), **description, "bytes": size, "n_shards": len(total.train.shards)}
+
+
+def _check(request: Request) -> None:
+    """Raise an InputError for settings that no data could make usable."""
+    if request.features:
+        named_map(request.features, request.seed)
+    if request.preprocess not in PREPROCESSING:
+        raise InputError(f"Got preprocess={request.preprocess!r}; expected one of {', '.join(PREPROCESSING)}.")
+    Augmentation.parse(request.augment)
 
 
 def _plus(base: Collected | None, more: Collected, seen: list[float]) -> Collected:

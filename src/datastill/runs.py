@@ -25,6 +25,7 @@ from datastill._validate import check_finite
 from datastill.data import claims
 from datastill.data.archive import finite, leftovers, read_object, write_atomic, write_json
 from datastill.data.dataset import Dataset, Rows, SupportSet, digest, take
+from datastill.data.spreadsheet import support_csv
 from datastill.distill.checkpoints import NAME as CHECKPOINT
 from datastill.distill.checkpoints import discard
 from datastill.estimators import (
@@ -41,11 +42,13 @@ from datastill.estimators import (
     LabelSolveRegressor,
     NetworkKIP,
 )
-from datastill.evaluate.comparison import Judge, class_means, compare, nearest_rows
-from datastill.evaluate.intervals import mean_score
-from datastill.evaluate.protocol import Maker, protocol, random_rows
+from datastill.evaluate.comparison import Compared, compare
+from datastill.evaluate.judge import Judge
+from datastill.evaluate.panel import PANEL, SEEDS, Panel, cheap, fewer, panel
+from datastill.evaluate.references import class_means, nearest_rows
 from datastill.evaluate.scores import Score
-from datastill.learners.named import named_learner
+from datastill.evaluate.verdicts import settle
+from datastill.learners.named import check_learners
 from datastill.moments import Collected, Sample
 from datastill.preprocess.labels import ClassLabels
 from datastill.report.names import title
@@ -64,6 +67,8 @@ METHODS: dict[str, tuple[Any, Any]] = {
 """Name -> the estimators of classes and of real targets; None where there is none."""
 TEACHERS = ("network-kip", "rfad", "frepo", "rcig")
 """Methods whose sets are to teach networks."""
+NO_JUDGES = ("none",)
+"""A request's judges when no learner but kernel ridge regression is wanted."""
 NETWORKS = ("net:dsa", "net:frepo")
 """Judges of such sets: ConvNet-3 of width 128 with instance norm, and a wide one without norm."""
 LARGE_TARGET = 4.0
@@ -80,12 +85,12 @@ class Request:
 
     Attributes:
         method: a key of METHODS.
-        task: "classification" or "regression".
+        task: "classification" or "regression"; before the data are read, for `check`, it may be "auto".
         settings: the estimator's parameters, JSON types only.
         seed: of everything random, the test split included.
         judges: names of learners that are trained on the set, beside kernel ridge regression; see
-            `learners.named_learner`.
-        judge_seeds: how often each of them is trained.
+            `learners.named_learner`. None named: a cheap panel, unless the set is large; NO_JUDGES: no learner.
+        judge_seeds: how often each of those that are named is trained.
     """
 
     method: str
@@ -125,7 +130,7 @@ def distill(
         data: with test rows; see `data.task.with_test`.
         request: what to do.
         folder: made if missing.
-        verbose: whether to draw a progress bar.
+        verbose: whether to show progress on standard error.
         collected: what a pass left of all rows, of which `data` are a sample then; see `sampled`.
         unseen: whether the test rows had no part in choosing the step that is kept.
 
@@ -160,8 +165,7 @@ def _carry_out(
 ) -> Result:
     """See `distill`; the folder is held, and this run's own."""
     try:
-        for name in request.judges:
-            named_learner(name, request.task == "regression")
+        check_learners(request.judges if request.judges != NO_JUDGES else (), request.task)
         estimator = _estimator(request, folder, verbose)
         if request.task == "classification":  # test labels that training lacks are told before anything is learned
             labels = ClassLabels.fit(data.y) if collected is None else collected.recipe.source.labels
@@ -179,18 +183,19 @@ def _carry_out(
         raise
     support: SupportSet = estimator.support_set_
     known = {"dataset": data.name, "target": data.target, "digests": identity["digests"]}
+    known |= {"reading": data.reading.as_json()}
     support = replace(support, provenance={**support.provenance, **known})
-    scores = _scores(estimator, data, request)
+    compared = _compared(estimator, data, request)
     support.save(folder)
     if collected is None:
         artefact.write_row_digests(folder, estimator.space_.encode(data.x))
     if isinstance(support.x, pd.DataFrame):
-        labelled = support.x.assign(**{_free_name(data.target, support.x): list(support.y)})
-        write_atomic(folder / "support.csv", labelled.to_csv(index=False).encode())
-    judged, failures = _judged(estimator, data, request, folder, scores[0])
-    summary = _summary(
-        estimator, data, request, [*scores, *judged], [*failures, *_warnings(request, estimator, unseen)]
-    )
+        write_atomic(folder / "support.csv", support_csv(support, data.target))
+    judged = _judged(estimator, data, request, folder, compared.scores[0])
+    seen = 0 if collected is not None else _seen(estimator.space_.encode(data.x), estimator.space_.encode(data.x_test))
+    said = _warnings(request, estimator, unseen, seen, bool(judged.scores))
+    warnings = [*judged.failures, *data.reading.notes, *said]
+    summary = _summary(estimator, data, request, compared, judged, warnings)
     write_atomic(folder / "support.png", report.support_grid(summary.gallery))
     write_atomic(folder / "report.html", report.render(summary).encode())
     numbers = finite(summary.as_dict())
@@ -264,7 +269,7 @@ def sampled(collected: Collected, name: str, test: Dataset | None = None) -> Dat
     if test is None and not len(checks.z):
         raise InputError("Got moments that kept no held-out rows to judge by; expected test rows; try --test DATA.")
     held = rows(checks) if test is None else (test.x, test.y)
-    return Dataset(name, *rows(starts), *held, target=recipe.target or "target")
+    return Dataset(name, *rows(starts), *held, target=recipe.target or "target", reading=recipe.reading)
 
 
 def identify(data: Dataset, request: Request) -> str:
@@ -325,6 +330,12 @@ def estimator_of(method: str, regression: bool) -> Any:
     return kind
 
 
+def check(request: Request) -> None:
+    """Raise an InputError for settings or learners that no data could make usable; the task may still be "auto"."""
+    _estimator(request, Path(), False).check_settings()
+    check_learners(request.judges if request.judges != NO_JUDGES else (), request.task)
+
+
 def _estimator(request: Request, folder: Path, verbose: bool) -> Any:
     kind = estimator_of(request.method, request.task == "regression")
     known = kind._get_param_names()
@@ -342,8 +353,12 @@ def _estimator(request: Request, folder: Path, verbose: bool) -> Any:
     return kind(**settings, random_state=request.seed)
 
 
-def _scores(estimator: Any, data: Dataset, request: Request) -> list[Score]:
-    """The support beside random rows, k-means centres and all rows, on the test rows."""
+def _compared(estimator: Any, data: Dataset, request: Request) -> Compared:
+    """Compare the support with random rows, k-means centres and all rows, on the test rows.
+
+    A set that was learned, or whose labels were solved, is judged with the penalty that it was made for; chosen rows
+    and centres with labels of their own get theirs chosen by cross-validation, as their rivals do.
+    """
     judge = Judge(
         problem=estimator.problem(),
         space=estimator.space_,
@@ -357,40 +372,31 @@ def _scores(estimator: Any, data: Dataset, request: Request) -> list[Score]:
         budget = np.bincount(judge.labels.codes(estimator.y_support_), minlength=len(judge.labels.classes))
     else:
         budget = np.array([len(estimator.X_support_)])
-    rows = estimator.support_set_.indices is not None
-    kind = "chosen rows" if rows else "learned" if hasattr(estimator, "n_iter_") else "mixtures of rows"
+    learned, rows = hasattr(estimator, "n_iter_"), estimator.support_set_.indices is not None
+    kind = "chosen rows" if rows else "learned" if learned else "mixtures of rows"
     name = f"{title(request.method)} ({kind})"
-    return compare(judge, name, estimator.predict(data.x_test), budget, data.x, request.seed)
+    if learned or judge.problem.labels != "fixed":
+        predicted = estimator.predict(data.x_test)
+    else:
+        x_s = estimator.support_features_
+        predicted = judge.predict(x_s, judge.own(x_s, estimator.soft_labels_))[0]
+    return compare(judge, name, predicted, budget, data.x, request.seed)
 
 
-def _judged(
-    estimator: Any, data: Dataset, request: Request, folder: Path, result: Score
-) -> tuple[list[Score], list[str]]:
-    """What the judges make of the set and of random rows with their own labels, and what failed.
-
-    The interval is over the test rows and the seeds.
-    """
-    if not request.judges:
-        return [], []
+def _judged(estimator: Any, data: Dataset, request: Request, folder: Path, result: Score) -> Panel:
+    """Train the judges on the set and on random rows: those asked for, else the panel where the set is small enough."""
     known = artefact.Artefact(folder, estimator.support_set_, estimator.space_, estimator.labels_, data, None)
-    examples, held = known.examples(), known.held_out(data.x_test, np.asarray(data.y_test))
-    sets: dict[str, Maker] = {result.name: lambda seed: examples}
+    examples = known.examples()
+    if request.judges == NO_JUDGES or not (request.judges or cheap(examples)):
+        return Panel([], [], [])
+    held = known.held_out(data.x_test, np.asarray(data.y_test))
     every = known.every() if len(data.x) else None  # moments alone: there may be no rows to draw
-    if every is not None:
-        sets["random rows"] = lambda seed: random_rows(examples, every, seed)
-    found = protocol(sets, request.judges, held, request.judge_seeds, folder=folder / "judges")
-    scores = []
-    for learner in request.judges:
-        for of in sets:
-            rows = found.table.iloc[found.of(of, learner)]
-            if len(rows):
-                mean = mean_score(rows[found.metric].to_numpy(), len(held.y), not held.regression)
-                scores.append(Score(f"{learner}: {of}", int(rows["n"].iloc[0]), *mean, result.metric))
-    return scores, found.failures
+    learners, seeds = (request.judges, request.judge_seeds) if request.judges else (PANEL, SEEDS)
+    return panel(result, examples, every, held if request.judges else fewer(held), learners, seeds, folder / "judges")
 
 
 def _summary(
-    estimator: Any, data: Dataset, request: Request, scores: list[Score], warnings: list[str]
+    estimator: Any, data: Dataset, request: Request, compared: Compared, judged: Panel, warnings: list[str]
 ) -> report.Summary:
     support: SupportSet = estimator.support_set_
     means = nearest = codes = None
@@ -421,7 +427,8 @@ def _summary(
         method=title(request.method),
         n_train=support.provenance["n_train"],
         n_test=len(np.asarray(data.y_test)),
-        scores=scores,
+        scores=[*compared.scores, *judged.scores],
+        under=settle([compared.duel, *judged.duels]) if compared.duel is not None else {},
         learner=f"kernel ridge regression, {estimator.kernels_[0]!r}",
         history=history,
         snapshots=getattr(estimator, "snapshots_", []),
@@ -468,10 +475,20 @@ def _change(estimator: Any) -> dict[str, str]:
     return found
 
 
-def _warnings(request: Request, estimator: Any, unseen: bool) -> list[str]:
-    """What the reader must know before using the set."""
+def _seen(z: np.ndarray, z_test: np.ndarray) -> int:
+    """Count the test rows that equal a training row in every number, to three decimals."""
+    return int(np.isin(artefact.row_digests(z_test), artefact.row_digests(z)).sum())
+
+
+def _warnings(request: Request, estimator: Any, unseen: bool, seen: int, others: bool) -> list[str]:
+    """List what the reader must know before using the set."""
     support: SupportSet = estimator.support_set_
     found = []
+    if seen:
+        found.append(
+            f"{seen:,} of the test rows equal a training row in every number, so the scores may be too high for rows "
+            "that were never seen."
+        )
     if not unseen:
         found.append(
             "The rows that judge this set are some of those that chose the step: its score may be a little too high. "
@@ -483,7 +500,7 @@ def _warnings(request: Request, estimator: Any, unseen: bool) -> list[str]:
             f"{1 - agreement:.0%} of the examples have a label vector that points to another class than the one they "
             "were made for: use soft_labels, not y, with learners that can take them."
         )
-    short = support.provenance.get("choice", {}).get("short")
+    short = support.provenance.get("short") or support.provenance.get("choice", {}).get("short")
     if short:
         classes = ", ".join(f"{label} ({k})" for label, k in short.items())
         found.append(f"Some classes have fewer rows than examples were asked for, and got fewer examples: {classes}.")
@@ -496,7 +513,7 @@ def _warnings(request: Request, estimator: Any, unseen: bool) -> list[str]:
     judged = history and np.isfinite(history[-1].validation_loss)
     if judged and not estimator.converged_ and estimator.best_iter_ == estimator.n_iter_:
         found.append("The last step was the best one: more steps may give a better set.")
-    if request.judges:
+    if others:
         found.append(
             "Scores with a learner's name before the set are that learner's, trained on the set with its label vectors "
             "if it can take them, and on random rows with labels of their own; the others are those of kernel ridge "
@@ -509,10 +526,3 @@ def _warnings(request: Request, estimator: Any, unseen: bool) -> list[str]:
             f"set may do much better or much worse; measure it before you rely on it{how}."
         )
     return found
-
-
-def _free_name(name: str, table: pd.DataFrame) -> str:
-    """The name, or one like it that the table does not have yet."""
-    while name in table.columns:
-        name += "_"
-    return name

@@ -17,8 +17,9 @@ from datastill import certify
 from datastill._errors import InputError
 from datastill.data.archive import read_object, write_atomic
 from datastill.data.dataset import Dataset, SupportSet, row_kind
-from datastill.evaluate.comparison import class_means
+from datastill.evaluate.constant import CONSTANT
 from datastill.evaluate.protocol import HeldOut, Judged
+from datastill.evaluate.references import class_means
 from datastill.evaluate.standings import Rivals
 from datastill.preprocess.labels import ClassLabels, Labels
 from datastill.report import (
@@ -162,7 +163,7 @@ def certified(judged: Judged, held: HeldOut, classes: int, asked: str, delta: fl
     first = _first_seed(judged, asked)
     loss = certify.checked_loss(None, held)
     pairs = zip(first.table["set"], first.table["learner"], strict=True)
-    cells = [(name, learner) for name, learner in pairs if name != certify.FULL]
+    cells = [(name, learner) for name, learner in pairs if name not in (certify.FULL, CONSTANT)]
     each = delta / (2 * max(len(cells), 1))
     certify.conditions(classes, held, each, loss)
     statements = {

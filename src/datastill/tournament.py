@@ -7,6 +7,7 @@ standings.json       each set and learner beside all rows and random rows, with 
 report.html, report.md, summary.json     see `showcase`
 """
 
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,19 +19,23 @@ import numpy as np
 import pandas as pd
 
 from datastill._errors import InputError
+from datastill.artefact import set_digest
 from datastill.certify import FULL, check_delta
 from datastill.data import claims
-from datastill.data.archive import read_tensors, write_atomic, write_json, write_tensors
+from datastill.data.archive import write_atomic, write_json
 from datastill.data.dataset import Dataset, SupportSet, digest
+from datastill.evaluate import kept
+from datastill.evaluate.constant import with_constant
+from datastill.evaluate.draws import imbalanced
 from datastill.evaluate.overlap import overlap, usual_distance
 from datastill.evaluate.protocol import Examples, HeldOut, Maker, examples_of, protocol
 from datastill.evaluate.standings import Rivals, robustness, standings
 from datastill.gram.names import as_kernels
-from datastill.learners.named import both_augmentations, named_learner
-from datastill.learners.training import as_seen, label_vectors, train, train_regressor
+from datastill.learners.named import both_augmentations, check_learners, named_learner
+from datastill.learners.training import LABELS, as_seen, label_vectors, train, train_regressor
 from datastill.preprocess.labels import ClassLabels, Labels, RealTargets
 from datastill.preprocess.space import Space, fit_space
-from datastill.report.names import RANDOM, SOLVED, TAUGHT
+from datastill.report.names import PROPORTIONAL, RANDOM, SOLVED, TAUGHT
 from datastill.runs import CLAIM, METHODS, estimator_of
 from datastill.select.methods import SEEDLESS
 from datastill.showcase import Found, set_folder, write_report
@@ -97,6 +102,14 @@ class Encoded(NamedTuple):
             return len(self.every.x)
         return int(np.bincount(self.every.vectors.argmax(axis=1)).min())
 
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """The kinds of random rows: as many of each class, and in proportion where classes differ much in size."""
+        if self.held.regression:
+            return (RANDOM,)
+        unlike = imbalanced(np.bincount(self.every.vectors.argmax(axis=1)))
+        return (RANDOM, PROPORTIONAL) if unlike else (RANDOM,)
+
     def check_budgets(self, budgets: Sequence[int]) -> None:
         """Raise an InputError for a budget that some class cannot fill."""
         wrong = [budget for budget in budgets if not 1 <= budget <= self.smallest]
@@ -106,6 +119,21 @@ class Encoded(NamedTuple):
                 f"Got a budget of {wrong[0] if wrong else 'nothing'}; expected 1 to {self.smallest}: {what} "
                 f"{self.smallest} rows."
             )
+
+
+def check(entrants: Entrants, task: str, delta: float) -> None:
+    """Raise an InputError for methods, learners or numbers that no data could make usable; the task may be "auto"."""
+    check_delta(delta)
+    if not entrants.methods or not entrants.learners or entrants.seeds < 1:
+        raise InputError(
+            f"Got {len(entrants.methods)} methods, {len(entrants.learners)} learners and {entrants.seeds} seeds; "
+            "expected at least one each."
+        )
+    for method in entrants.methods:
+        check_method(method, entrants.kernel)
+    check_learners([*entrants.learners, *([entrants.teacher] if entrants.teacher else [])], task)
+    if entrants.labels not in LABELS:
+        raise InputError(f"Got labels={entrants.labels!r}; expected one of {', '.join(LABELS)}.")
 
 
 def compare(
@@ -131,14 +159,10 @@ def compare(
     Raises:
         InputError: for unknown methods or learners, or data that cannot be used.
     """
-    check_delta(delta)
-    for method in entrants.methods:
-        check_method(method, entrants.kernel)
+    check(entrants, task, delta)
     learners = entrants.learners
     variants = {k: both_augmentations(k) for k in learners if k.startswith("net:")} if entrants.robust else {}
     learners = tuple(dict.fromkeys([*learners, *(v for pair in variants.values() for v in pair)]))
-    for name in [*learners, *([entrants.teacher] if entrants.teacher else [])]:
-        named_learner(name, task == "regression")
     known = Encoded.of(data, task)
     known.check_budgets(entrants.budgets)
     with claims.held(folder) as stale:
@@ -160,16 +184,17 @@ def _compared(
     delta: float,
 ) -> Found:
     """See `compare`; the folder is held."""
-    rivals = _rivals(entrants)
-    names = [*(f"{RANDOM} {budget}" for budget in entrants.budgets), *rivals]
+    rivals = _rivals(entrants, known.drawn)
+    names = [*(f"{kind} {budget}" for kind in known.drawn for budget in entrants.budgets), *rivals]
     sets: dict[str, Maker] = {name: partial(made, known, entrants, name, folder / "sets") for name in names}
     if entrants.teacher:
         teacher = _Teacher(entrants.teacher, known, folder / "sets")
         sets |= {name + TAUGHT: partial(_relabelled, maker, teacher) for name, maker in sets.items()}
-        rivals |= {name + TAUGHT: Rivals(r.given + TAUGHT, r.given + TAUGHT) for name, r in rivals.items()}
+        rivals |= {name + TAUGHT: r.taught(TAUGHT) for name, r in rivals.items()}
     sets[FULL] = lambda seed: known.every
     ways = tuple(dict.fromkeys([entrants.labels, *(["soft", "hard"] if entrants.robust else [])]))
     judged = protocol(sets, learners, known.held, entrants.seeds, ways, folder / "rows", jobs, memory, {FULL})
+    judged = with_constant(judged, known.every, known.held)
     found = standings(judged, rivals, FULL)
     robust = robustness(found, rivals, FULL, variants) if entrants.robust else pd.DataFrame()
     write_json(folder / "table.json", judged.table.to_dict(orient="records"))
@@ -194,44 +219,56 @@ def check_method(method: str, kernel: str) -> None:
     as_kernels(own or kernel)
 
 
-def _rivals(entrants: Entrants) -> dict[str, Rivals]:
-    """Set -> its random rows, for every set but random rows with their own labels."""
+def _rivals(entrants: Entrants, kinds: Sequence[str]) -> dict[str, Rivals]:
+    """Return set -> its random rows, for every set but random rows with their own labels.
+
+    Args:
+        entrants: who takes part.
+        kinds: of random rows that are drawn.
+    """
     found = {}
     for method in dict.fromkeys(entrants.methods):
         base, colon, kernel = method.partition(":")
         for budget in entrants.budgets if base != RANDOM else ():
-            given = f"{RANDOM} {budget}"
+            given, drawn = f"{RANDOM} {budget}", tuple(f"{kind} {budget}" for kind in kinds[1:])
             learned = f"{SOLVED}{colon}{kernel} {budget}" if base == "kip" else given
             if learned != given:
-                found[learned] = Rivals(given, given)
-            found[f"{method} {budget}"] = Rivals(given, learned)
+                found[learned] = Rivals(given, given, drawn)
+            found[f"{method} {budget}"] = Rivals(given, learned, drawn)
     return found
 
 
 def made(data: Encoded, entrants: Entrants, name: str, folder: Path, seed: int) -> Examples:
-    """The set of a method for a seed: from its folder if it is there and of the same data and settings, else made."""
+    """The set of a method for a seed: from its folder if this user made it of the same data and settings, else made."""
     method, _, budget = name.rpartition(" ")
     base, _, kernel = method.partition(":")
     seed = 0 if base in SEEDLESS else seed
     where = set_folder(folder, name, seed)
-    kind = estimator_of(base, data.held.regression)
-    offered = {"kernel": kernel or entrants.kernel, "method": base, "max_iter": entrants.steps}
-    settings = {k: v for k, v in offered.items() if v is not None and k in kind._get_param_names()}
+    method = RANDOM if base == PROPORTIONAL else base
+    kind = estimator_of(method, data.held.regression)
+    offered = {"kernel": kernel or entrants.kernel, "method": method, "max_iter": entrants.steps}
+    settings: dict[str, Any] = {k: v for k, v in offered.items() if v is not None and k in kind._get_param_names()}
     wanted = {"data": data.identity, "kernel": offered["kernel"], "steps": settings.get("max_iter")}
+    own = partial(kept.seal, kept.own_key(), name, str(seed), json.dumps(wanted))
+    kept.refuse_link(folder)
+    kept.refuse_link(where)
     support = None
     with suppress(InputError):  # a damaged set is made anew
         support = SupportSet.load(where) if (where / "manifest.json").exists() else None
-    if support is None or support.provenance.get("wanted") != wanted:
+    if support is None or support.provenance.get("seal") != own(set_digest(support)):
         settings |= {"random_state": seed, "n_support" if data.held.regression else "ipc": int(budget)}
+        if isinstance(data.labels, ClassLabels) and base == PROPORTIONAL:
+            settings |= {"n_support": settings.pop("ipc") * len(data.labels.classes), "allocation": "proportional"}
         support = kind(**settings).fit(data.rows.x, data.rows.y).support_set_
-        support.provenance["wanted"] = wanted
+        support.provenance.update(wanted=wanted, seal=own(set_digest(support)))
         support.save(where)
     return examples_of(support, data.space, data.labels)
 
 
 def _relabelled(maker: Maker, teacher: "_Teacher", seed: int) -> Examples:
     examples = maker(seed)
-    return examples._replace(vectors=teacher.vectors(examples.x), codes=None)
+    learned = "" if examples.learned == "labels" else examples.learned
+    return examples._replace(vectors=teacher.vectors(examples.x), codes=None, learned=learned)
 
 
 class _Teacher:
@@ -244,16 +281,15 @@ class _Teacher:
         """The label vectors, or targets, of these rows."""
         path = self.folder / f"teacher-{digest(x)[:16]}.safetensors"
         wanted = f"{self.name} {self.data.identity}"
-        with suppress(InputError):
-            tensors, header = read_tensors(path)
-            if header == wanted:
-                return tensors["vectors"]
+        found = kept.find(path, kept.own_key())
+        if found is not None and found[0] == wanted:
+            return found[1]["vectors"]
         if self.data.held.regression:
-            found = np.asarray(self.trained.predict(as_seen(self.trained, x))).reshape(len(x), -1)
+            vectors = np.asarray(self.trained.predict(as_seen(self.trained, x))).reshape(len(x), -1)
         else:
-            found = label_vectors(self.trained, x, self.data.every.vectors.shape[1])
-        write_tensors(path, {"vectors": found.astype(np.float32)}, wanted)
-        return found.astype(np.float32)
+            vectors = label_vectors(self.trained, x, self.data.every.vectors.shape[1])
+        kept.keep(path, wanted, {"vectors": vectors.astype(np.float32)}, kept.own_key())
+        return vectors.astype(np.float32)
 
     @cached_property
     def trained(self) -> Any:

@@ -4,6 +4,7 @@ Standard output holds the result (one table, or one JSON object with --json); pr
 Exit 0 on success, 2 for a bad input or argument, 1 for a failure of the program, 130 when interrupted.
 """
 
+import logging
 import os
 import sys
 import warnings
@@ -11,7 +12,9 @@ from typing import Annotated
 
 import typer
 
-from datastill._errors import DatastillError
+from datastill._errors import DatastillError, DatastillWarning
+from datastill._text import printable
+from datastill.console import say
 
 INTERRUPTED = 130
 
@@ -28,7 +31,7 @@ def _show_version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
 
-        print(f"datastill {version('datastill')}")
+        say(f"datastill {version('datastill')}")
         raise typer.Exit
 
 
@@ -42,8 +45,19 @@ def options(
 
 
 def main() -> None:
-    """Run the command line and exit with its code; warnings are one line each."""
-    warnings.formatwarning = lambda message, *_: _line(str(message)) + "\n"
+    """Run the command line and exit with its code; our own warnings are one line each, others' are not shown.
+
+    Nothing is imported from the folder that the command is run in, which may be a stranger's, here or in processes of
+    its own, unless a learner there is named.
+    """
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
+    if sys.path and not sys.path[0]:
+        del sys.path[0]
+    logging.getLogger("datastill").setLevel(logging.INFO)  # judging shows its progress
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # XLA's remarks on how long it compiles
+    warnings.simplefilter("ignore")
+    warnings.simplefilter("default", DatastillWarning)
+    warnings.formatwarning = lambda message, *_: f"datastill: {printable(str(message))}\n"
     sys.exit(run(sys.argv[1:]))
 
 
@@ -56,6 +70,8 @@ def run(arguments: list[str]) -> int:
         return outcome if isinstance(outcome, int) else 0
     except DatastillError as error:
         return _fail(str(error), error.exit_code)
+    except RecursionError:
+        return _fail("Got a file whose values are nested too deeply to be read; expected one that datastill wrote.", 2)
     except KeyboardInterrupt:
         return _fail("Interrupted; run the same command again to continue from the checkpoint.", INTERRUPTED)
     except MemoryError as error:
@@ -74,9 +90,5 @@ def run(arguments: list[str]) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    print(_line(message), file=sys.stderr)
+    say(f"datastill: {message}", aside=True)
     return code
-
-
-def _line(message: str) -> str:
-    return "datastill: " + " ".join(message.split())

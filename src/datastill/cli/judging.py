@@ -1,6 +1,5 @@
 """`compare`, `evaluate`, `certify` and `report`: sets are judged."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,13 +19,14 @@ from datastill.cli.options import (
     Test,
     Train,
     budgets,
+    check_task,
     gibibytes,
     load_data,
     load_labelled,
     slug,
     words,
 )
-from datastill.console import print_json, print_standings, print_summary, print_table
+from datastill.console import print_json, print_standings, print_summary, print_table, say
 
 LEGEND = "▲ better, ▼ worse than random rows of the same budget and labels; all marks together hold with 95 %."
 
@@ -67,15 +67,16 @@ def compare(
     """Train several learners on the sets of several methods, beside random rows and all rows."""
     from datastill import tournament
 
-    dataset, task = load_data(data, target, test, task, image_size, 0, as_json)
     entrants = tournament.Entrants(
         words(methods), budgets(ipc), words(learners), seeds, kernel, steps, labels, relabel_with, robust
     )
-    folder = out or Path("runs") / f"{slug(dataset.name)}-compare"
+    tournament.check(entrants, check_task(task), delta)
     memory = None if memory_gb is None else gibibytes(memory_gb)
+    dataset, task = load_data(data, target, test, task, image_size, 0, as_json)
+    folder = out or Path("runs") / f"{slug(dataset.name)}-compare"
     outcome = tournament.compare(dataset, task, entrants, folder, jobs, memory, delta)
     for failure in outcome.judged.failures:
-        print(failure, file=sys.stderr)
+        say(failure, aside=True)
     if as_json:
         parts = {"rows": outcome.judged.table, "standings": outcome.standings, "robustness": outcome.robustness}
         print_json({"out": str(folder)} | {name: part.to_dict(orient="records") for name, part in parts.items()})
@@ -83,8 +84,8 @@ def compare(
     score = "accuracy" if task == "classification" else "R²"
     title = f"{dataset.name}: {score}, %, mean ± deviation over {seeds} seeds"
     print_standings(title, outcome.standings, outcome.learners, labels)
-    print(LEGEND)
-    print(f"Report: {(folder / 'report.html').resolve()}")
+    say(LEGEND)
+    say(f"Report: {(folder / 'report.html').resolve()}")
 
 
 @app.command()
@@ -105,12 +106,14 @@ def evaluate(
 ) -> None:
     """Train learners on a saved set and judge them on held-out rows, beside random rows and all rows."""
     from datastill import audit
-    from datastill.evaluate.standings import Rivals, standings
+    from datastill.evaluate.standings import standings
+    from datastill.learners.named import check_learners
 
-    artefact, (x, y) = _opened(folder, train, test, "--test", target, image_size)
     names = words(learners)
+    check_learners(names, "auto")
+    artefact, (x, y) = _opened(folder, train, test, "--test", target, image_size)
     judged = audit.evaluate(artefact, x, y, names, seeds, labels, jobs, folder / "learners")
-    rivals = {audit.SET: Rivals(audit.RANDOM, audit.RANDOM)} if artefact.data is not None else {}
+    rivals = audit.rivals_of(judged)
     found = standings(judged, rivals, audit.FULL)
     if as_json:
         parts = {"rows": judged.table, "standings": found}
@@ -120,7 +123,7 @@ def evaluate(
     title = f"{folder}: {score}, %, mean ± deviation over {seeds} seeds, on {len(y):,} held-out rows"
     print_standings(title, found, names, labels, "trained on")
     if rivals and seeds > 1:
-        print("▲ better, ▼ worse than random rows with their own labels; all marks together hold with 95 %.")
+        say("▲ better, ▼ worse than random rows with their own labels; all marks together hold with 95 %.")
 
 
 @app.command()
@@ -179,8 +182,10 @@ def certify(
     as_json: AsJson = False,
 ) -> None:
     """State, with a probability, what learners trained on a saved set risk, and how far that is from all rows."""
-    from datastill import audit, certificates
+    from datastill import audit, verification
+    from datastill.certify import check_delta
     from datastill.data.claims import held, tidy
+    from datastill.learners.named import check_learners
     from datastill.report.certificate import certificate_sentences
 
     question = audit.Question(words(learners), delta, loss, distance, drop_seen)
@@ -192,15 +197,17 @@ def certify(
     folder = Path(what)
     if verify:
         artefact, rows = _opened(folder, train, holdout, "--holdout", target, image_size, needed=holdout is not None)
-        rows = audit.as_certified(artefact, folder, rows) if rows is not None else None
-        checks = certificates.verify(artefact, folder, rows)
+        found = verification.verify(artefact, folder, rows, question.learners)
         if as_json:
-            print_json({"out": str(folder), "verified": True, "checks": [check._asdict() for check in checks]})
+            checks = [check._asdict() for check in found.checks]
+            print_json({"out": str(folder), "verified": True, "unverified": found.unverified, "checks": checks})
             return
-        for check in checks:
-            print(f"{check.name}: {check.found}")
-        print("Verified: the certificate says what follows from its data.")
+        say(found.sentence)
+        for check in found.checks:
+            say(f"{check.name}: {check.found}")
         return
+    check_delta(delta)
+    check_learners(question.learners, "auto")
     artefact, (x, y) = _opened(folder, train, holdout, "--holdout", target, image_size)
     with held(folder) as stale:
         tidy(folder, stale)
@@ -209,10 +216,10 @@ def certify(
         print_json({"out": str(folder), **certificate.as_dict()})
         return
     for sentence in certificate_sentences(certificate):
-        print(sentence)
+        say(sentence)
     for check in certificate.checks:
-        print(f"Checked, {check.name}: {check.found}.")
-    print(f"Certificate: {(folder / 'certificate.html').resolve()}")
+        say(f"Checked, {check.name}: {check.found}.")
+    say(f"Certificate: {(folder / 'certificate.html').resolve()}")
 
 
 def _search(
@@ -232,17 +239,18 @@ def _search(
     """Find the smallest budget and print what was found on the way."""
     from datastill import audit, budget
     from datastill.report.rounding import at_most, probability
-    from datastill.tournament import Entrants
+    from datastill.tournament import Entrants, check
 
     if question.loss is not None:
         raise InputError("Got --loss with --find-budget; expected the usual loss of the task; try leaving it out.")
-    dataset, task = load_data(what, target, holdout, task, image_size, 0, as_json)
-    dataset, check = audit.without_seen(dataset, question)
     entrants = Entrants((method,), (), question.learners, steps=steps)
+    check(entrants, check_task(task), question.delta)
+    dataset, task = load_data(what, target, holdout, task, image_size, 0, as_json)
+    dataset, new = audit.without_seen(dataset, question)
     folder = out or Path("runs") / f"{slug(dataset.name)}-budget-{slug(method)}"
     search = budget.find_budget(dataset, task, entrants, epsilon, largest, folder, question.delta)
     if as_json:
-        print_json({"out": str(folder), "epsilon": epsilon, "checks": [check._asdict()], **search.as_dict()})
+        print_json({"out": str(folder), "epsilon": epsilon, "checks": [new._asdict()], **search.as_dict()})
         return
     unit = "examples" if task == "regression" else "examples per class"
     names = question.learners
@@ -252,13 +260,13 @@ def _search(
         [(str(k.budget), *(at_most(s.epsilon or 0.0) for s in k.certificate.statements)) for k in search.looks],
     )
     if search.budget is None:
-        print(f"No budget up to {search.looks[-1].budget} was certified to reach ε = {epsilon:g}.")
+        say(f"No budget up to {search.looks[-1].budget} was certified to reach ε = {epsilon:g}.")
     else:
-        print(
+        say(
             f"With probability at least {probability(question.delta)}, {search.budget} {unit} are an ε-approximation of the "
             f"data with ε = {epsilon:g}, for {', '.join(names)}."
         )
-    print(f"Checked, {check.name}: {check.found}.")
+    say(f"Checked, {new.name}: {new.found}.")
 
 
 def _opened(
@@ -274,6 +282,7 @@ def _opened(
     from datastill import audit
     from datastill.artefact import load_support, open_artefact
     from datastill.data.dataset import Dataset, row_kind
+    from datastill.data.reading import Reading
     from datastill.data.sources import load
 
     support = load_support(folder)
@@ -285,7 +294,8 @@ def _opened(
         return artefact, None
     given: Dataset | None = None
     if held is not None:
-        like = Dataset("", support.x, support.y)
+        reading = Reading.from_json(support.provenance.get("reading"))
+        like = Dataset("", support.x, support.y, reading=reading)
         given = load_labelled(held, target=target, image_size=image_size, like=like)
     return artefact, audit.held_out_rows(artefact, given, option)
 
@@ -297,6 +307,7 @@ def report(
 ) -> None:
     """Show again what a finished run or comparison found."""
     from datastill import runs, showcase
+    from datastill.data.archive import DAMAGED
 
     compared = (folder / showcase.SUMMARY).exists()
     summary = showcase.read_summary(folder) if compared else runs.read_summary(folder)
@@ -308,7 +319,7 @@ def report(
             _report_comparison(folder, summary)
         else:
             print_summary(runs.Result(folder, summary, True), folder)
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
+    except DAMAGED as error:
         raise InputError(
             f"Got {folder}, whose summary lacks a part, or has it of another kind ({error}); expected that of a "
             "finished run; try making it again."
@@ -321,6 +332,6 @@ def _report_comparison(folder: Path, summary: dict[str, Any]) -> None:
     found = pd.DataFrame(summary["entries"]).astype({"mean": float, "deviation": float})
     title = f"{summary['dataset']}: {summary['metric']}, %, mean ± deviation over {summary['seeds']} seeds"
     print_standings(title, found, summary["learners"], summary["asked"])
-    print(LEGEND)
-    print(summary["headline"])
-    print(f"Report: {(folder / 'report.html').resolve()}")
+    say(LEGEND)
+    say(summary["headline"])
+    say(f"Report: {(folder / 'report.html').resolve()}")

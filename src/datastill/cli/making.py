@@ -1,6 +1,5 @@
 """`distill`, `plan` and `datasets`: sets are made."""
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,6 +24,7 @@ from datastill.cli.options import (
     Test,
     budget,
     budgets,
+    check_task,
     gibibytes,
     given,
     load_data,
@@ -32,8 +32,7 @@ from datastill.cli.options import (
     slug,
     words,
 )
-from datastill.console import bytes_text, print_json, print_summary, print_table, seconds_text
-from datastill.data.dataset import row_kind
+from datastill.console import bytes_text, print_json, print_summary, print_table, say, seconds_text
 
 OF_KIP = (
     *("kernel", "labels", "init", "preprocess", "augment", "corruption", "keep_range", "class_balanced", "steps"),
@@ -158,7 +157,8 @@ def distill(
         typer.Option(
             metavar="LEARNERS",
             help="Learners, as for `evaluate`, that are trained on the set and judged too, beside random rows; by default "
-            "net:dsa,net:frepo for methods that teach networks, if there is a GPU; none: no learners.",
+            "logistic,knn,forest (3 seeds, sets of moderate size), for methods that teach networks net:dsa,net:frepo if "
+            "there is a GPU; none: no learners.",
             rich_help_panel="Judging",
         ),
     ] = None,
@@ -173,23 +173,10 @@ def distill(
     from datastill import runs
     from datastill.moments.files import is_moments
 
-    collected = None
-    if is_moments(data):
-        if method not in ("auto", "kip"):
-            raise InputError(f"Got --method {method} with moments, which hold no rows to choose from; expected kip.")
-        method = "kip"
-        dataset, task, collected = load_moments(data, target, test, task, image_size)
-    else:
-        dataset, task = load_data(data, target, test, task, image_size, seed, as_json)
-    if method == "auto":
-        method = _method(context, dataset, as_json)
-    if method not in runs.METHODS:
+    if method != "auto" and method not in runs.METHODS:
         raise InputError(f"Got --method {method}; expected one of auto, {', '.join(runs.METHODS)}.")
-    _refuse_unused(context, method, runs.estimator_of(method, task == "regression"), collected is not None)
     if labels not in ("solve", "gradient", "fixed"):
         raise InputError(f"Got --labels {labels}; expected solve, gradient or fixed.")
-    if task == "regression" and ipc is not None:
-        raise InputError("Got --ipc for regression, which has no classes; expected --n-support; try --n-support 20.")
     settings = {
         "ipc": budget("--ipc", ipc),
         "n_support": budget("--n-support", n_support),
@@ -212,12 +199,27 @@ def distill(
         "memory": gibibytes(memory_gb),
     }
     learners = _judges(judges, method)
-    if given(context, "judge_seeds") and not learners:
+    if given(context, "judge_seeds") and (not learners or judges == "none"):
         raise InputError("Got --judge-seeds and no judges; expected learners; try --judges logistic.")
+    for one in ("kip", "best-of") if method == "auto" else (method,):
+        runs.check(runs.Request(one, check_task(task), settings, seed, learners, judge_seeds))
+    collected = None
+    if is_moments(data):
+        if method not in ("auto", "kip"):
+            raise InputError(f"Got --method {method} with moments, which hold no rows to choose from; expected kip.")
+        method = "kip"
+        dataset, task, collected = load_moments(data, target, test, task, image_size)
+    else:
+        dataset, task = load_data(data, target, test, task, image_size, seed, as_json)
+    if method == "auto":
+        method = _method(context, dataset, as_json)
+    _refuse_unused(context, method, runs.estimator_of(method, task == "regression"), collected is not None)
+    if task == "regression" and ipc is not None:
+        raise InputError("Got --ipc for regression, which has no classes; expected --n-support; try --n-support 20.")
     request = runs.Request(method, task, settings, seed, learners, judge_seeds)
     folder = out or Path("runs") / f"{slug(dataset.name)}-{method}-{runs.identify(dataset, request)[:8]}"
     unseen = collected is None or test is not None
-    result = runs.distill(dataset, request, folder, verbose=not as_json, collected=collected, unseen=unseen)
+    result = runs.distill(dataset, request, folder, verbose=True, collected=collected, unseen=unseen)
     if as_json:
         print_json({"out": str(folder), "resumed_finished_run": result.resumed, **result.summary})
     else:
@@ -225,25 +227,27 @@ def distill(
 
 
 def _judges(asked: str | None, method: str) -> tuple[str, ...]:
-    """Those asked for; else networks for what is to teach them, where they do not take longer than the run."""
+    """Return those asked for; else networks for methods that teach them, where they take no longer than the run."""
     import jax
 
     from datastill import runs
 
     if asked is not None:
-        return () if asked == "none" else words(asked)
+        return runs.NO_JUDGES if asked == "none" else words(asked)
     return runs.NETWORKS if method in runs.TEACHERS and jax.default_backend() != "cpu" else ()
 
 
 def _method(context: typer.Context, dataset: Any, quiet: bool) -> str:
     """Of tables the best of several, unless something is asked of KIP; of everything else KIP."""
+    from datastill.data.dataset import row_kind
+
     table = row_kind(dataset.x) == "table"
     asked = [name for name in OF_KIP if given(context, name)]
     few = len(dataset.x) < LEAST_ROWS
     if table and not quiet:
         why = f"since --{asked[0].replace('_', '-')} is given" if asked else f"since there are {len(dataset.x)} rows"
         chosen = f"kip, {why}" if asked or few else "best-of, the default for tables"
-        print(f"Method: {chosen}.", file=sys.stderr)
+        say(f"Method: {chosen}.", aside=True)
     return "best-of" if table and not asked and not few else "kip"
 
 
@@ -275,12 +279,11 @@ def plan(
     from datastill import plan as planning
     from datastill.gram.names import as_kernels
 
+    sizes, memory = budgets(ipc), gibibytes(memory_gb)
+    named = [(name.strip(), k) for name in kernel.split(",") for k in as_kernels(name)]
     dataset, task = load_data(data, target, None, task, image_size, 0, True)
     shape = planning.Shape.of(dataset, task)
-    sizes = budgets(ipc)
     baseline = planning.Baseline.now()
-    memory = gibibytes(memory_gb)
-    named = [(name.strip(), k) for name in kernel.split(",") for k in as_kernels(name)]
     asked = [(name, (m.strip(), k, b)) for m in method.split(",") for name, k in named for b in sizes]
     made = planning.forecasts(shape, [one for _, one in asked], steps, batch, memory, baseline)
     rows = [(name, found) for (name, _), found in zip(asked, made, strict=True)]

@@ -1,7 +1,6 @@
 """What the commands share: their options, and the reading of data and lists."""
 
 import math
-import sys
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from datastill._errors import InputError
+from datastill.console import say
 
 
 def read_config(context: typer.Context, path: Path | None) -> Path | None:
@@ -19,6 +19,8 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"Got --config {path}, which cannot be read ({error}); expected a TOML file.") from None
+    from datastill.learners import named
+
     known = {p.name: p for p in context.command.params}
     settings = {k.replace("-", "_"): v for k, v in settings.items()}
     unknown = sorted(set(settings) - set(known))
@@ -26,6 +28,12 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
         raise InputError(
             f"Got {', '.join(unknown)} in {path}; expected options of `{context.info_name}` such as ipc, kernel, seed."
         )
+    for option in ("judges", "learners"):
+        if any(named.is_import_path(name) for name in words(str(settings.get(option, "")))):
+            raise InputError(
+                f"Got {settings[option]!r} as {option} in {path}; expected built-in learners, since others are code that a "
+                f"file may not name; try --{option} on the command line."
+            )
     context.default_map = {**(context.default_map or {}), **settings}
     return path
 
@@ -128,7 +136,7 @@ Learners = Annotated[
 
 
 def load_labelled(source: str, **options: Any) -> Any:
-    """What `sources.load` loads, none of whose labels are missing."""
+    """What `sources.load` loads, none of whose labels are missing; what was read otherwise than it stands is said."""
     from datastill._validate import check_present
     from datastill.data.sources import load
 
@@ -136,7 +144,16 @@ def load_labelled(source: str, **options: Any) -> Any:
     for labels in (dataset.y, dataset.y_test):
         if labels is not None:
             check_present(labels)
+    for note in dataset.reading.notes:
+        say(note, aside=True)
     return dataset
+
+
+def check_task(task: str) -> str:
+    """Return the task, or raise an InputError for one that does not exist."""
+    if task not in ("auto", "classification", "regression"):
+        raise InputError(f"Got --task {task}; expected classification, regression or auto.")
+    return task
 
 
 def load_data(
@@ -145,15 +162,24 @@ def load_data(
     """The dataset with test rows, and the task, said on standard error when it was guessed."""
     from datastill.data.task import guess_task, with_test
 
+    check_task(task)
     dataset = load_labelled(data, target=target, test=test, image_size=image_size)
     if task == "auto":
         task, why = guess_task(dataset.y)
         if not quiet:
             other = "regression" if task == "classification" else "classification"
-            print(f"Taken as {task}, since {why} (--task {other} changes it).", file=sys.stderr)
-    elif task not in ("classification", "regression"):
-        raise InputError(f"Got --task {task}; expected classification, regression or auto.")
-    return with_test(dataset, seed, task), task
+            say(f"Taken as {task}, since {why} (--task {other} changes it).", aside=True)
+    return _with_test_rows(with_test(dataset, seed, task), len(dataset.x)), task
+
+
+def _with_test_rows(dataset: Any, rows: int) -> Any:
+    """Return the dataset, or raise an InputError if it has no test rows."""
+    if not len(dataset.x_test):
+        raise InputError(
+            f"Got {rows} rows, of which none can be held out as a test row; expected at least one test row; try --test "
+            "DATA or more rows."
+        )
+    return dataset
 
 
 def load_moments(

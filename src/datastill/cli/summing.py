@@ -1,6 +1,5 @@
 """`moments`: what stands for the data is made, updated and described."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,8 +7,8 @@ import typer
 
 from datastill._errors import InputError
 from datastill.cli.app import app
-from datastill.cli.options import AsJson, Config, ImageSize, Seed, Target, Task, given
-from datastill.console import bytes_text, print_facts, print_json, seconds_text
+from datastill.cli.options import AsJson, Config, ImageSize, Seed, Target, Task, check_task, given
+from datastill.console import bytes_text, print_facts, print_json, say, seconds_text
 
 LARGE_OVERLAP = 0.01
 OF_A_PASS = ("features", "task", "preprocess", "held", "keep", "by_class", "augment", "versions", "seed")
@@ -107,6 +106,7 @@ def moments(
         raise InputError(
             f"Got --out {out}; expected a name that ends in {SUFFIX}; try --out {out.with_suffix(SUFFIX)}."
         )
+    check_task(task)
     if like is not None or any(map(is_moments, data)):
         settled = [option for option in OF_A_PASS if given(context, option)]
         if settled:
@@ -132,7 +132,7 @@ def moments(
         seed=seed,
     )
     out = out if out is None else out.with_suffix(SUFFIX)
-    found = passes.carry_out(request, out, drift, verbose=not as_json)
+    found = passes.carry_out(request, out, drift, verbose=True)
     if as_json:
         print_json(found)
     else:
@@ -159,8 +159,10 @@ def _print(found: dict[str, Any]) -> None:
         shift = f"mean features {value['ratio']:.2f} times as far apart as chance puts them (p = {value['p']:.2g})"
         facts.append((f"drift, {name}", f"{shift}; {value['classes']:.1%} of rows would have to change class"))
     print_facts(found.get("out") or "Moments", facts)
+    for note in found["reading"]["notes"]:
+        say(note, aside=True)
     if found.get("seen_before", 0) > LARGE_OVERLAP:
-        print(
+        say(
             f"About {found['seen_before']:.0%} of the added rows equal rows that were there before, and count twice.",
-            file=sys.stderr,
+            aside=True,
         )

@@ -18,8 +18,13 @@ import safetensors
 import safetensors.numpy
 
 from datastill._errors import InputError, OutputError
+from datastill.data import dtypes
 
 HEADER = "header"
+DAMAGED = (ArithmeticError, AttributeError, LookupError, NotImplementedError, RecursionError, TypeError, ValueError)
+"""What reading a stranger's values may raise, where nothing but a damaged or a forged file is to blame."""
+MOST_TEXT = 2**28
+"""Bytes of an array of text: each text in it takes as much as the longest."""
 CHECKSUM = "checksum"
 LEFTOVER = re.compile(r"\.(.+)\.[a-z0-9_]{8}")
 """Name of the temporary file of a write: a dot, the file's name, and what `tempfile.mkstemp` adds."""
@@ -208,29 +213,41 @@ def pack(tree: Any, name: str = "") -> tuple[Any, dict[str, np.ndarray]]:
         return {"array": value.tolist(), "dtype": "object" if value.dtype == object else "str"}
 
     def visit_column(column: pd.Series, at: str) -> Any:
-        record = {"name": visit(column.name, at), "dtype": str(column.dtype)}
+        record = {"name": visit(column.name, at), "dtype": dtypes.described(column.dtype)}
         if isinstance(column.dtype, np.dtype) and column.dtype.kind in "biuf":
             return record | {"values": visit(column.to_numpy(), at)}
-        codes, categories = pd.factorize(column, sort=True)
-        listed = [visit(v, at) for v in np.asarray(categories, object).tolist()]
-        return record | {"categories": listed, "codes": visit(codes.astype(np.int32), at)}
+        codes, values = pd.factorize(column.astype(object))
+        order = sorted(range(len(values)), key=lambda i: (str(type(values[i])), values[i]))
+        place = np.append(np.argsort(order), -1).astype(np.int32)
+        return record | {"categories": [visit(values[i], at) for i in order], "codes": visit(place[codes], at)}
 
     return visit(tree, name), tensors
 
 
 def unpack(value: Any, tensors: dict[str, np.ndarray]) -> Any:
-    """The inverse of `pack`."""
+    """The inverse of `pack`.
+
+    Raises:
+        KeyError: for a tensor that is not there, or that stands in two places, as `pack` puts none.
+        ValueError: for text that would take far more memory than its JSON.
+    """
+    return _unpack(value, dict(tensors))
+
+
+def _unpack(value: Any, tensors: dict[str, np.ndarray]) -> Any:
+    """As `unpack`; what is used is taken out of `tensors`."""
     if isinstance(value, list):
-        return [unpack(v, tensors) for v in value]
+        return [_unpack(v, tensors) for v in value]
     if not isinstance(value, dict):
         return value
     if value.keys() == {"tensor"}:
-        return tensors[value["tensor"]]
+        return tensors.pop(value["tensor"])
     if value.keys() == {"array", "dtype"}:
-        return np.array(value["array"], dtype=object if value["dtype"] == "object" else str)
+        array = np.array(value["array"], dtype=object)
+        return array if value["dtype"] == "object" else _text_array(array)
     if value.keys() == {"table"}:
         return pd.concat([_column(record, tensors) for record in value["table"]], axis=1)
-    return {k: unpack(v, tensors) for k, v in value.items()}
+    return {k: _unpack(v, tensors) for k, v in value.items()}
 
 
 def tree_digest(tree: Any) -> str:
@@ -260,15 +277,24 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def _text_array(texts: np.ndarray) -> np.ndarray:
+    """Text at a fixed width, which is that of the longest."""
+    width = max((len(str(text)) for text in texts.flat), default=0)
+    if 4 * width * texts.size > MOST_TEXT:
+        raise ValueError(f"{texts.size} texts, the longest of {width} characters")
+    return texts.astype(str)
+
+
 def _column(record: dict[str, Any], tensors: dict[str, np.ndarray]) -> pd.Series:
     if "values" in record:
-        return pd.Series(unpack(record["values"], tensors), name=record["name"]).astype(record["dtype"])
-    codes = unpack(record["codes"], tensors)
+        values = _unpack(record["values"], tensors)
+        return pd.Series(values, name=record["name"]).astype(dtypes.restored(record["dtype"]))
+    codes = _unpack(record["codes"], tensors)
     values = np.array([*record["categories"], None], dtype=object)[codes]
     series = pd.Series(values, name=record["name"], dtype=object)
-    if record["dtype"] == "category":
+    if record["dtype"] == "category":  # of sets that were saved before categories were kept in full
         return series.astype(pd.CategoricalDtype(record["categories"]))
-    return series.astype(record["dtype"])
+    return series.astype(dtypes.restored(record["dtype"]))
 
 
 def _umask() -> int:

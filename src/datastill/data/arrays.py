@@ -6,9 +6,12 @@ from typing import Any
 import numpy as np
 
 from datastill._errors import InputError
+from datastill._validate import check_shape, doubles
 from datastill.data import bounds
 from datastill.data.dataset import Dataset
-from datastill.data.raw import listed, unreadable
+from datastill.data.labels import plain
+from datastill.data.raw import NoRows, listed, unreadable
+from datastill.data.reading import Reading
 
 EXPECTED = "an .npz file with the arrays x_train, y_train[, x_test, y_test] or X, y[, X_test, y_test]"
 TRAIN_KEYS = (("x_train", "y_train"), ("x", "y"))
@@ -37,38 +40,42 @@ def read_npz(path: Path) -> Dataset:
     except Exception as error:  # NumPy and zipfile raise some ten types for damaged files
         raise unreadable(path, error, EXPECTED) from error
     x, y = paired(path, parts["x"], parts["y"])
-    if "x_test" not in parts:
-        return Dataset(path.stem, x, y)
-    return Dataset(path.stem, x, y, *paired(path, parts["x_test"], parts["y_test"]))
+    said = y.dtype.kind == "U" and bool((plain(parts["y"]) != y).any())
+    reading = Reading(notes=("Blanks around the labels are dropped.",) if said else ())
+    held = paired(path, parts["x_test"], parts["y_test"]) if "x_test" in parts else ()
+    return Dataset(path.stem, x, y, *held, reading=reading)
 
 
 def paired(where: Path, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The same rows and labels, one label to each row; byte strings become text.
+    """The same rows and labels, one label to each row; see `labels.plain`.
 
     Args:
         where: the file or folder they are from, for the message.
         x: n rows, numbers.
-        y: n labels or targets.
+        y: n labels or targets; blanks around text are dropped.
 
     Raises:
-        InputError: for no rows, rows that are not numbers, or another number of labels.
+        InputError: for no rows, rows that are neither vectors nor images of numbers, channels first, or another number
+            of labels.
     """
     if x.ndim == 0 or y.ndim == 0 or x.size == 0:
-        raise InputError(
+        raise NoRows(
             f"Got {where}, whose arrays have the shapes {x.shape} and {y.shape}: no rows; "
             "expected (n, …) and (n,) with n ≥ 1; try making it again."
         )
     if len(x) != len(y):
         raise InputError(
-            f"Got {where} with {len(x)} rows and {len(y)} labels; expected one label for each row; "
-            "try making both from the same rows."
+            f"Got {where} with {len(x)} rows and {len(y)} labels (shapes {x.shape} and {y.shape}); expected one label "
+            "for each row; try making both from the same rows."
         )
-    if x.dtype.kind not in "biuf" or y.dtype.kind not in "biufUS":
+    if x.dtype.kind not in "biuf":
         raise InputError(
             f"Got {where} with rows of type {x.dtype} and labels of type {y.dtype}; expected numbers, and labels that "
             "are numbers or text; try a CSV or Parquet file for mixed columns."
         )
-    return x, np.char.decode(y, "utf-8", "replace") if y.dtype.kind == "S" else y
+    check_shape(x.shape, str(where))
+    y = plain(y)
+    return doubles(x, str(where)), np.strings.strip(y) if y.dtype.kind == "U" else y
 
 
 def _keys(path: Path, files: list[str]) -> dict[str, str]:

@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 
 from datastill._errors import InputError
-from datastill.data import archive
+from datastill._validate import check_names
+from datastill.data import archive, dtypes
 from datastill.data.raw import reason
+from datastill.data.reading import Reading
 
 SCHEMA = "datastill.support/1"
 
@@ -32,6 +34,7 @@ class Dataset:
         x_test: held-out rows of the same kind, or None.
         y_test: their labels or targets, or None.
         target: what the labels are called, where they are a column of a table.
+        reading: how they were read from files.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Dataset:
     x_test: Rows | None = None
     y_test: np.ndarray | None = None
     target: str = "target"
+    reading: Reading = field(default_factory=Reading)
 
 
 def digest(rows: Rows) -> str:
@@ -118,9 +122,13 @@ class SupportSet:
         """Write `support.safetensors` and `manifest.json` into the folder, each atomically; no pickle.
 
         Raises:
+            InputError: for a table with a column that would not come back as it is.
             OutputError: if the folder cannot be made or written.
         """
         folder = Path(folder)
+        if isinstance(self.x, pd.DataFrame):
+            check_names(self.x.columns)
+            dtypes.check_storable(self.x)
         archive.make_folder(folder)
         parts = {name: getattr(self, name) for name in PARTS}
         described, tensors = archive.pack(parts)
@@ -147,30 +155,32 @@ class SupportSet:
         try:
             if digest not in ("", _digest_of(manifest)):  # "": of a set that was saved before there were digests
                 raise ValueError("one is newer than the other")
-            found = cls(**archive.unpack({name: manifest[name] for name in PARTS}, tensors), provenance=provenance)
-            _check_parts(found)
-        except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
+            parts = archive.unpack({name: manifest[name] for name in PARTS}, tensors)
+            _check_parts(parts, provenance)
+        except archive.DAMAGED as error:
             raise InputError(
                 f"Got {folder}, whose manifest and tensors do not belong together ({reason(error)}); expected those of "
                 "one run; try making it again."
             ) from error
-        return found
+        return cls(**parts, provenance=provenance)
 
 
 PARTS = ("x", "y", "classes", "soft_labels", "weights", "indices", "preprocessing")
 
 
-def _check_parts(support: SupportSet) -> None:
-    """ValueError for a set whose parts are not of the types and lengths that a set has."""
-    arrays = [support.y, support.soft_labels, support.weights, support.indices]
-    known = [part for part in arrays if part is not None]
-    rows = isinstance(support.x, pd.DataFrame) or (isinstance(support.x, np.ndarray) and support.x.ndim > 1)
-    whole = rows and support.y is not None and all(isinstance(part, np.ndarray) and part.ndim for part in known)
-    if not whole or any(len(part) != len(support.x) for part in known):
-        raise ValueError("its parts are not of one length")
-    classes = support.classes is None or (isinstance(support.classes, np.ndarray) and support.classes.ndim == 1)
-    if not classes or not isinstance(support.preprocessing, dict) or not isinstance(support.provenance, dict):
-        raise ValueError("its parts are of other types")
+def _check_parts(parts: dict[str, Any], provenance: Any) -> None:
+    """Raise a ValueError unless the parts of a set are of their kinds, and have as many rows as each other."""
+    x, y, classes, preprocessing = (parts[name] for name in ("x", "y", "classes", "preprocessing"))
+    rest = [parts[name] for name in ("soft_labels", "weights", "indices") if parts[name] is not None]
+    rows = isinstance(x, pd.DataFrame) or (isinstance(x, np.ndarray) and x.ndim > 1)
+    if not rows or not all(isinstance(array, np.ndarray) and array.ndim for array in (y, *rest)):
+        raise ValueError("parts that are no arrays")
+    if classes is not None and not (isinstance(classes, np.ndarray) and classes.ndim == 1):
+        raise ValueError("classes that are no list")
+    if not (isinstance(preprocessing, dict) and isinstance(provenance, dict)):
+        raise ValueError("preprocessing or provenance that are no tables of names")
+    if any(len(array) != len(x) for array in (y, *rest)) or (len(x) and not (np.size(x) and y.size)):
+        raise ValueError("parts of different lengths, or empty ones")
 
 
 def _digest_of(described: dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ from typing import BinaryIO, NamedTuple, TextIO, TypeVar
 import pandas as pd
 
 from datastill._errors import InputError
-from datastill.data.raw import listed, read_bytes, unreadable
+from datastill.data.raw import NoRows, listed, read_bytes, unreadable
 
 EXPECTED = "a table as CSV or TSV text in UTF-8, .gz or not"
 SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
@@ -31,9 +31,9 @@ def read_text(path: Path, target: str | None, text: Collection[str] = ()) -> pd.
     """The table in a file that ends in .csv or .tsv, either with .gz.
 
     The separator is the usual one for the name, or another that the first line has. Blank cells and those in `MISSING`
-    are missing values; blanks around column names and after separators are dropped; a column of nothing but numbers
-    is numeric, any other is text. In the target column only `MISSING_TARGET` are missing, so that a class may be
-    called "None".
+    are missing values; blanks around column names and after separators are dropped; a column of nothing but plain
+    numbers is numeric, any other is text. In the target column only `MISSING_TARGET` are missing, so that a class may
+    be called "None".
 
     Args:
         path: the file.
@@ -118,6 +118,11 @@ def read_chunks(
             f"Got {path} with {rest:,} rows fewer after line {part.line} than there were when it was cut; expected "
             "the same file; try making or copying it again."
         )
+
+
+def missing(target: bool) -> tuple[str, ...]:
+    """Return the cells that stand for missing values, in the target column or in others."""
+    return MISSING_TARGET if target else MISSING
 
 
 def column_names(path: Path) -> list[str]:
@@ -230,7 +235,7 @@ def _parse(
             index_col=False,
             skipinitialspace=True,
             keep_default_na=False,
-            na_values={name: list(MISSING_TARGET if name == target else MISSING) for name in names},
+            na_values={name: list(missing(name == target)) for name in names},
             dtype={name: str for name in names if name in text},
             low_memory=False,
         )
@@ -263,7 +268,7 @@ def _check_shape(path: Path, records: Iterator[tuple[int, list[str]]]) -> tuple[
 
 def _names(path: Path, first: list[str]) -> list[str]:
     if not first:
-        raise InputError(f"Got {path}, which is empty; expected {EXPECTED}; try making or copying it again.")
+        raise NoRows(f"Got {path}, which is empty; expected {EXPECTED}; try making or copying it again.")
     names = [name.strip() for name in first]
     _check_names(path, names)
     return names

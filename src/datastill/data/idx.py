@@ -9,6 +9,7 @@ import numpy as np
 from datastill._errors import InputError
 from datastill.data.arrays import paired
 from datastill.data.dataset import Dataset
+from datastill.data.labels import plain
 from datastill.data.raw import listed, read_bytes, visible
 from datastill.data.stored import Stored
 
@@ -109,7 +110,7 @@ def _files(folder: Path) -> dict[str, tuple[Path, Path]]:
 
 def _pair(images: Path, labels: Path) -> tuple[np.ndarray, np.ndarray]:
     x, y = read_idx(images), read_idx(labels)
-    if x.ndim < 2 or y.ndim != 1:
+    if x.ndim < 2 or plain(y).ndim > 2:
         raise InputError(
             f"Got {images.name} of shape {x.shape} and {labels.name} of shape {y.shape}; expected (n, h, w) images and "
             "(n,) labels; try exchanging the two files."

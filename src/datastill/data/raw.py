@@ -7,7 +7,11 @@ from datastill._errors import InputError
 from datastill.data import bounds
 
 LONGEST_REASON = 160
-SYSTEM_FILES = ("Thumbs.db", "desktop.ini", "__MACOSX")
+SYSTEM_FILES = ("Thumbs.db", "desktop.ini", "__MACOSX", "_SUCCESS", "_metadata", "_common_metadata")
+
+
+class NoRows(InputError):
+    """A file that has no rows, which is no fault where it is one of several."""
 
 
 def read_bytes(path: Path, expected: str) -> bytes:
@@ -27,7 +31,7 @@ def read_bytes(path: Path, expected: str) -> bytes:
     except (OSError, EOFError, zlib.error) as error:
         raise unreadable(path, error, expected) from error
     if not content:
-        raise InputError(f"Got {path}, which is empty; expected {expected}; try making or copying it again.")
+        raise NoRows(f"Got {path}, which is empty; expected {expected}; try making or copying it again.")
     return content
 
 

@@ -23,7 +23,7 @@ def split(y: np.ndarray | None, n: int, fraction: float, seed: int) -> tuple[np.
         seed: the same seed gives the same split.
     """
     draw = rng(seed, 1)
-    groups = [np.arange(n)] if y is None else [np.flatnonzero(y == c) for c in np.unique(y)]
+    groups = [np.arange(n)] if y is None else [rows for rows in rows_of_classes(y) if len(rows)]
     held = [
         draw.permutation(rows)[: min(int(np.floor(fraction * len(rows) + draw.random())), len(rows) - 1)]
         for rows in groups
@@ -37,8 +37,29 @@ def class_counts(codes: np.ndarray | None, n: int) -> np.ndarray:
     return np.array([n]) if codes is None else np.bincount(codes)
 
 
+def rows_of_classes(codes: np.ndarray, classes: int = 0) -> list[np.ndarray]:
+    """The rows of each class, in order, in one pass however many classes there are.
+
+    Args:
+        codes: (n,) class of each row.
+        classes: how many there are at least.
+    """
+    counts = np.bincount(codes, minlength=classes)
+    return np.split(np.argsort(codes, kind="stable"), counts.cumsum()[:-1])
+
+
 Budget = int | float | Mapping[Any, int | float]
 """Examples: a number, a fraction of the rows (below 1), or either for each class label."""
+
+
+def check_budgets(ipc: Budget | None, n_support: int | float | None) -> None:
+    """Raise an InputError for a budget that suits no data, or for two of them."""
+    if ipc is not None and n_support is not None:
+        raise InputError(f"Got ipc={ipc} and n_support={n_support}; expected exactly one of them; try ipc=10.")
+    for value in ipc.values() if isinstance(ipc, Mapping) else [] if ipc is None else [ipc]:
+        as_count("ipc", value, 1)
+    if n_support is not None:
+        as_count("n_support", n_support, 1)
 
 
 def budget_per_class(
@@ -56,7 +77,8 @@ def budget_per_class(
         n_support: examples in all: a number or a fraction of all rows.
         labels: (C,) class labels, for a mapping; its keys may be their text.
         proportional: whether `n_support` is spread in proportion to the classes' rows rather than as evenly as it goes;
-            what is left over goes to the largest remainders, or the largest classes.
+            what is left over goes to the largest remainders, or the largest classes. Spread evenly, a class gets no
+            more than its rows while others have some left.
     """
     if (ipc is None) == (n_support is None):
         raise InputError(f"Got ipc={ipc} and n_support={n_support}; expected exactly one of them; try ipc=10.")
@@ -80,15 +102,48 @@ def budget_per_class(
         return np.array([as_count("ipc", ipc, int(n)) for n in counts])
     assert n_support is not None
     total = as_count("n_support", n_support, int(counts.sum()), classes)
+    return _spread(total, counts, proportional)
+
+
+def _spread(total: int, counts: np.ndarray, proportional: bool) -> np.ndarray:
+    """Spread a total over classes: evenly or in proportion to their rows, and no more for a class than it has rows.
+
+    What a small class cannot take goes to the others; a total above all rows is spread as if no class were small.
+    """
+    classes = len(counts)
     if proportional:
         share = 1 + (total - classes) * counts / counts.sum()
         budget = np.floor(share).astype(int)
         order = np.argsort(budget - share, kind="stable")
-    else:
-        budget = np.full(classes, total // classes)
-        order = np.argsort(-counts, kind="stable")
-    budget[order[: total - budget.sum()]] += 1
+        budget[order[: total - budget.sum()]] += 1
+        return budget
+    budget = np.zeros(classes, int)
+    room = counts if total <= counts.sum() else np.full(classes, total)
+    while left := total - budget.sum():
+        open_classes = np.flatnonzero(budget < room)
+        each = left // len(open_classes)
+        if each:
+            budget[open_classes] = np.minimum(budget[open_classes] + each, room[open_classes])
+        else:
+            largest = open_classes[np.argsort(-counts[open_classes], kind="stable")]
+            budget[largest[:left]] += 1
     return budget
+
+
+def below_rows(budget: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Cut a budget of learned examples, (C,), to the rows of each class.
+
+    Raises:
+        InputError: if nothing would be compressed, since no class has more rows than examples.
+    """
+    if (budget >= counts).all():
+        least = max(int(counts[counts > 0].min()) // 2, 1)
+        advice = f"ipc={least}" if len(counts) > 1 else f"n_support={least}"
+        raise InputError(
+            f"Got a budget of {budget.sum():,} examples for {counts.sum():,} rows; expected fewer examples than rows; "
+            f"try {advice}."
+        )
+    return np.minimum(budget, counts)
 
 
 def as_count(name: str, value: Any, rows: int, least: int = 1) -> int:
@@ -124,8 +179,9 @@ def rows_per_class(codes: np.ndarray, budget: np.ndarray, seed: int, replace: bo
     """
     draw = rng(seed, 2)
     chosen = []
+    of_class = rows_of_classes(codes, len(budget))
     for c, wanted in enumerate(budget):
-        rows = np.flatnonzero(codes == c)
+        rows = of_class[c]
         if len(rows) < wanted and not replace:
             raise InputError(
                 f"Got a budget of {wanted} rows for class number {c}, which has {len(rows)}; expected at most that "
@@ -149,9 +205,7 @@ def batch(n: int, size: int, seed: int, step: int, codes: np.ndarray | None = No
     draw = rng(seed, 3, step)
     if codes is None:
         return np.arange(n) if size >= n else np.sort(draw.choice(n, size, replace=False, shuffle=False))
-    classes = np.unique(codes)
+    classes = [rows for rows in rows_of_classes(codes) if len(rows)]
     share = -(-min(size, n) // len(classes))
-    picks = [
-        draw.choice(rows, share, replace=share > len(rows)) for rows in (np.flatnonzero(codes == c) for c in classes)
-    ]
+    picks = [draw.choice(rows, share, replace=share > len(rows)) for rows in classes]
     return np.sort(np.concatenate(picks))

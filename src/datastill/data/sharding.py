@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 
 from datastill._errors import InputError
 from datastill.data import arrays, bounds, delimited, idx, images, named, sources, stored, tables
-from datastill.data.raw import unreadable, visible
+from datastill.data.raw import NoRows, unreadable, visible
 from datastill.data.shards import (
     ImageShard,
     LoadedShard,
@@ -42,14 +42,28 @@ def shards_of(
         raise InputError(f"Got shards of {rows} rows; expected 1 or more; try {SHARD_ROWS:,}.")
     if isinstance(where, (str, Path)):
         where = [where]
-    found = [shard for source in where for shard in _shards(source, target, image_size, rows)]
-    if not found:
+    if not where:
         raise InputError("Got no data; expected at least one path or built-in name.")
+    found = _of_all(list(where), target, image_size, rows)
     seen: set[str] = set()
     for shard in found:
         if shard.name in seen:
             raise InputError(f"Got {shard.name} twice; expected every shard once; try leaving one out.")
         seen.add(shard.name)
+    return found
+
+
+def _of_all(where: Sequence[str | Path], target: str | None, image_size: int | None, rows: int) -> list[Shard]:
+    """The shards of those sources that have rows; NoRows where none has."""
+    found: list[Shard] = []
+    empty: NoRows | None = None
+    for source in where:
+        try:
+            found += _shards(source, target, image_size, rows)
+        except NoRows as error:
+            empty = error
+    if not found and empty is not None:
+        raise empty
     return found
 
 
@@ -76,7 +90,8 @@ def _shards(source: str | Path, target: str | None, image_size: int | None, rows
 def _of_folder(path: Path, target: str | None, image_size: int | None, rows: int) -> list[Shard]:
     pair, entries = _mapped(path), visible(path)
     if pair is None and entries and all(entry.name.lower().endswith(SUFFIXES) for entry in entries):
-        return [shard for entry in entries for shard in _shards(entry, target, image_size, rows)]
+        files = tables.part_files(path)[0] if all(map(tables.is_table, entries)) else entries
+        return _of_all(files, target, image_size, rows)
     sources.refuse_target(path, target)
     if pair is None and not idx.is_idx_folder(path) and any(entry.is_dir() for entry in entries):
         return _of_images(path, image_size, rows)
@@ -106,21 +121,28 @@ def _of_table(path: Path, target: str | None, rows: int) -> list[Shard]:
         raise
     except Exception as error:  # pyarrow raises some ten types for damaged files
         raise unreadable(path, error, "a Parquet file") from error
+    tables.check_names(path, names)
     tables.check_target(path, target, names)
     found: list[Shard] = []
     start = held = 0
     for group, size in enumerate(sizes):
         held += size
-        if held >= rows or group == len(sizes) - 1:
+        if held >= rows or (held and not any(sizes[group + 1 :])):
             found.append(ParquetShard(str(path), start, group + 1, str(target)))
             start, held = group + 1, 0
-    return found
+    return found or _none(path)
 
 
 def _of_text(path: Path, target: str, rows: int) -> list[Shard]:
     parts = enumerate(delimited.parts(path, rows))
     cut: list[Shard] = [TextShard(str(path), rows * i, rows * i + part.rows, target, part) for i, part in parts]
+    if not cut and next(delimited.read_chunks(path, target, 1), None) is None:
+        return _none(path)
     return cut or [TextShard(str(path), 0, 1, target)]
+
+
+def _none(path: Path) -> list[Shard]:
+    raise NoRows(f"Got {path}, which has columns but no rows; expected at least one row; try another file.")
 
 
 def _of_images(path: Path, image_size: int | None, rows: int) -> list[Shard]:
@@ -129,8 +151,8 @@ def _of_images(path: Path, image_size: int | None, rows: int) -> list[Shard]:
     files = image_files(folder)
     if len({file.parent for file in files}) < 2:
         return _loaded(named.as_path(path), rows)  # which says what is wrong
-    colours = images.have_colours(files)
-    return [ImageShard(folder, a, b, image_size, colours) for a, b in _ranges(len(files), rows)]
+    colours, bits = images.have_colours(files), images.bits_of(files)
+    return [ImageShard(folder, a, b, image_size, colours, bits) for a, b in _ranges(len(files), rows)]
 
 
 def _stored(path: Path, pair: tuple[Stored, Stored], rows: int) -> list[Shard]:

@@ -19,10 +19,11 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from datastill._errors import InputError
-from datastill.data import delimited, images, named, sources, tables
+from datastill._validate import doubles
+from datastill.data import cells, delimited, images, named, sources, tables
 from datastill.data.dataset import Dataset, Rows, take
-from datastill.data.raw import unreadable
+from datastill.data.labels import plain
+from datastill.data.raw import NoRows, unreadable
 from datastill.data.stored import Stored
 
 LABELS_AT_ONCE = 1 << 17
@@ -133,12 +134,12 @@ class StoredShard(_Indexed):
 
     def labels(self, like: Dataset | None = None) -> np.ndarray:
         """See `Shard.labels`."""
-        return _native(self.y.mapped()[self.start : self.stop])
+        return _plain(self.y.mapped()[self.start : self.stop])
 
     def rows(self, chosen: np.ndarray, like: Dataset | None = None) -> Batch:
         """See `_Indexed.rows`."""
         part = slice(chosen[0], chosen[-1] + 1, chosen[1] - chosen[0] if len(chosen) > 1 else 1)
-        return _native(self.x.mapped()[part]), _native(self.y.mapped()[part])
+        return _native(self.x.mapped()[part]), _plain(self.y.mapped()[part])
 
 
 @dataclass(frozen=True)
@@ -164,6 +165,7 @@ class ImageShard(_Indexed):
 
     image_size: int | None
     colours: bool
+    bits: int | None = None
 
     def _files(self) -> list[Path]:
         return image_files(self.path)[self.start : self.stop]
@@ -176,7 +178,8 @@ class ImageShard(_Indexed):
         """See `_Indexed.rows`."""
         files = image_files(self.path)
         size = None if like is None else np.shape(like.x)[1:3]
-        return images.read_files([files[i] for i in chosen], self.image_size, self.colours, size)
+        bits = self.bits if like is None or like.reading.bits is None else like.reading.bits
+        return images.read_files([files[i] for i in chosen], self.image_size, self.colours, size, bits)
 
 
 @dataclass(frozen=True)
@@ -193,7 +196,7 @@ class ParquetShard(Shard):
 
     def labels(self, like: Dataset | None = None) -> np.ndarray:
         """See `Shard.labels`."""
-        return _labels(self.path, self.target, self._frames(LABELS_AT_ONCE, [self.target]))
+        return _labels(self.path, self.target, self._frames(LABELS_AT_ONCE, [self.target]), like)
 
     def batches(self, size: int, like: Dataset | None = None) -> Iterator[Batch]:
         """See `Shard.batches`."""
@@ -203,7 +206,8 @@ class ParquetShard(Shard):
     def _frames(self, size: int, columns: list[str] | None = None) -> Iterator[pd.DataFrame]:
         with self._opened() as file:
             groups = list(range(self.start, self.stop))
-            yield from (part.to_pandas() for part in file.iter_batches(size, groups, columns, use_threads=False))
+            batches = file.iter_batches(size, groups, columns, use_threads=False)
+            yield from (part.to_pandas() for part in batches if len(part))
 
     @contextmanager
     def _opened(self) -> Iterator[pq.ParquetFile]:
@@ -233,7 +237,7 @@ class TextShard(Shard):
 
     def labels(self, like: Dataset | None = None) -> np.ndarray:
         """See `Shard.labels`."""
-        return _labels(self.path, self.target, self._frames(LABELS_AT_ONCE, like))
+        return _labels(self.path, self.target, self._frames(LABELS_AT_ONCE, like), like)
 
     def batches(self, size: int, like: Dataset | None = None) -> Iterator[Batch]:
         """See `Shard.batches`."""
@@ -292,15 +296,22 @@ def _absolute(path: str) -> str:
     return path if named.find(path) is not None else str(Path(path).absolute())
 
 
-def _labels(path: str, target: str, frames: Iterator[pd.DataFrame]) -> np.ndarray:
-    found = [frame[target] for frame in frames]
+def _labels(path: str, target: str, frames: Iterator[pd.DataFrame], like: Dataset | None) -> np.ndarray:
+    found = [frame[[target]] for frame in frames]
     if not found:
-        raise InputError(f"Got {path}, which has columns but no rows; expected at least one row; try another file.")
-    return tables.target_values(Path(path), pd.concat(found, ignore_index=True))
+        raise NoRows(f"Got {path}, which has columns but no rows; expected at least one row; try another file.")
+    table, _ = cells.without_blanks(pd.concat(found, ignore_index=True), lambda _: delimited.missing(target=True))
+    if like is not None:
+        table = cells.as_read(table, like.reading)
+    return tables.target_values(Path(path), table[target])
 
 
 def _native(part: np.ndarray) -> np.ndarray:
-    """A copy in the machine's byte order; byte strings become text."""
-    if part.dtype.kind == "S":
-        return np.char.decode(part, "utf-8", "replace")
-    return np.array(part, part.dtype.newbyteorder("="))
+    """A copy in the machine's byte order, no wider than float64."""
+    return doubles(np.array(part, part.dtype.newbyteorder("=")))
+
+
+def _plain(part: np.ndarray) -> np.ndarray:
+    """A copy of labels; see `arrays.paired`."""
+    y = plain(np.array(part, part.dtype.newbyteorder("=")))
+    return np.strings.strip(y) if y.dtype.kind == "U" else y

@@ -14,7 +14,7 @@ from datastill.data.raw import listed, reason, visible
 
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
 MOST_SHOWN = 200
-FORMATS = "a .npz file, a table (.csv .tsv .parquet, text also .gz), a folder of IDX files or of images"
+FORMATS = "a .npz file, a table (.csv .tsv .parquet, text also .gz) or a folder of its parts, of IDX files or of images"
 
 
 def load(
@@ -29,11 +29,11 @@ def load(
 
     Args:
         source: a built-in name (see `named.available`; write `./digits` for a file of that name), or the path of a
-            .npz file, a table (CSV, TSV, Parquet), a folder of IDX files, or a folder of images.
+            .npz file, a table (CSV, TSV, Parquet), a folder of its parts, of IDX files, or of images.
         target: the target column; for tables, which need it.
         test: a second source of the same kind, whose training rows become the test rows.
         image_size: resize images to this many pixels square; for folders of images.
-        like: data that these belong to: text columns of tables are read as text, images with as many channels.
+        like: data that these belong to: columns of tables are read alike, images with as many channels.
 
     Returns:
         x as an array (n, d), images (n, h, w[, 3]) or a DataFrame; y as an array (n,); and the test rows, if any.
@@ -50,7 +50,8 @@ def load(
         return data
     held_out = _read(test, target, image_size, data)
     _check_test(data, held_out, test)
-    return replace(data, x_test=held_out.x, y_test=held_out.y)
+    notes = tuple(dict.fromkeys((*data.reading.notes, *held_out.reading.notes)))
+    return replace(data, x_test=held_out.x, y_test=held_out.y, reading=replace(data.reading, notes=notes))
 
 
 def _read(source: str | Path, target: str | None, image_size: int | None, like: Dataset | None) -> Dataset:
@@ -63,8 +64,7 @@ def _read(source: str | Path, target: str | None, image_size: int | None, like: 
         return named.load_named(entry)
     path = existing(source)
     if path.is_dir():
-        refuse_target(source, target)
-        return _read_folder(path, image_size, like)
+        return _read_folder(path, target, image_size, like)
     is_npz = path.suffix.lower() == ".npz"
     if not is_npz and not tables.is_table(path):
         raise _unknown_format(path)
@@ -75,20 +75,24 @@ def _read(source: str | Path, target: str | None, image_size: int | None, like: 
     return arrays.read_npz(path)
 
 
-def _read_folder(path: Path, image_size: int | None, like: Dataset | None) -> Dataset:
+def _read_folder(path: Path, target: str | None, image_size: int | None, like: Dataset | None) -> Dataset:
+    if (path / "support.safetensors").exists():
+        raise InputError(f"Got {path}, which is the result of a run; expected data: {FORMATS}; try the run's data.")
+    if tables.is_folder_of_parts(path):
+        refuse_size(path, image_size)
+        return tables.read_folder(path, target, like)
+    refuse_target(path, target)
     if idx.is_idx_folder(path):
         refuse_size(path, image_size)
         return idx.read_folder(path)
     entries = visible(path)
     if any(entry.is_dir() for entry in entries):
         return images.read_folder(path, image_size, like)
-    if (path / "support.safetensors").exists():
-        raise InputError(f"Got {path}, which is the result of a run; expected data: {FORMATS}; try the run's data.")
     readable = [entry for entry in entries if entry.suffix.lower() == ".npz" or tables.is_table(entry)]
     advice = f"the file itself, {readable[0]}" if readable else f"{images.LAYOUT}"
     raise InputError(
         f"Got the folder {path}, which holds {listed([entry.name for entry in entries], 5)}; "
-        f"expected a folder of IDX files or of images; try {advice}."
+        f"expected a folder of IDX files, of images, or of the parts of one table; try {advice}."
     )
 
 
@@ -98,9 +102,12 @@ def existing(source: str | Path) -> Path:
     try:
         if path.is_file() or path.is_dir():
             return path
-        found = (
-            "is neither a file nor a folder" if path.exists() else "is neither a built-in name nor a path that exists"
-        )
+        if path.is_symlink() and not path.exists():
+            found = f"is a broken link to {path.readlink()}"
+        elif path.exists():
+            found = "is neither a file nor a folder"
+        else:
+            found = "is neither a built-in name nor a path that exists"
     except (OSError, ValueError) as error:
         found = f"cannot be looked at ({reason(error)})"
     if "://" in str(source):

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from datastill._errors import InputError
+from datastill._errors import DatastillWarning, InputError
 from datastill._typing import Array, ArrayLike, Float
 from datastill.distill.objectives import Penalties, best_coefficients
 from datastill.features.base import FeatureMap, Weights
@@ -112,6 +112,7 @@ def check_support(totals: Totals, examples: int) -> None:
         warnings.warn(
             f"Got {examples} examples to learn from moments of numerical rank {rank} ({columns} features, {rows:g} "
             f"rows): {rank} can say as much; try fewer examples, or a map that tells more rows apart.",
+            DatastillWarning,
             stacklevel=2,
         )
 

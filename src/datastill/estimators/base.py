@@ -7,6 +7,7 @@ imbalanced-learn's sense (`fit_resample`). `fit` validates once; everything belo
 import hashlib
 import json
 import time
+import warnings
 from abc import abstractmethod
 from typing import Any, NamedTuple, Self
 
@@ -19,9 +20,10 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from datastill import _validate, krr
-from datastill._errors import InputError, SolveError
+from datastill._errors import DatastillWarning, InputError, SolveError
 from datastill.data import sampling
 from datastill.data.dataset import Rows, SupportSet, digest, take, versions
+from datastill.data.labels import check_classes, check_targets
 from datastill.distill import fit as distil
 from datastill.distill import fit_moments, kip, loop
 from datastill.distill.fit_moments import Sums
@@ -30,10 +32,19 @@ from datastill.distill.objectives import Penalties
 from datastill.gram.names import as_kernels
 from datastill.preprocess import labels as label_maps
 from datastill.preprocess import space as spaces
+from datastill.preprocess.tables import check_columns
+from datastill.select.greedy import OPTIMISERS
 from datastill.select.methods import METHODS, Candidates, Chosen, choose
 
 DEFAULT_IPC = 10
 DEFAULT_POINTS = 20
+CHOICES = {
+    "method": METHODS,
+    "preprocess": spaces.PREPROCESSING,
+    "allocation": ("balanced", "proportional"),
+    "optimiser": OPTIMISERS,
+}
+"""Settings that name one of several ways, by parameter."""
 
 
 class Data(NamedTuple):
@@ -83,6 +94,8 @@ class Distiller(BaseEstimator):
     """
 
     _selects_rows = False
+    _starts: tuple[str, ...] = ("random", "noise")
+    """Starts that no selector chooses."""
 
     def fit(self, X: Any, y: Any) -> Self:
         """Learn the support set.
@@ -102,6 +115,7 @@ class Distiller(BaseEstimator):
         started = time.monotonic()
         try:
             data = self._prepare(X, y)
+            self._warn_of(self._short(data.counts))
             support = self._learn(data, self._initial_support(data))
             self._finish(data, support)
         except jax.errors.JaxRuntimeError as error:
@@ -126,7 +140,7 @@ class Distiller(BaseEstimator):
         rows, _ = _validate.check_rows(self, X, fitting=False)
         _check_shape(rows, self.X_support_)
         x = self.space_.encode_features(rows)
-        return krr.predict(self.kernels_[0], x, self.support_features_, self.alpha_)
+        return krr.predict(self.kernels_[0], x, self.support_features_, self._coefficients())
 
     def fit_resample(self, X: Any, y: Any) -> tuple[Rows, np.ndarray]:
         """`fit`, then the support as a smaller dataset (X_support_, y_support_): imbalanced-learn's convention."""
@@ -152,12 +166,14 @@ class Distiller(BaseEstimator):
     def _check(self, X: Any, y: Any) -> tuple[Rows, np.ndarray, np.ndarray | None]:
         """Checked rows, labels or targets, and the numbers of their classes."""
         rows, y = _validate.check_rows(self, X, y, fitting=True)
-        self._check_settings()
+        self.check_settings()
+        if isinstance(rows, pd.DataFrame):
+            check_columns(rows)
         if not isinstance(self, ClassifierMixin):
-            y = _validate.check_targets(y)
+            y = check_targets(y)
             self.labels_: label_maps.Labels = label_maps.RealTargets.fit(y)
             return rows, y, None
-        y = _validate.check_classes(y)
+        y = check_classes(y)
         self.labels_ = label_maps.ClassLabels.fit(y)
         self.classes_ = self.labels_.classes
         return rows, y, self.labels_.codes(y)
@@ -183,31 +199,67 @@ class Distiller(BaseEstimator):
         codes = self.labels_.codes(y) if isinstance(self.labels_, label_maps.ClassLabels) else None
         return distil.Targets(x, self.labels_.encode(y), codes, bool(getattr(self, "class_balanced", False)))
 
-    def _check_settings(self) -> None:
-        for name in {"reg", "ridge"} & set(self.get_params(deep=False)):
-            _validate.check_between(name, getattr(self, name), 0)
-        if getattr(self, "patience", None) is not None:
-            _validate.check_between("patience", self.patience, 1)
+    def check_settings(self) -> None:
+        """Raise an InputError for a setting that no data could make usable; `fit` and the command line check first."""
+        given = self.get_params(deep=False)
+        for name in {"reg", "ridge"} & set(given):
+            _validate.check_between(name, given[name], 0)
+        if given.get("patience") is not None:
+            _validate.check_between("patience", given["patience"], 1)
+        if given.get("kernel") is not None:
+            as_kernels(given["kernel"])
+        init = given.get("init", "random")
+        starts = dict.fromkeys((*self._starts, *METHODS))
+        if isinstance(init, str) and init not in starts:
+            raise InputError(
+                f"Got init={init!r}; expected a SupportSet, a pair (X_s, y_s), or one of {', '.join(starts)}."
+            )
+        for name, choices in CHOICES.items():
+            if given.get(name) is not None and given[name] not in choices:
+                raise InputError(f"Got {name}={given[name]!r}; expected one of {', '.join(choices)}.")
+        sampling.check_budgets(given.get("ipc"), given.get("n_support"))
+
+    def _asked(self, counts: np.ndarray) -> np.ndarray:
+        """Read the budget, (C,) examples for each class, from its rows; one entry for regression.
+
+        Without a budget they are DEFAULT_IPC for each class (DEFAULT_POINTS in regression), or half the rows if those
+        are fewer.
+        """
+        half = np.maximum(counts // 2, 1)
+        if not isinstance(self, ClassifierMixin):
+            if self.n_support is None:
+                return np.minimum(DEFAULT_POINTS, half)
+            return np.array([sampling.as_count("n_support", self.n_support, int(counts.sum()))])
+        if self.ipc is None and self.n_support is None:
+            return np.minimum(DEFAULT_IPC, np.where(counts > 0, half, 0))
+        proportional = getattr(self, "allocation", "balanced") == "proportional"
+        return sampling.budget_per_class(counts, self.ipc, self.n_support, self.classes_, proportional)
 
     def _budget(self, counts: np.ndarray) -> np.ndarray:
-        """(C,) support rows for each class, from its rows; one entry for regression."""
-        if not isinstance(self, ClassifierMixin):
-            wanted = DEFAULT_POINTS if self.n_support is None else self.n_support
-            return np.array([sampling.as_count("n_support", wanted, int(counts.sum()))])
-        ipc = DEFAULT_IPC if self.ipc is None and self.n_support is None else self.ipc
-        proportional = getattr(self, "allocation", "balanced") == "proportional"
-        return sampling.budget_per_class(counts, ipc, self.n_support, self.classes_, proportional)
+        """Cut the budget of learned examples to the rows of each class; selectors refuse what they cannot choose."""
+        asked = self._asked(counts)
+        return asked if self._selects_rows else sampling.below_rows(asked, counts)
+
+    def _short(self, counts: np.ndarray) -> dict[str, int]:
+        """Name the classes that get fewer examples than were asked for, and how many they get."""
+        asked, given = self._asked(counts), self._budget(counts)
+        cut = np.flatnonzero(given < asked)
+        return {str(self.classes_[c]): int(given[c]) for c in cut} if isinstance(self, ClassifierMixin) else {}
+
+    def _warn_of(self, short: dict[str, int]) -> None:
+        if short:
+            classes = ", ".join(f"{label} ({rows})" for label, rows in short.items())
+            warnings.warn(
+                f"Some classes have fewer rows than examples were asked for, and get fewer examples: {classes}.",
+                DatastillWarning,
+                stacklevel=3,
+            )
 
     def _initial_support(self, data: Data) -> Support:
         if isinstance(self.init, (SupportSet, tuple, list)):
             return self._given_support(data)
         if self.init in METHODS and self.init != "random":
             return self._choose(self.init, data)
-        if self.init not in ("random", "noise"):
-            raise InputError(
-                f'Got init={self.init!r}; expected "noise", a SupportSet, a pair (X_s, y_s), "coarse" (KIP), or one of '
-                f"{', '.join(METHODS)}."
-            )
         codes = np.zeros(len(data.y), int) if data.codes is None else data.codes
         budget = self._budget(data.counts)
         indices = sampling.rows_per_class(codes, budget, data.seed, replace=not self._selects_rows)
@@ -279,8 +331,16 @@ class Distiller(BaseEstimator):
             solved = self._solve(data, self.support_features_)
             vectors, self.training_loss_ = solved.y_s, solved.loss
         self.soft_labels_ = vectors
-        self.alpha_ = krr.fit(self.kernels_[0], self.support_features_, vectors, self.reg)
+        self._regress()
         self.y_support_ = self.labels_.decode(vectors) if support.codes is None else self.classes_[support.codes]
+
+    def _regress(self) -> None:
+        """Solve for the coefficients of `predict`."""
+        self.alpha_ = krr.fit(self.kernels_[0], self.support_features_, self.soft_labels_, self.reg)
+
+    def _coefficients(self) -> np.ndarray:
+        """(s, c) k_ss⁻¹ y_s."""
+        return self.alpha_
 
     def _solves_labels(self) -> bool:
         return True
@@ -324,6 +384,8 @@ class Distiller(BaseEstimator):
             "peak_memory_bytes": _validate.peak_memory(),
             "versions": versions(),
         }
+        if short := self._short(data.counts):
+            provenance["short"] = short
         if classes is not None:
             agreement = np.mean(self.classes_[self.soft_labels_.argmax(axis=1)] == self.y_support_)
             provenance["label_agreement"] = float(agreement)

@@ -104,6 +104,9 @@ class _BestOf(Distiller):
         """That of the estimator whose set was kept."""
         return self.best_.problem()
 
+    def _coefficients(self) -> np.ndarray:
+        return self.best_._coefficients()
+
     def _become(self, best: Distiller, rest: np.ndarray) -> None:
         """Take over what the best estimator found; `rest` are the numbers of the rows that it was given."""
         if hasattr(self, "best_"):
@@ -115,18 +118,13 @@ class _BestOf(Distiller):
             self.support_set_ = replace(best.support_set_, indices=self.sample_indices_)
 
     def _affordable(self, codes: np.ndarray | None, rest: np.ndarray, n: int) -> tuple[dict[str, Any], dict[str, int]]:
-        """The budget, with no more examples of a class than it has rows left, and the classes that this cuts."""
-        budget = self._budget(sampling.class_counts(codes, n))
-        rows = sampling.class_counts(None if codes is None else codes[rest], len(rest))
-        if (budget >= rows).all():
-            raise InputError(
-                f"Got a budget of {budget.sum()} examples for {len(rest)} rows to learn from; expected fewer; try "
-                f"{'n_support' if codes is None else 'ipc'}={max(int(rows.min()) // 2, 1)}."
-            )
+        """Return the budget, cut to the rows of each class that are left, and the classes that this cuts."""
+        asked = self._asked(sampling.class_counts(codes, n))
+        budget = sampling.below_rows(asked, sampling.class_counts(None if codes is None else codes[rest], len(rest)))
         if codes is None:
             return {"n_support": int(budget[0])}, {}
-        given = {str(c): int(min(k, r)) for c, k, r in zip(self.classes_, budget, rows, strict=True)}
-        return {"ipc": given}, {c: k for (c, k), wanted in zip(given.items(), budget, strict=True) if k < wanted}
+        given = {str(c): int(k) for c, k in zip(self.classes_, budget, strict=True)}
+        return {"ipc": given}, {c: k for (c, k), wanted in zip(given.items(), asked, strict=True) if k < wanted}
 
     def _candidates(self, budget: dict[str, Any], seed: int) -> dict[str, Distiller]:
         regression = "n_support" in budget
@@ -194,7 +192,7 @@ class BestOf(ClassifierMixin, _BestOf):
         candidates: name -> unfitted estimator of this library, in the place of those; they bring their own budgets.
         learners: names of the panel; see `learners.named_learner`.
         validation_fraction: of the rows, held out to choose by.
-        verbose: whether to draw progress bars, when standard error is a terminal.
+        verbose: whether to show progress on standard error: a bar on a terminal, elsewhere a line every half minute.
         random_state: seed, RandomState or None.
 
     Attributes:

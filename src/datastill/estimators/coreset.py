@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 
+from datastill import krr
 from datastill._errors import InputError
 from datastill.data.sampling import Budget
 from datastill.distill import kip
@@ -51,6 +52,15 @@ class _Coreset(Distiller):
         provenance = {**support.provenance, "selection": selection}
         return replace(support, provenance=provenance)
 
+    def _regress(self) -> None:
+        """Leave it until something is predicted: rows can be chosen where s³ operations are too many."""
+        self._solved: dict[str, np.ndarray] = {}
+
+    def _coefficients(self) -> np.ndarray:
+        if "alpha" not in self._solved:
+            self._solved["alpha"] = krr.fit(self.kernels_[0], self.support_features_, self.soft_labels_, self.reg)
+        return self._solved["alpha"]
+
     def problem(self) -> kip.Problem:
         """Its kernels and penalties; labels stay those of the rows."""
         return replace(super().problem(), labels="fixed")
@@ -82,8 +92,11 @@ class Coreset(ClassifierMixin, _Coreset):
     Attributes:
         X_support_: the examples, in X's own space.
         y_support_: (s,) their class labels.
-        weights_: (s,) how many rows of X each stands for, for learners that take weights; `predict`, which all but
-            interpolates, does not.
+        weights_: (s,) how many rows of X each counts for, for learners that take weights; `predict`, which all but
+            interpolates, does not. Those of rows picked to represent others ("kmedoids", "kmeans-nearest", "kcenter"
+            and the submodular methods) and of "kmeans" are the numbers of rows nearest to each; of "archetypes", the
+            rows that each accounts for; of other methods, equal parts. They add up to the rows of each class, those of
+            "lightweight" and "leverage" in expectation.
         sample_indices_: (s,) which rows of X they are (not for "kmeans" and "archetypes").
         gains_: (s,) what the objective gained by each pick; NaN where there is none.
         objective_: what a submodular objective reached, summed over classes; None for other methods.

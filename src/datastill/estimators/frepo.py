@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from datastill.data.sampling import Budget
 from datastill.distill import frepo, kip
 from datastill.distill.body import Body
 from datastill.distill.model_pool import ModelPool, Objective
@@ -18,8 +19,9 @@ class FRePo(OnModelPool):
     `NetworkKIP`.
 
     Args:
-        ipc: learned examples per class; 10 when neither budget is given.
-        n_support: learned examples in all, spread over the classes.
+        ipc: learned examples per class: a number, a fraction of the class, or a dict from labels to either; 10, or
+            half the rows of a class with fewer than 20, when neither budget is given.
+        n_support: learned examples in all, a number or a fraction of the rows, spread over the classes.
         width: channels of the first block of the networks; each of the others has twice as many as the one before.
         depth: their blocks, each of which halves the image; None takes 3, or fewer where images are small.
         networks: in the pool.
@@ -37,7 +39,7 @@ class FRePo(OnModelPool):
             published, and "standardise" for others.
         keep_range: whether examples stay within the data's range, and in its dtype.
         checkpoint: file to resume from and to keep up to date.
-        verbose: whether to draw a progress bar, when standard error is a terminal.
+        verbose: whether to show progress on standard error: a bar on a terminal, elsewhere a line every half minute.
         random_state: seed, RandomState or None.
 
     Attributes:
@@ -53,9 +55,9 @@ class FRePo(OnModelPool):
 
     def __init__(
         self,
-        ipc: int | None = None,
+        ipc: Budget | None = None,
         *,
-        n_support: int | None = None,
+        n_support: int | float | None = None,
         width: int = 128,
         depth: int | None = None,
         networks: int = 10,

@@ -16,6 +16,7 @@ from datastill import _validate
 from datastill._errors import InputError
 from datastill._typing import Array
 from datastill.data import sampling
+from datastill.data.sampling import Budget
 from datastill.distill import fit as distil
 from datastill.distill import fit_moments, kip, loop
 from datastill.distill.from_moments import check_support
@@ -46,13 +47,19 @@ MANY = 200
 class _KIP(Distiller):
     """Examples learned by gradient descent through kernel ridge regression."""
 
-    def _check_settings(self) -> None:
-        super()._check_settings()
+    _starts = ("random", "noise", "coarse")
+
+    def check_settings(self) -> None:
+        """See `Distiller.check_settings`."""
+        super().check_settings()
         for name, least in (("max_iter", 0), ("learning_rate", 0), ("memory", 1)):
             _validate.check_between(name, getattr(self, name), least)
         if self.batch_size != "auto":
             _validate.check_between("batch_size", self.batch_size, 1)
         _validate.check_between("validation_fraction", self.validation_fraction, 0, 0.9)
+        _validate.check_between("corruption", self.corruption, 0, 1)
+        if isinstance(self.augment, str):
+            Augmentation.parse(self.augment)
         if self.learn_labels not in (True, False, "gradient"):
             raise InputError(f'Got learn_labels={self.learn_labels!r}; expected True, False or "gradient".')
 
@@ -90,7 +97,7 @@ class _KIP(Distiller):
             SolveError: when the loss stops being finite or the kernel matrix cannot be inverted.
         """
         started = time.monotonic()
-        self._check_settings()
+        self.check_settings()
         recipe = collected.recipe
         self.labels_, self.space_ = recipe.source.labels, recipe.space
         self.kernels_ = (FeatureKernel(recipe.source.map),)
@@ -109,6 +116,7 @@ class _KIP(Distiller):
         if names and all(isinstance(name, str) for name in names):
             self.feature_names_in_ = np.array(names, dtype=object)
         data = self._sample(collected, int(check_random_state(self.random_state).randint(2**31 - 1)))
+        self._warn_of(self._short(data.counts))
         support = self._learn(data, self._initial_support(data))
         self._finish(data, support)
         self.support_set_, self.sums_ = self._describe(data, time.monotonic() - started), data.sums
@@ -300,8 +308,9 @@ class KIP(ClassifierMixin, _KIP):
     more, and by Adam for fewer, and for tables, where rounded values make the loss jump.
 
     Args:
-        ipc: learned examples per class; 10 when neither budget is given.
-        n_support: learned examples in all, spread over the classes.
+        ipc: learned examples per class: a number, a fraction of the class, or a dict from labels to either; 10, or
+            half the rows of a class with fewer than 20, when neither budget is given.
+        n_support: learned examples in all, a number or a fraction of the rows, spread over the classes.
         kernel: a kernel, its short name ("fc1", "fc2-erf-nngp", "convnet3", "myrtle5", "rbf", "linear", "poly3",
             "features:conv"; see `gram.names.named`), or several, of which one is drawn for each step.
         learn_labels: True solves the labels in closed form at every step; "gradient" starts from solved labels, learns
@@ -334,7 +343,7 @@ class KIP(ClassifierMixin, _KIP):
         memory: bytes for the working arrays of one tile of targets.
         checkpoint: file to resume from and to keep up to date; an interrupted fit that is started again ends in the
             same bits as one that was not.
-        verbose: whether to draw a progress bar, when standard error is a terminal.
+        verbose: whether to show progress on standard error: a bar on a terminal, elsewhere a line every half minute.
         random_state: seed, RandomState or None.
 
     Attributes:
@@ -354,9 +363,9 @@ class KIP(ClassifierMixin, _KIP):
 
     def __init__(
         self,
-        ipc: int | None = None,
+        ipc: Budget | None = None,
         *,
-        n_support: int | None = None,
+        n_support: int | float | None = None,
         kernel: KernelLike = "fc1",
         learn_labels: bool | str = True,
         max_iter: int = 1000,
@@ -410,7 +419,7 @@ class KIPRegressor(RegressorMixin, _KIP):
 
     def __init__(
         self,
-        n_support: int | None = None,
+        n_support: int | float | None = None,
         *,
         kernel: KernelLike = "fc1",
         learn_labels: bool | str = True,

@@ -4,6 +4,7 @@ from typing import Any
 
 from sklearn.base import ClassifierMixin, RegressorMixin
 
+from datastill.data.sampling import Budget
 from datastill.estimators.base import Data, Distiller, Support
 from datastill.gram.names import KernelLike
 
@@ -23,8 +24,9 @@ class LabelSolve(ClassifierMixin, _LabelSolve):
         y_s = (k_ts k_ss⁻¹)⁺ y_t        (with ridge = 0; least norm)
 
     Args:
-        ipc: support rows per class; 10 when neither budget is given.
-        n_support: support rows in all, spread over the classes.
+        ipc: support rows per class: a number, a fraction of the class, or a dict from labels to either; 10, or
+            half the rows of a class with fewer than 20, when neither budget is given.
+        n_support: support rows in all, a number or a fraction of the rows, spread over the classes.
         kernel: a kernel, its short name ("fc1", "fc2-erf-nngp", "rbf", "linear", "poly3"), or several.
         reg: added to the diagonal of k_ss, as a fraction of its mean.
         ridge: weight of the squared norm of the predictor, as a fraction of the mean diagonal of k_ss; 0 is Label
@@ -48,9 +50,9 @@ class LabelSolve(ClassifierMixin, _LabelSolve):
 
     def __init__(
         self,
-        ipc: int | None = None,
+        ipc: Budget | None = None,
         *,
-        n_support: int | None = None,
+        n_support: int | float | None = None,
         kernel: KernelLike = "fc1",
         reg: float = 1e-6,
         ridge: float = 0.0,
@@ -75,7 +77,7 @@ class LabelSolveRegressor(RegressorMixin, _LabelSolve):
 
     def __init__(
         self,
-        n_support: int | None = None,
+        n_support: int | float | None = None,
         *,
         kernel: KernelLike = "fc1",
         reg: float = 1e-6,

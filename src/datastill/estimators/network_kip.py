@@ -8,6 +8,7 @@ import numpy as np
 import optax
 
 from datastill._errors import InputError
+from datastill.data.sampling import Budget
 from datastill.distill import kip, pool
 from datastill.estimators.base import Data, Support
 from datastill.estimators.on_networks import OnNetworks, judging_kernels
@@ -30,8 +31,9 @@ class NetworkKIP(OnNetworks):
     those that were learned beside the images: give them to networks as they are.
 
     Args:
-        ipc: learned examples per class; 10 when neither budget is given.
-        n_support: learned examples in all, spread over the classes.
+        ipc: learned examples per class: a number, a fraction of the class, or a dict from labels to either; 10, or
+            half the rows of a class with fewer than 20, when neither budget is given.
+        n_support: learned examples in all, a number or a fraction of the rows, spread over the classes.
         width: channels of each layer of the networks; None takes 32 for up to 32 examples, else 64.
         norm: of the networks: "none", "instance" (norm), or "both", networks of either kind in turn; None takes "none"
             for up to 32 examples, else "both".
@@ -51,7 +53,7 @@ class NetworkKIP(OnNetworks):
             "standardise" for others.
         keep_range: whether examples stay within the data's range, and in its dtype.
         checkpoint: file to resume from and to keep up to date.
-        verbose: whether to draw a progress bar, when standard error is a terminal.
+        verbose: whether to show progress on standard error: a bar on a terminal, elsewhere a line every half minute.
         random_state: seed, RandomState or None.
 
     Attributes:
@@ -68,9 +70,9 @@ class NetworkKIP(OnNetworks):
 
     def __init__(
         self,
-        ipc: int | None = None,
+        ipc: Budget | None = None,
         *,
-        n_support: int | None = None,
+        n_support: int | float | None = None,
         width: int | None = None,
         norm: str | None = None,
         depth: int | None = None,
@@ -113,8 +115,9 @@ class NetworkKIP(OnNetworks):
         self.verbose = verbose
         self.random_state = random_state
 
-    def _check_settings(self) -> None:
-        super()._check_settings()
+    def check_settings(self) -> None:
+        """See `Distiller.check_settings`."""
+        super().check_settings()
         if self.norm is not None and self.norm not in ARCHITECTURES:
             raise InputError(f"Got norm={self.norm!r}; expected one of {', '.join(ARCHITECTURES)}.")
 

@@ -34,8 +34,9 @@ class OnNetworks(ClassifierMixin, Distiller):
 
     kernel = None
 
-    def _check_settings(self) -> None:
-        super()._check_settings()
+    def check_settings(self) -> None:
+        """See `Distiller.check_settings`."""
+        super().check_settings()
         _validate.check_between("learning_rate", self.learning_rate, 0)
         for name, least in WHOLE.items():
             if getattr(self, name, None) is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datastill.data import sampling
+from datastill.data.sampling import Budget
 from datastill.distill import kip, rfad
 from datastill.estimators.base import Data, Support
 from datastill.estimators.on_networks import OnNetworks
@@ -24,8 +25,9 @@ class RFAD(OnNetworks):
     CPU take `NetworkKIP`. The step that is best on held-out rows is kept.
 
     Args:
-        ipc: learned examples per class; 10 when neither budget is given.
-        n_support: learned examples in all, spread over the classes.
+        ipc: learned examples per class: a number, a fraction of the class, or a dict from labels to either; 10, or
+            half the rows of a class with fewer than 20, when neither budget is given.
+        n_support: learned examples in all, a number or a fraction of the rows, spread over the classes.
         width: channels of each layer of the networks.
         depth: their layers, each of which halves the image; None takes 3, or fewer where images are small.
         networks: M.
@@ -43,7 +45,7 @@ class RFAD(OnNetworks):
             published, and "standardise" for others.
         keep_range: whether examples end within the data's range, and in its dtype.
         checkpoint: file to resume from and to keep up to date.
-        verbose: whether to draw a progress bar, when standard error is a terminal.
+        verbose: whether to show progress on standard error: a bar on a terminal, elsewhere a line every half minute.
         random_state: seed, RandomState or None.
 
     Attributes:
@@ -59,9 +61,9 @@ class RFAD(OnNetworks):
 
     def __init__(
         self,
-        ipc: int | None = None,
+        ipc: Budget | None = None,
         *,
-        n_support: int | None = None,
+        n_support: int | float | None = None,
         width: int = 256,
         depth: int | None = None,
         networks: int = 8,

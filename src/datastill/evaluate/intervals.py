@@ -1,9 +1,23 @@
 """Confidence intervals for a score measured on held-out rows."""
 
-import math
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
+
+from datastill._typing import Float
+from datastill.evaluate.means import crossed
+
+
+class Measured(NamedTuple):
+    """A score with the ends of its 95 % interval; NaN where they are not known."""
+
+    value: float
+    low: float
+    high: float
+
+
+NOT_MEASURED = Measured(np.nan, np.nan, np.nan)
 
 
 def proportion(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -16,24 +30,32 @@ def proportion(successes: int, n: int, confidence: float = 0.95) -> tuple[float,
     return float(low), float(high)
 
 
-def mean_proportion(proportions: np.ndarray, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Normal interval for the mean over draws of a proportion measured on the same n rows.
+def of_errors(losses: Float[np.ndarray, "m n"]) -> Measured:
+    """Return the accuracy with its interval, from the errors (0 or 1) of m seeds or draws on the same n rows.
 
-    The variance is that of the test rows, p(1 − p)/n, plus that of the mean over the draws.
+    Where all seeds agree on every row, the draw of the rows is all there is to chance, and the interval is that of a
+    proportion; otherwise it is that of `means.crossed`.
     """
-    p = float(np.mean(proportions))
-    draws = np.var(proportions, ddof=1) / len(proportions) if len(proportions) > 1 else 0.0
-    half = stats.norm.ppf((1 + confidence) / 2) * np.sqrt(p * (1 - p) / n + draws)
-    return max(0.0, p - half), min(1.0, p + half)
+    if not losses.size:
+        return NOT_MEASURED
+    right, n = 1 - np.asarray(losses, np.float64), losses.shape[1]
+    mean = float(right.mean())
+    if np.ptp(right, axis=0).max() == 0:
+        return Measured(mean, *proportion(round(right[0].sum()), n))
+    low, high = crossed(right).interval()
+    return Measured(mean, max(low, 0.0), min(high, 1.0))
 
 
-def mean_score(scores: np.ndarray, n: int, classes: bool) -> tuple[float, float, float]:
-    """(mean, low, high), 95 %, of accuracies, or of R², of several draws on the same n rows; one R² has no interval."""
-    mean, m = float(scores.mean()), len(scores)
-    if classes:
-        return mean, *mean_proportion(scores, n)
-    half = float(stats.t.ppf(0.975, m - 1) * scores.std(ddof=1) / m**0.5) if m > 1 else math.nan
-    return mean, mean - half, mean + half
+def of_squares(losses: Float[np.ndarray, "m n"], r2: float) -> Measured:
+    """Return a mean R² with an interval by way of that of the mean squared error, both of m seeds or draws on n rows.
+
+    An R² is 1 − error/spread; the spread of the held-out targets is taken as it is, and the interval of the error, from
+    `means.crossed`, divided by it.
+    """
+    risk = crossed(losses)
+    low, high = risk.interval()
+    spread = (1 - r2) / risk.mean if risk.mean > 0 else 0.0
+    return Measured(r2, r2 - spread * (high - risk.mean), min(r2 + spread * (risk.mean - low), 1.0))
 
 
 def r_squared(y: np.ndarray, predicted: np.ndarray, confidence: float = 0.95, seed: int = 0) -> tuple[float, float]:

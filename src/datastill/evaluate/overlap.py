@@ -10,7 +10,8 @@ import numpy as np
 from datastill._typing import Float, Int
 
 BLOCK = 2048
-
+ROUNDING = 1e-5
+"""Of squared distances from products in float32, relative to the squared norms."""
 
 NEAR_IMAGES, NEAR_ROWS = 0.05, 1e-3
 """Distances within which rows count as the same: what recompressing a picture changes; what rounding a number does."""
@@ -41,7 +42,7 @@ def overlap(held: Float[np.ndarray, "n *d"], train: Float[np.ndarray, "m *d"], d
     equal = np.array([row.tobytes() in known for row in a + np.float32(0)], bool)
     near = np.zeros(len(a), bool)
     if distance > 0:
-        nearest = _nearest(a, b)
+        nearest = nearest_rows(a, b)
         near = np.sqrt(np.mean((a - b[nearest]) ** 2, axis=1)) <= distance
     return Overlap(np.flatnonzero(equal), np.flatnonzero(near & ~equal))
 
@@ -51,16 +52,25 @@ def usual_distance(rows: np.ndarray) -> float:
     return NEAR_IMAGES if rows.ndim > 2 else NEAR_ROWS
 
 
-def _nearest(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(n,) number of the row of b nearest to each row of a, a block of products at a time."""
+def nearest_rows(a: np.ndarray, b: np.ndarray, different: bool = False) -> np.ndarray:
+    """Return, for each row of a, the number of the row of b nearest to it, a block of products at a time.
+
+    Args:
+        a: (n, d) rows.
+        b: (m, d) rows.
+        different: whether rows of b that equal the row, up to rounding, are passed over.
+    """
     squares, found = np.einsum("nd,nd->n", b, b), np.zeros(len(a), int)
     for start in range(0, len(a), BLOCK):
         rows = a[start : start + BLOCK]
+        own = np.einsum("nd,nd->n", rows, rows)[:, None]
         best, owner = np.full(len(rows), np.inf, np.float32), np.zeros(len(rows), int)
         for at in range(0, len(b), BLOCK):
-            apart = squares[at : at + BLOCK] - 2 * rows @ b[at : at + BLOCK].T
-            closest = apart.argmin(axis=1)
-            value = apart[np.arange(len(rows)), closest]
+            near = squares[at : at + BLOCK] - 2 * rows @ b[at : at + BLOCK].T
+            if different:
+                near[near + own <= ROUNDING * (own + squares[at : at + BLOCK])] = np.inf
+            closest = near.argmin(axis=1)
+            value = near[np.arange(len(rows)), closest]
             owner = np.where(value < best, at + closest, owner)
             best = np.minimum(value, best)
         found[start : start + BLOCK] = owner

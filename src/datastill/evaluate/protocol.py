@@ -1,7 +1,7 @@
 """One protocol for every set and learner: sets × learners × seeds, on the same held-out rows, in one tidy table.
 
-Each row of the table is a job of its own. What it found is written as soon as it is known, so that an interrupted
-protocol goes on where it stopped, and a learner that fails is a row that says so.
+Each row of the table is a job of its own. What it found is written as soon as it is known, sealed as `kept` says, so
+that an interrupted protocol goes on where it stopped, and a learner that fails is a row that says so.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import redirect_stdout, suppress
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,14 +21,14 @@ from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from datastill._errors import InputError
-from datastill.data import sampling
-from datastill.data.archive import make_folder, read_tensors, sweep, write_tensors
+from datastill.data.archive import make_folder, sweep
 from datastill.data.dataset import SupportSet, digest, versions
-from datastill.evaluate import metrics
+from datastill.evaluate import kept, metrics
 from datastill.learners.named import identity, is_random, named_learner
 from datastill.learners.training import as_seen, class_probabilities, train, train_regressor, use_of_labels
 from datastill.preprocess.labels import ClassLabels, Labels
 from datastill.preprocess.space import Space
+from datastill.progress import count_bar, wanted
 
 PROCESS = 2**30
 """Bytes a process takes before it has read anything: Python, JAX, scikit-learn. Measured: 0.4 to 0.9 GiB."""
@@ -44,30 +44,30 @@ class Examples(NamedTuple):
         vectors: (s, c) label vectors; in regression (s, k) targets.
         weights: (s,) row weights, or None.
         codes: (s,) the class that each row stands for; None for that of its largest label, and in regression.
+        learned: "examples" where these were learned, "labels" where only label vectors were solved for rows, else
+            empty; what was learned for a kernel is no sample, so that leaving one out says nothing of new rows.
     """
 
     x: np.ndarray
     vectors: np.ndarray
     weights: np.ndarray | None = None
     codes: np.ndarray | None = None
+    learned: str = ""
 
 
 def examples_of(support: SupportSet, space: Space, labels: Labels) -> Examples:
     """A support set as numbers of this space, its classes numbered by these labels."""
     codes = labels.codes(support.y) if isinstance(labels, ClassLabels) else None
     vectors = labels.encode(support.y) if support.soft_labels is None else support.soft_labels
-    return Examples(space.encode_features(support.x), vectors, support.weights, codes)
+    return Examples(space.encode_features(support.x), vectors, support.weights, codes, _learned(support))
 
 
-def random_rows(examples: Examples, every: Examples, seed: int) -> Examples:
-    """As many random rows of each class as the set has, with their own labels; none of a class without rows."""
-    if examples.codes is None:
-        codes, budget = np.zeros(len(every.x), int), np.array([len(examples.x)])
-    else:
-        codes = every.vectors.argmax(axis=1)
-        budget = np.bincount(examples.codes, minlength=every.vectors.shape[1])
-    rows = sampling.rows_per_class(codes, sampling.of_classes_with_rows(codes, budget), seed, replace=True)
-    return Examples(every.x[rows], every.vectors[rows], None, None if examples.codes is None else codes[rows])
+def _learned(support: SupportSet) -> str:
+    """Return which part of a set was learned, by the method that made it; nothing where that is not known."""
+    method = str(support.provenance.get("method", ""))
+    if not method or method.startswith("Coreset"):
+        return ""
+    return "labels" if method.startswith("LabelSolve") else "examples"
 
 
 class HeldOut(NamedTuple):
@@ -89,8 +89,8 @@ class HeldOut(NamedTuple):
         return "r2" if self.regression else "accuracy"
 
 
-VERSIONS = versions()
-"""A kept row is of these; another version trains anew."""
+VERSIONS = versions() | {"learners": "2"}
+"""A kept row is of these; with another version, or learners with other settings, it is computed again."""
 
 Maker = Callable[[int], Examples]
 """A set for each seed; the same one for all, where nothing about it is random."""
@@ -149,7 +149,8 @@ def protocol(
         held: what all are judged on.
         seeds: how many; seed s is given to the set and to the learner, so that rows are paired over seeds.
         labels: one or several of "soft", "hard", "expanded"; see `learners.training`.
-        folder: where each row is kept as a file, and found again; None keeps nothing.
+        folder: where each row is kept as a file, and found again by the user who had it computed; None keeps
+            nothing.
         jobs: processes side by side, the cores shared evenly among them.
         memory: bytes for all processes together; fewer run side by side where the largest set would not fit.
         once: sets that are judged with the first seed alone, since learning from them takes long.
@@ -171,17 +172,25 @@ def protocol(
         for way in ways:
             use_of_labels(named_learner(name, held.regression), way)
     if folder is not None:
+        kept.refuse_link(folder)
         make_folder(folder)
         sweep(folder)
     plan = list(_planned(sets, learners, held, {name: 1 if name in once else seeds for name in sets}, ways))
     jobs = _processes(jobs, memory, held, [examples for _, examples, _, _ in plan])
     once = {key: (examples, learner, row) for key, examples, learner, row in reversed(plan)}
-    work = (delayed(_row)(*once[key], held, None if folder is None else folder / f"{key}.safetensors") for key in once)
+    secret = b"" if folder is None else kept.own_key()
+    paths = {key: None if folder is None else folder / f"{key}.safetensors" for key in once}
+    work = (delayed(_row)(*once[key], held, paths[key], secret) for key in once)
     try:
         with parallel_config(
             backend="loky", inner_max_num_threads=max((os.cpu_count() or 1) // jobs, 1) if jobs > 1 else None
         ):
-            found = dict(zip(once, Parallel(n_jobs=jobs)(work), strict=True))
+            found = {}
+            with count_bar("Judging", len(once), "trainings", wanted()) as watch:
+                for key, result in zip(once, Parallel(n_jobs=jobs, return_as="generator")(work), strict=True):
+                    found[key] = result
+                    if watch is not None:
+                        watch()
     except TerminatedWorkerError:
         raise InputError(
             f"Got {jobs} processes side by side, one of which was killed, most likely for want of memory; rows that "
@@ -204,13 +213,13 @@ def _planned(
         for seed in range(seeds[name]):
             examples = maker(seed)
             if last is None or last[0] is not examples:
-                last = examples, [*("" if a is None else digest(a) for a in examples), *held_digests]
+                last = examples, [*("" if a is None else digest(a) for a in examples[:4]), *held_digests]
             for learner in learners:
                 estimator = named_learner(learner, held.regression, seed)
                 chance = seed if is_random(estimator) else 0
                 for way in ways:
                     use = "targets" if held.regression else use_of_labels(estimator, way)
-                    parts = [VERSIONS, identities[learner], chance, use, last[1]]
+                    parts = [VERSIONS, identities[learner], chance, use, examples.learned, last[1]]
                     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
                     where = {"set": name, "learner": learner, "asked": way, "seed": seed}
                     yield key, examples, learner, where
@@ -232,15 +241,14 @@ def _processes(jobs: int, memory: int | None, held: HeldOut, examples: Sequence[
 
 
 def _row(
-    examples: Examples, learner: str, where: dict[str, Any], held: HeldOut, path: Path | None
+    examples: Examples, learner: str, where: dict[str, Any], held: HeldOut, path: Path | None, secret: bytes
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """One row of the table and its arrays, from their file if it is there."""
-    if path is not None and path.exists():
-        with suppress(InputError, ValueError):  # a damaged file is made anew
-            tensors, header = read_tensors(path)
-            return json.loads(header), tensors
+    """One row of the table and its arrays, from their file if this user's program wrote it."""
+    found = None if path is None else kept.find(path, secret)
+    if found is not None:
+        return found
     row: dict[str, Any] = {"n": len(examples.x), "error": "", held.metric: float("nan")}
-    tensors = {}
+    tensors: dict[str, np.ndarray] = {}
     started = time.perf_counter()
     try:
         with redirect_stdout(sys.stderr):  # a stranger's learner may print, and raise anything; the other rows go on
@@ -251,7 +259,7 @@ def _row(
         row["error"] = f"{type(error).__name__}: {' '.join(said.split())[:300]}"
         row["seconds"] = time.perf_counter() - started
     if path is not None and not row["error"]:
-        write_tensors(path, tensors, json.dumps(row))
+        kept.keep(path, row, tensors, secret)
     return row, tensors
 
 
@@ -261,9 +269,11 @@ def _judged(
     estimator = named_learner(learner, held.regression, seed)
     started = time.perf_counter()
     if held.regression:
-        trained = train_regressor(estimator, examples.x, examples.vectors, examples.weights)
+        learned = bool(examples.learned)
+        trained = train_regressor(estimator, examples.x, examples.vectors, examples.weights, learned)
     else:
-        trained = train(estimator, examples.x, examples.vectors, examples.weights, labels, examples.codes)
+        learned = examples.learned == "examples" or (examples.learned == "labels" and labels != "hard")
+        trained = train(estimator, examples.x, examples.vectors, examples.weights, labels, examples.codes, learned)
     seconds = time.perf_counter() - started
     used = {"labels": trained.labels, "weighted": trained.weighted, "seconds": seconds}
     x_test = as_seen(trained.estimator, held.x)

@@ -1,26 +1,32 @@
-"""What was measured, and what it means in plain words: scores, the verdict, the headline sentence."""
+"""Scores, and their meaning in plain words: the verdict and the headline sentence."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
-Role = Literal["result", "random", "all", "other"]
-"""What a scored set is to the report: the set reported on, random rows, all rows, or something else."""
+from datastill.evaluate.verdicts import BETTER, UNCLEAR, WORSE
+
+Role = Literal["result", "random", "all", "inducing", "constant", "other"]
+"""What a scored set is to the report: the set reported on, random rows, all rows, some rows with labels solved on all,
+the constant prediction, or something else."""
+OWN_KERNEL = "its own kernel"
+"""Kernel ridge regression under the kernel that the set was made for, as a learner of verdicts."""
+Outcome = Literal["better", "better under its own kernel only", "not better", "cannot tell", "not compared"]
 
 
 @dataclass(frozen=True)
 class Score:
-    """How well a learner does on held-out rows after training on one set.
+    """The success of a learner on held-out rows after training on one set.
 
     Attributes:
         name: the set in plain words: "KIP (learned)", "random rows", "k-means centres", "all rows".
-        n_examples: rows in the set.
+        n_examples: rows in the set; 0 for the constant prediction.
         value: the score: a fraction for accuracies, 1 − SSE/SST for R²; NaN when it could not be measured.
         low: lower end of its interval (NaN when there is none).
         high: upper end of its interval (NaN when there is none).
         metric: "accuracy" (or a name ending so), shown in percent, or another name such as "R²", shown as is.
-        role: what the set is to the report; headline and verdict look for "result", "random" and "all".
+        role: what the set is to the report; headline and verdict look for all roles but "other".
     """
 
     name: str
@@ -34,10 +40,18 @@ class Score:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer to "was it worth it?": an outcome for programs and a sentence for people."""
+    """The answer to "was it worth it?".
 
-    outcome: Literal["better", "not better", "cannot tell", "not compared"]
+    Attributes:
+        outcome: for programs.
+        sentence: for people.
+        under: learner -> the verdict against random rows under it, in the words of `verdicts`; the first is the set's
+            own kernel.
+    """
+
+    outcome: Outcome
     sentence: str
+    under: dict[str, str] = field(default_factory=dict)
 
 
 def by_role(scores: Sequence[Score], role: Role) -> Score | None:
@@ -45,31 +59,67 @@ def by_role(scores: Sequence[Score], role: Role) -> Score | None:
     return next((score for score in scores if score.role == role), None)
 
 
-def verdict(result: Score | None, random: Score | None, n_test: int = 0) -> Verdict:
-    """Compare the reported set with random rows.
+def verdict(scores: Sequence[Score], under: Mapping[str, str], n_test: int = 0) -> Verdict:
+    """Say what the verdicts under several learners amount to.
 
     The rule, in this order:
 
-    1. "not compared" when either score is missing or is not a finite number;
-    2. "better" when the low end of the result's interval lies above the high end of random's;
-    3. "not better" when the result's value is at most random's value;
-    4. "cannot tell" otherwise: the value is higher, but the intervals overlap, touch or are missing.
+    1. "not compared" when the score of the set or of random rows is missing or is not a finite number;
+    2. "not better" when it is worse than random rows under its own kernel, or not shown to be better and no higher, or
+       no higher than the constant prediction;
+    3. "cannot tell" when it is not shown to be better under its own kernel;
+    4. "better" when it is shown to be better under another learner, too;
+    5. "better under its own kernel only" otherwise.
 
     Args:
-        result: the score of the set reported on.
-        random: the score of random rows, usually as many as the result has.
-        n_test: held-out rows both were measured on; 0 when unknown.
+        scores: all scores, of which those of the set, of random rows and of the constant prediction are looked at.
+        under: learner -> verdict, of `verdicts.settle`; the first is the set's own kernel.
+        n_test: held-out rows all were measured on; 0 when unknown.
     """
-    if result is None or random is None or not math.isfinite(result.value) or not math.isfinite(random.value):
-        return Verdict("not compared", "Not compared with random rows: a score is missing.")
+    result, random, constant = (by_role(scores, role) for role in ("result", "random", "constant"))
+    missing = result is None or random is None or not math.isfinite(result.value) or not math.isfinite(random.value)
+    if missing or not under:
+        return Verdict("not compared", "Not compared with random rows: a score is missing.", dict(under))
+    assert result is not None and random is not None
     same_budget = result.n_examples == random.n_examples
     rows = "random rows with the same budget" if same_budget else counted(random.n_examples, "random row")
-    where = f" on {counted(n_test, 'test row')}" if n_test else ""
-    if result.low > random.high:
-        return Verdict("better", f"Better than {rows}{where}: the intervals do not overlap.")
-    if result.value <= random.value:
-        return Verdict("not better", f"NOT better than {rows}{where}.")
-    return Verdict("cannot tell", f"Cannot be told apart from {rows}{where}.")
+    rows += f" on {counted(n_test, 'test row')}" if n_test else ""
+    own, *others = under.values()
+    also = listed([name for name, said in list(under.items())[1:] if said == BETTER])
+    trivial = constant is not None and result.value <= constant.value
+    if trivial:
+        assert constant is not None
+        sentence = f"NOT better than the {constant.name}, which gives {score_text(constant.value, constant.metric)}."
+        return Verdict("not better", f"{sentence} {_against(own, rows, also)}", dict(under))
+    if own == WORSE or (own == UNCLEAR and result.value <= random.value):
+        return Verdict("not better", _against(WORSE, rows, also), dict(under))
+    if own == UNCLEAR:
+        return Verdict("cannot tell", _against(own, rows, also), dict(under))
+    if also:
+        sentence = f"Better than {rows}, under {OWN_KERNEL} and {also}{_rest(under)}."
+        return Verdict("better", sentence, dict(under))
+    asked = _rest(under) if others else "; no other learner was asked"
+    sentence = f"Better than {rows} under {OWN_KERNEL} only{asked}."
+    return Verdict("better under its own kernel only", sentence, dict(under))
+
+
+def _against(own: str, rows: str, also: str) -> str:
+    """Return how the set does beside random rows under its own kernel, and the learners under which it is better."""
+    said = {BETTER: f"Better than {rows} under {OWN_KERNEL}", WORSE: f"NOT better than {rows} under {OWN_KERNEL}"}
+    told = said.get(own, f"Cannot be told apart from {rows} under {OWN_KERNEL}")
+    return f"{told}; better under {also}." if also else f"{told}."
+
+
+def _rest(under: Mapping[str, str]) -> str:
+    """Return the other learners under which a set is worse, or nothing is shown, as the end of a sentence."""
+    others = list(under.items())[1:]
+    worse, unclear = (listed([name for name, said in others if said == word]) for word in (WORSE, UNCLEAR))
+    return (f"; worse under {worse}" if worse else "") + (f"; not shown under {unclear}" if unclear else "")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as words: `knn`, `knn and forest`, `knn, forest and logistic`."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def counted(n: int, noun: str) -> str:
@@ -78,7 +128,7 @@ def counted(n: int, noun: str) -> str:
 
 
 def in_percent(metric: str) -> bool:
-    """Whether scores of this metric are fractions shown in percent."""
+    """Return whether scores of this metric are fractions shown in percent."""
     return metric.lower().endswith("accuracy")
 
 
@@ -104,15 +154,20 @@ def interval_text(score: Score) -> str:
 
 
 def headline(what: str, scores: Sequence[Score], n_train: int, confidence: float = 0.95) -> str:
-    """One sentence: what the set gives, what all rows give, what random rows give.
+    """Return one sentence: the figures of the set, of all rows and of random rows.
+
+    A figure is said to be that of all rows only where something was trained on all of them; some rows with labels
+    solved on all are called so. Where a figure is no higher than the constant prediction's, the latter is given, too.
 
     Args:
         what: the set, as the subject of the sentence: "10 learned examples (1 per class)".
-        scores: all scores; those with a role other than "other" are told.
+        scores: all scores.
         n_train: rows of the original data.
         confidence: level of the intervals.
     """
-    result, everything, random = (by_role(scores, role) for role in ("result", "all", "random"))
+    result, everything, inducing, random, constant = (
+        by_role(scores, role) for role in ("result", "all", "inducing", "random", "constant")
+    )
     singular = what.startswith("1 ")
     stands = f"{what} {'stands' if singular else 'stand'} for {counted(n_train, 'row')}"
     if result is None:
@@ -125,12 +180,21 @@ def headline(what: str, scores: Sequence[Score], n_train: int, confidence: float
     sentence += f"{value} {name}" if in_percent(result.metric) else f"{name} of {value}"
     if interval := interval_text(result):
         sentence += f" ({100 * confidence:g} % interval {interval})"
+    told = [result]
     if everything and math.isfinite(everything.value):
-        verb = "gives" if everything.n_examples == 1 else "give"
-        rest = score_text(everything.value, everything.metric)
-        sentence += f" where {counted(everything.n_examples, 'row')} {verb} {rest}"
+        sentence += f" where {_giving(counted(everything.n_examples, 'row'), everything)}"
+        told.append(everything)
+    elif inducing and math.isfinite(inducing.value):
+        sentence += f" where {_giving(inducing.name, inducing)}"
+        told.append(inducing)
     if random and math.isfinite(random.value):
-        verb = "gives" if random.n_examples == 1 else "give"
-        rest = score_text(random.value, random.metric)
-        sentence += f"; {counted(random.n_examples, 'random row')} {verb} {rest}"
+        sentence += f"; {_giving(counted(random.n_examples, 'random row'), random)}"
+        told.append(random)
+    if constant and any(score.value <= constant.value for score in told):
+        sentence += f"; the {_giving(constant.name, constant, 'gives')}"
     return sentence + "."
+
+
+def _giving(what: str, score: Score, verb: str = "") -> str:
+    """Return `1,400 rows give 97.8 %`."""
+    return f"{what} {verb or ('gives' if score.n_examples == 1 else 'give')} {score_text(score.value, score.metric)}"

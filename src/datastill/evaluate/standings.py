@@ -19,7 +19,7 @@ import pandas as pd
 
 from datastill.evaluate import intervals
 from datastill.evaluate.protocol import Judged
-from datastill.evaluate.verdicts import NOTHING, Prior, crossed, holm, in_words, prior_of
+from datastill.evaluate.verdicts import Duel, holm, in_words, p_of, shared_prior
 
 COLUMNS = (
     *("set", "learner", "asked", "labels", "n", "mean", "deviation", "low", "high", "relative_to_full"),
@@ -28,19 +28,29 @@ COLUMNS = (
 
 
 class Rivals(NamedTuple):
-    """What a set is compared with.
+    """The random rows that a set is compared with; the best of those that apply is the rival.
 
     Attributes:
         given: random rows of the same budget with their own labels.
         learned: random rows of the same budget whose label vectors came about as the set's did.
+        drawn: other random rows of the same number with their own labels, drawn in proportion to the classes.
     """
 
     given: str
     learned: str
+    drawn: tuple[str, ...] = ()
 
     def beside(self, labels: str) -> str:
-        """The rival of a learner that used labels so."""
+        """Return the rival, with the set's own budgets, of a learner that used labels so."""
         return self.given if labels == "hard" else self.learned
+
+    def all_beside(self, labels: str) -> tuple[str, ...]:
+        """Return all rivals of a learner that used labels so."""
+        return (self.beside(labels), *self.drawn)
+
+    def taught(self, ending: str) -> "Rivals":
+        """Return the rivals of the same set with a teacher's labels, whose names end so."""
+        return Rivals(self.given + ending, self.given + ending, tuple(name + ending for name in self.drawn))
 
 
 def standings(judged: Judged, rivals: Mapping[str, Rivals], full: str, alpha: float = 0.05) -> pd.DataFrame:
@@ -58,8 +68,13 @@ def standings(judged: Judged, rivals: Mapping[str, Rivals], full: str, alpha: fl
         failed.
     """
     cells = _cells(judged.table)
-    pairs = {cell: _paired(judged, cell, rivals) for cell in cells if cell[0] in rivals}
-    prior = _prior([gains for _, _, gains in pairs.values()])
+    pairs = {}
+    for cell in cells:
+        if cell[0] in rivals:
+            rows = judged.of(*cell)
+            labels = judged.table["labels"].iloc[rows[0]] if len(rows) else ""
+            pairs[cell] = duel_of(judged, cell, rivals[cell[0]].all_beside(labels))
+    prior = shared_prior([duel.gains for _, duel in pairs.values()])
     found = []
     for name, learner, asked in cells:
         own = judged.of(name, learner, asked)
@@ -67,13 +82,15 @@ def standings(judged: Judged, rivals: Mapping[str, Rivals], full: str, alpha: fl
         whole = judged.table[judged.metric].to_numpy(float)[judged.of(full, learner, asked)]
         labels = judged.table["labels"].iloc[own[0]] if len(own) else ""
         row = {"set": name, "learner": learner, "asked": asked, "labels": labels}
-        row |= {"n": judged.table.loc[judged.table["set"] == name, "n"].iloc[0], **_score(judged, own)}
+        measured = score_of(judged, own)
+        row |= {"n": judged.table.loc[judged.table["set"] == name, "n"].iloc[0]}
+        row |= {"mean": measured.value, "low": measured.low, "high": measured.high}
         row["deviation"] = scores.std(ddof=1) if len(scores) > 1 else np.nan
-        measured = len(scores) and len(whole) and whole.mean() != 0
-        row["relative_to_full"] = scores.mean() / whole.mean() if measured else np.nan
+        known = len(scores) and len(whole) and whole.mean() != 0
+        row["relative_to_full"] = scores.mean() / whole.mean() if known else np.nan
         if (name, learner, asked) in pairs:
-            rival, difference, gains = pairs[name, learner, asked]
-            row |= {"rival": rival, "difference": difference, "p": _p(difference, gains, prior)}
+            rival, (_, difference, gains) = pairs[name, learner, asked]
+            row |= {"rival": rival, "difference": difference, "p": p_of(difference, gains, prior)}
         found.append(row)
     result = pd.DataFrame(found).reindex(columns=COLUMNS)
     asked_of = result["rival"].notna().to_numpy()
@@ -129,48 +146,34 @@ def _losses(judged: Judged, rows: np.ndarray) -> np.ndarray:
     return np.array([judged.arrays[i]["losses"] for i in rows], np.float64)
 
 
-def _score(judged: Judged, rows: np.ndarray) -> dict[str, float]:
-    """Mean and 95 % interval: of the accuracy, or of R² by way of the squared error."""
+def score_of(judged: Judged, rows: np.ndarray) -> intervals.Measured:
+    """Return the mean score of these rows of the table with its 95 % interval over seeds and held-out rows."""
     if not len(rows):
-        return dict.fromkeys(("mean", "low", "high"), np.nan)
-    losses = _losses(judged, rows)
-    risk = crossed(losses)
-    low, high = risk.interval()  # of the loss: the least is the best
+        return intervals.NOT_MEASURED
     if judged.metric == "accuracy":
-        if np.ptp(losses) == 0:  # none or all wrong: the interval of a proportion does not shrink to a point
-            right = losses.shape[1] * int(losses[0, 0] == 0)
-            low, high = (1 - end for end in reversed(intervals.proportion(right, losses.shape[1])))
-        return {"mean": 1 - risk.mean, "low": max(1 - high, 0.0), "high": min(1 - low, 1.0)}
-    mean = float(judged.table[judged.metric].to_numpy(float)[rows].mean())
-    spread = (1 - mean) / risk.mean if risk.mean > 0 else 0.0
-    best, worst = mean + spread * (risk.mean - low), mean - spread * (high - risk.mean)
-    return {"mean": mean, "low": worst, "high": min(best, 1.0)}
+        return intervals.of_errors(_losses(judged, rows))
+    return intervals.of_squares(_losses(judged, rows), float(judged.table[judged.metric].to_numpy(float)[rows].mean()))
 
 
-def _paired(judged: Judged, cell: tuple[str, str, str], rivals: Mapping[str, Rivals]) -> tuple[str, float, np.ndarray]:
-    """(rival, difference of the mean scores, (seeds, rows) losses of the rival less the set's), by common seeds."""
+def duel_of(judged: Judged, cell: tuple[str, str, str], rivals: Sequence[str]) -> tuple[str, Duel]:
+    """Return the rival with the best mean score over the seeds that both have, and the duel of the set with it.
+
+    Args:
+        judged: of `evaluate.protocol`.
+        cell: set, learner and way with labels.
+        rivals: sets of random rows.
+    """
     name, learner, asked = cell
-    own = judged.of(name, learner, asked)
-    rival = rivals[name].beside(judged.table["labels"].iloc[own[0]] if len(own) else "")
-    seeds = judged.table["seed"]
-    of = [{seeds[i]: i for i in rows} for rows in (own, judged.of(rival, learner, asked))]
-    both = sorted(set(of[0]) & set(of[1]))
-    if not both:
-        return rival, np.nan, np.zeros((0, 0))
-    mine, other = (np.array([rows[s] for s in both]) for rows in of)
-    scores = judged.table[judged.metric].to_numpy(float)
-    return rival, float(scores[mine].mean() - scores[other].mean()), _losses(judged, other) - _losses(judged, mine)
-
-
-def _p(difference: float, gains: np.ndarray, prior: Prior) -> float:
-    """Of no difference; 1 for one seed, and where the score and the losses, of several targets, point apart."""
-    gain = crossed(gains, prior)
-    return gain.p if len(gains) > 1 and gain.mean * difference > 0 else 1.0
-
-
-def _prior(gains: Sequence[np.ndarray]) -> Prior:
-    """What the variances over seeds have in common, where all comparisons have the same number of seeds."""
-    seeds = {len(g) for g in gains if g.size}
-    if len(seeds) != 1 or seeds == {1}:
-        return NOTHING
-    return prior_of(np.array([g.mean(axis=1).var(ddof=1) for g in gains if g.size]), seeds.pop() - 1)
+    seeds, scores = judged.table["seed"], judged.table[judged.metric].to_numpy(float)
+    own = {seeds[i]: i for i in judged.of(name, learner, asked)}
+    found = [(rivals[0], Duel(learner, np.nan, np.zeros((0, 0))))]
+    best = -np.inf
+    for rival in rivals:
+        other = {seeds[i]: i for i in judged.of(rival, learner, asked)}
+        both = sorted(set(own) & set(other))
+        mine, theirs = (np.array([rows[s] for s in both], int) for rows in (own, other))
+        if both and scores[theirs].mean() > best:
+            best = scores[theirs].mean()
+            difference = float(scores[mine].mean() - best)
+            found.append((rival, Duel(learner, difference, _losses(judged, theirs) - _losses(judged, mine))))
+    return found[-1]

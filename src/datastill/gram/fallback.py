@@ -6,6 +6,8 @@ from typing import Any
 
 import jax
 
+from datastill._errors import DatastillWarning
+
 SMALLER = 4
 LEAST = 2**20  # bytes
 SIGNS = ("RESOURCE_EXHAUSTED", "out of memory", "Out of memory")
@@ -25,7 +27,7 @@ class Room:
             warnings.warn(
                 f"The device has no memory left for working arrays of {self.memory / 2**20:,.0f} MiB; going on with "
                 "smaller tiles, which are slower; try a smaller memory to begin with.",
-                RuntimeWarning,
+                DatastillWarning,
                 stacklevel=3,
             )
         self.memory //= SMALLER

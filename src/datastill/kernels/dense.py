@@ -1,6 +1,7 @@
 """NNGP and NTK of infinitely wide fully connected networks, by recursion over the layers."""
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +17,11 @@ SIDE = 512
 """Rows and columns of a tile on a CPU."""
 DEVICE_SIDE = 2**14
 """The same on other devices."""
+UNROLLED = 3
+"""Layers that are compiled together; those beyond are the rounds of a loop."""
+
+State: TypeAlias = tuple[Array, Array, Array, Array | None]
+"""Σ of the rows, of the others and of the pairs, and Θ of the pairs, where it is wanted."""
 
 
 @dataclass(frozen=True)
@@ -53,32 +59,38 @@ class FullyConnected(Kernel):
         """See `Kernel.block`."""
 
         def tile(a: Array, b: Array) -> Array:
-            nngp, ntk = self._layers(_mean_square(a)[:, None], _mean_square(b)[None, :], a @ b.T / a.shape[1])
-            return ntk if self.kind == "ntk" else nngp
+            return self._layers(_mean_square(a)[:, None], _mean_square(b)[None, :], a @ b.T / a.shape[1])
 
         return over_tiles(tile, flat(x1), flat(x2), SIDE if jax.default_backend() == "cpu" else DEVICE_SIDE)
 
     def self_block(self, x: Float[Array, "n *d"]) -> Float[Array, " n"]:
         """See `Kernel.self_block`."""
         square = _mean_square(flat(x))
-        nngp, ntk = self._layers(square, square, square)
-        return ntk if self.kind == "ntk" else nngp
+        return self._layers(square, square, square)
 
     def embedded(self, d: int, width: int) -> "FullyConnected":
         """See `Kernel.embedded`: only x·x'/d enters."""
         return self
 
-    def _layers(self, k11: Array, k22: Array, k12: Array) -> tuple[Array, Array]:
-        """The recursion, from the input's second moments to the output's (Σ, Θ)."""
+    def _layers(self, k11: Array, k22: Array, k12: Array) -> Array:
+        """The recursion, from the input's second moments to the output's Σ or Θ."""
         dual = ACTIVATIONS[self.activation]
         w2, b2 = self.w_std**2, self.b_std**2
-        k11, k22, k12 = (w2 * k + b2 for k in (k11, k22, k12))
-        ntk = k12
-        for _ in range(self.depth):
+
+        def layer(state: State, _: None = None) -> tuple[State, None]:
+            k11, k22, k12, ntk = state
             phi12, slope12 = dual(k11, k22, k12)
             k11, k22, k12 = (w2 * k + b2 for k in (dual(k11, k11, k11)[0], dual(k22, k22, k22)[0], phi12))
-            ntk = k12 + w2 * slope12 * ntk
-        return k12, ntk
+            return (k11, k22, k12, None if ntk is None else k12 + w2 * slope12 * ntk), None
+
+        k11, k22, k12 = (w2 * k + b2 for k in (k11, k22, k12))
+        state: State = (k11, k22, k12, k12 if self.kind == "ntk" else None)
+        for _ in range(min(self.depth, UNROLLED)):
+            state, _ = layer(state)
+        if self.depth > UNROLLED:  # compiled once: compiling a long chain of layers takes longer than its square
+            state, _ = jax.lax.scan(layer, state, None, self.depth - UNROLLED)
+        _, _, nngp, ntk = state
+        return nngp if ntk is None else ntk
 
 
 def _mean_square(x: Float[Array, "n d"]) -> Float[Array, " n"]:

@@ -1,16 +1,19 @@
 """Learners by name, with one setting for all sets and sizes, so that no set is favoured by tuning.
 
 "logistic", "linear-svm", "rbf-svm", "knn", "forest", "boosting" and "mlp" are scikit-learn's, nearly at their defaults,
-behind a standardiser where scale matters. Another estimator is named by its import path, "package.module:Class".
+behind a standardiser where scale matters. Another estimator is named by its import path, "package.module:Class", which
+is code: only a user may name it, never a file. Modules of the current folder can be named if none of that name is
+installed.
 "net:dc" is a finite network, trained as the preset `dc` of `presets.PRESETS` says; ":plain" after it leaves
 augmentation out, ":augmented" takes some where the preset has none.
 """
 
 import hashlib
 import importlib
+import importlib.util
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +72,11 @@ LEARNERS: dict[str, tuple[Maker, Maker]] = {
 """Name -> makers of a classifier and a regressor from a seed."""
 
 
+def is_import_path(name: str) -> bool:
+    """Return whether the name is "package.module:Class", of code that is imported and run when it is asked for."""
+    return ":" in name and not name.startswith(("krr:", "net:"))
+
+
 def named_learner(name: str, regression: bool = False, seed: int = 0) -> Any:
     """A fresh, unfitted estimator.
 
@@ -103,6 +111,17 @@ def named_learner(name: str, regression: bool = False, seed: int = 0) -> Any:
     return estimator
 
 
+def check_learners(names: Iterable[str], task: str) -> None:
+    """Raise an InputError for a learner that `named_learner` refuses; of a task "auto", for both tasks."""
+    for name in names:
+        try:
+            named_learner(name, task == "regression")
+        except InputError:
+            if task != "auto":
+                raise
+            named_learner(name, True)
+
+
 def both_augmentations(name: str) -> tuple[str, str]:
     """The names of a network without and with augmentation, from any of its names; for scores that hold for both."""
     kind, _ = _network(name)
@@ -117,7 +136,7 @@ def takes_weights(estimator: Any) -> bool:
 
 def identity(name: str) -> str:
     """The name; for an import path with a digest of its module's file, so that an edited learner is another one."""
-    if ":" not in name or name.startswith(("krr:", "net:")):
+    if not is_import_path(name):
         return name
     source = getattr(importlib.import_module(name.partition(":")[0]), "__file__", None)
     return name if source is None else f"{name} {hashlib.sha256(Path(source).read_bytes()).hexdigest()}"
@@ -147,9 +166,9 @@ def _scaled(estimator: BaseEstimator) -> Any:
 
 def _imported(path: str, seed: int) -> Any:
     module, _, name = path.partition(":")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))  # as `python -m` has it
     try:
+        if importlib.util.find_spec(module.partition(".")[0]) is None:  # nothing that is installed
+            sys.path.append(str(Path.cwd()))
         kind = getattr(importlib.import_module(module), name)
         estimator = kind()
     except (Exception, SystemExit) as error:  # a stranger's module may do anything

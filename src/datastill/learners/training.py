@@ -8,6 +8,7 @@
 p are the label vectors as distributions; see `labels.probabilities`.
 """
 
+import inspect
 import warnings
 from typing import Any, NamedTuple
 
@@ -63,6 +64,7 @@ def train(
     weights: Float[np.ndarray, " n"] | None = None,
     labels: str = "soft",
     codes: Int[np.ndarray, " n"] | None = None,
+    learned: bool = False,
 ) -> Trained:
     """Fit a classifier whose classes are the column numbers of `vectors`.
 
@@ -74,6 +76,7 @@ def train(
         labels: see the top of this module.
         codes: the class that each example stands for, which learned label vectors need not point to; by default that
             of the largest label.
+        learned: whether the rows or their labels were learned, for learners that must know.
     """
     use, weighted = use_of_labels(estimator, labels), takes_weights(estimator)
     used = weighted and weights is not None
@@ -81,7 +84,7 @@ def train(
     if takes_vectors(estimator):
         c = vectors.shape[1]
         given = vectors if use == "soft" else (np.eye(c) - 1 / c)[codes]
-        return Trained(_fit(estimator, x, given, weights if used else None), use, used)
+        return Trained(_fit(estimator, x, given, weights if used else None, learned), use, used)
     flat = x.reshape(len(x), -1)
     if use == "expanded":
         p = probabilities(vectors)
@@ -92,12 +95,24 @@ def train(
 
 
 def train_regressor(
-    estimator: Any, x: np.ndarray, y: np.ndarray, weights: Float[np.ndarray, " n"] | None = None
+    estimator: Any,
+    x: np.ndarray,
+    y: np.ndarray,
+    weights: Float[np.ndarray, " n"] | None = None,
+    learned: bool = False,
 ) -> Trained:
-    """Fit a regressor on rows with targets (n,) or (n, k); a single column is read as (n,)."""
+    """Fit a regressor on rows with targets (n,) or (n, k); a single column is read as (n,).
+
+    Args:
+        estimator: unfitted; fitted in place.
+        x: (n, …) rows.
+        y: targets.
+        weights: row weights, for learners that take them.
+        learned: whether the rows or their targets were learned, for learners that must know.
+    """
     used = weights is not None and takes_weights(estimator)
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
-    return Trained(_fit(estimator, as_seen(estimator, x), y, weights if used else None), "targets", used)
+    return Trained(_fit(estimator, as_seen(estimator, x), y, weights if used else None, learned), "targets", used)
 
 
 def as_seen(estimator: Any, x: np.ndarray) -> np.ndarray:
@@ -131,9 +146,11 @@ def class_probabilities(estimator: Any, x: np.ndarray, classes: int) -> Float[np
     return p
 
 
-def _fit(estimator: Any, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None) -> Any:
+def _fit(estimator: Any, x: np.ndarray, y: np.ndarray, weights: np.ndarray | None, learned: bool = False) -> Any:
     name = f"{estimator.steps[-1][0]}__sample_weight" if isinstance(estimator, Pipeline) else "sample_weight"
-    given = {} if weights is None else {name: weights / weights.mean()}
+    given: dict[str, Any] = {} if weights is None else {name: weights / weights.mean()}
+    if "learned" in inspect.signature(estimator.fit).parameters:
+        given["learned"] = learned
     with warnings.catch_warnings():  # one example for each class is what we are for
         warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%", UserWarning)
         return estimator.fit(x, y, **given)

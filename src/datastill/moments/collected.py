@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from datastill._errors import InputError
 from datastill.data import archive
 from datastill.data.dataset import Dataset
+from datastill.data.reading import Reading
 from datastill.moments.record import Moments
 from datastill.moments.sample import Sample
 from datastill.moments.source import Source
@@ -31,6 +32,7 @@ class Recipe:
         target: the target column, of tables.
         augment: of the images to learn from: each counts as its augmented versions, in equal parts.
         versions: how many of each image, itself among them.
+        reading: how the data are read: numbers in text, images of 16 bits.
     """
 
     source: Source
@@ -40,6 +42,7 @@ class Recipe:
     target: str | None = None
     augment: Augmentation = Augmentation()
     versions: int = 1
+    reading: Reading = field(default_factory=Reading)
 
     @cached_property
     def space(self) -> spaces.Space:
@@ -52,7 +55,7 @@ class Recipe:
         row = np.zeros((1, *self.source.row), np.float32)
         labels = self.source.labels
         y = labels.classes[:1] if isinstance(labels, ClassLabels) else labels.decode(np.zeros((1, len(labels.mean))))
-        return Dataset("like", self.space.decode(row), y)
+        return Dataset("like", self.space.decode(row), y, reading=self.reading)
 
     def require_same(self, other: "Recipe") -> None:
         """InputError, naming both, unless results of the other may be added to results of this."""

@@ -10,6 +10,7 @@ import numpy as np
 from datastill._errors import InputError
 from datastill.data import archive, named
 from datastill.data.dataset import versions
+from datastill.data.reading import Reading
 from datastill.moments import triangle
 from datastill.moments.collected import Collected, Recipe
 from datastill.moments.record import Moments
@@ -144,6 +145,7 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
         "target": recipe.target,
         "augment": asdict(recipe.augment),
         "versions": recipe.versions,
+        "reading": recipe.reading.as_json(),
     }
 
 
@@ -156,7 +158,8 @@ def _described(recipe: Recipe) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 def _recipe(written: dict[str, Any], tensors: dict[str, np.ndarray]) -> Recipe:
     source = source_from_state(archive.unpack(written["source"], tensors))
     settings = {name: written[name] for name in ("kept", "by_class", "target", "versions")}
-    return Recipe(source, held=written["held_fraction"], augment=Augmentation(**written["augment"]), **settings)
+    settings |= {"augment": Augmentation(**written["augment"]), "reading": Reading.from_json(written.get("reading"))}
+    return Recipe(source, held=written["held_fraction"], **settings)
 
 
 def _moments(source: Source, side: str, written: dict[str, Any], tensors: dict[str, np.ndarray]) -> Moments:

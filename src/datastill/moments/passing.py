@@ -11,6 +11,7 @@ import pandas as pd
 
 from datastill._errors import DatastillError, InputError
 from datastill.data import archive
+from datastill.data.reading import Reading
 from datastill.data.shards import Shard
 from datastill.moments.batches import Batch, RowDigest, checked
 from datastill.moments.collected import Collected, Recipe
@@ -183,6 +184,8 @@ def require_new(names: dict[str, str], name: str, shards: Iterable[str]) -> None
 
 def _settings(recipe: Recipe) -> list[Any]:
     settings = [recipe.held, recipe.kept, recipe.by_class, asdict(recipe.augment), recipe.versions]
+    if recipe.reading != Reading():
+        settings.append(recipe.reading.as_json())
     return [recipe.source.digests, *settings]
 
 

@@ -1,17 +1,20 @@
 """What must be known of all data before the pass: their labels, and the space and feature map that fit a sample."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from datastill._errors import InputError
-from datastill._validate import check_classes, check_present, check_targets, memory_present
-from datastill.data import tables
+from datastill._validate import check_present, memory_present
+from datastill.data import cells, tables
 from datastill.data.dataset import Dataset
-from datastill.data.shards import Shard, joined
-from datastill.data.task import guess_task
+from datastill.data.labels import check_classes, check_targets, guess_task, is_one_hot, plain
+from datastill.data.reading import Reading
+from datastill.data.shards import ImageShard, Shard, TextShard, joined
 from datastill.features.base import FeatureMap
 from datastill.moments import triangle
 from datastill.moments.collected import Recipe
@@ -24,6 +27,7 @@ TASKS = ("auto", "classification", "regression")
 VERSIONS = 4
 SIDES = 2
 COPIES = 2  # of a side's C in full where it is learned from: for NumPy and for JAX
+ROWS_AT_ONCE = 1000
 SAMPLED_ROWS = 20_000
 SAMPLED_SHARDS = 20
 SAMPLED_NUMBERS = 2**26
@@ -71,7 +75,7 @@ def survey(
         raise InputError(f"Got kept={kept}; expected 0 or more rows of each class; try 200.")
     if task not in TASKS:
         raise InputError(f"Got task={task!r}; expected one of {', '.join(TASKS)}.")
-    seen = _labels(shards)
+    seen, reading = _labels(shards, target)
     some = np.concatenate([part.some for part in seen])
     if task == "auto":
         task = guess_task(some)[0]
@@ -83,7 +87,7 @@ def survey(
         labels = _standardised(seen)
     if by_class and task != "classification":
         raise InputError("Got by_class for real targets; expected classes; try leaving it out.")
-    rows = _sample(shards)
+    rows, reading = _sample(shards, reading)
     space = spaces.fit_space(rows, preprocess)
     x = space.encode_features(rows)
     if not np.isfinite(x).all():
@@ -95,7 +99,8 @@ def survey(
         raise InputError(
             f"Got augment with versions={versions} for rows of shape {x.shape[1:]}; expected images, and 1 or more."
         )
-    return Recipe(source, float(held), int(kept), by_class, target, how, number_of_versions(how, versions))
+    many = number_of_versions(how, versions)
+    return Recipe(source, float(held), int(kept), by_class, target, how, many, reading)
 
 
 def _check_size(columns: int, groups: int) -> None:
@@ -113,7 +118,7 @@ class _Seen(NamedTuple):
     """What is kept of the labels of a shard: enough to tell the task, and the classes or the scale of targets.
 
     Attributes:
-        some: every different label, once; of real numbers and of rows of numbers, two that show what they are.
+        some: every different label, once; of real numbers and of rows of numbers, some that show what they are.
         rows: n.
         mean: (k,), if they are numbers.
         squares: (k,) Σ (y − mean)², if they are numbers.
@@ -129,9 +134,13 @@ class _Seen(NamedTuple):
     @classmethod
     def of(cls, y: np.ndarray) -> "_Seen":
         """Of labels that must all be there."""
+        y = plain(y)
         check_present(y)
-        if y.ndim > 1:
-            some = y[:2].copy()  # a view would hold the whole
+        if is_one_hot(y):
+            some = np.unique(y, axis=0)
+        elif y.ndim > 1:
+            others = [i for i in range(0, len(y), ROWS_AT_ONCE) if not is_one_hot(y[i : i + ROWS_AT_ONCE])]
+            some = y[others[0] : others[0] + ROWS_AT_ONCE].copy()  # a view would hold the whole
         elif y.dtype.kind == "f" and (real := y != np.floor(y)).any():
             some = y[real][:2].copy()
         else:
@@ -144,19 +153,29 @@ class _Seen(NamedTuple):
         return cls(some, len(y), mean, np.sum((columns - mean) ** 2, axis=0), y.ndim == 1)
 
 
-def _labels(shards: Sequence[Shard]) -> list[_Seen]:
-    """Of each shard; one is held at a time."""
-    found = [_Seen.of(shard.labels()) for shard in shards]
+def _labels(shards: Sequence[Shard], target: str | None) -> tuple[list[_Seen], Reading]:
+    """Of each shard, one held at a time; and how they were read."""
+    bits = max((shard.bits for shard in shards if isinstance(shard, ImageShard) and shard.bits), default=None)
+    found, reading = [_Seen.of(shard.labels()) for shard in shards], Reading(bits=bits)
     if not _alike(found):  # a class called 1 in one part of a file and x in another
         text = Dataset("like", pd.DataFrame(), np.array(["text"]))
         found = [_Seen.of(shard.labels(text)) for shard in shards]
+    if target is not None and _alike(found) and found[0].some.dtype.kind == "U":
+        different = pd.DataFrame({target: np.unique(np.concatenate([seen.some for seen in found]))})
+        if any(isinstance(shard, TextShard) for shard in shards):
+            _, reading = cells.read_numbers(different, lambda _: different)
+        if target in reading.numbers:
+            written = Dataset("like", pd.DataFrame(), np.zeros(1), reading=reading)
+            found = [_Seen.of(shard.labels(written)) for shard in shards]
+        else:
+            cells.alike(Path(shards[0].path), different, target)
     for shard, seen in zip(shards, found, strict=True):
         if not _alike([found[0], seen]):
             raise InputError(
                 f"Got {shard.name} with labels such as {seen.some[0]!r} where {shards[0].name} has "
                 f"{found[0].some[0]!r}; expected labels of one kind; try converting one of them."
             )
-    return found
+    return found, reading
 
 
 def _alike(seen: Sequence[_Seen]) -> bool:
@@ -173,18 +192,29 @@ def _standardised(seen: Sequence[_Seen]) -> label_maps.RealTargets:
     return label_maps.RealTargets.of(mean, np.sqrt(variance), seen[0].flat)
 
 
-def _sample(shards: Sequence[Shard]) -> spaces.Rows:
-    """Some rows of some of the shards, in order."""
+def _sample(shards: Sequence[Shard], reading: Reading) -> tuple[spaces.Rows, Reading]:
+    """Some rows of some of the shards, in order, and how they were read; `reading` is that of the labels."""
     chosen = [shards[i] for i in np.unique(np.linspace(0, len(shards) - 1, SAMPLED_SHARDS).round().astype(int))]
+    chosen = [replace(s, bits=reading.bits) if isinstance(s, ImageShard) else s for s in chosen]
     one = np.asarray(chosen[0].sample(1)[0])
     rows = max(min(SAMPLED_ROWS, SAMPLED_NUMBERS // max(one[:1].size, 1)) // len(chosen), 1)
+
     parts = [shard.sample(rows)[0] for shard in chosen]
     if any(np.shape(part)[1:] != np.shape(parts[0])[1:] for part in parts):
         shapes = sorted({str(np.shape(part)[1:]) for part in parts})
         raise InputError(f"Got shards with rows of shapes {', '.join(shapes)}; expected one; try making them alike.")
     sample = joined(parts)
-    if isinstance(sample, pd.DataFrame) and (mixed := tables.mixed_columns(sample)):
-        # Digits here, letters there: text everywhere.
-        like = Dataset("like", sample.astype(dict.fromkeys(mixed, str)), np.zeros(len(sample)))
+    if not isinstance(sample, pd.DataFrame):
+        return sample, reading
+
+    def sampled(text: set[str]) -> pd.DataFrame:
+        """With these columns as text."""
+        like = Dataset("like", sample.astype(dict.fromkeys(text, str)), np.zeros(len(sample)))
         return joined([shard.sample(rows, like)[0] for shard in chosen])
-    return sample
+
+    text = set(tables.mixed_columns(sample))  # digits here, letters there: text everywhere
+    table, found = sampled(text) if text else sample, Reading()
+    if any(isinstance(shard, TextShard) for shard in shards):
+        table, found = cells.read_numbers(table, lambda more: sampled(text | more))
+    notes = (*reading.notes, *found.notes, *cells.alike(Path(shards[0].path), table, None))
+    return table, Reading({**reading.numbers, **found.numbers}, reading.bits, notes)

@@ -8,9 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from datastill._errors import InputError
 from datastill._typing import Array, Float
 
 BATCH = 1024
+SMALL = 1e-140
+"""A range of numbers whose squares float64 does not hold."""
 
 
 class Ranges(NamedTuple):
@@ -21,25 +24,52 @@ class Ranges(NamedTuple):
     low: np.ndarray
     high: np.ndarray
 
+    @property
+    def constant(self) -> np.ndarray:
+        """Where nothing varies: a constant column keeps a spread of a few ulp of its value, which is rounding."""
+        return np.asarray(self.std <= 64 * np.finfo(np.float64).eps * np.maximum(np.abs(self.mean), 1e-300))
+
+    def check_single(self) -> None:
+        """InputError where float32 does not tell the numbers of a column apart, as they are."""
+        largest = np.maximum(np.abs(self.low), np.abs(self.high))
+        lost = ~self.constant & (self.std < np.finfo(np.float32).eps * largest)
+        if lost.any():
+            place = int(np.argmax(lost))
+            raise InputError(
+                f"Got numbers around {self.mean.flat[place]:.6g} that differ by {self.std.flat[place]:.1g}, in column "
+                f"or channel {place}, which float32 does not tell apart; expected numbers nearer to 0; try "
+                'preprocess="standardise".'
+            )
+
     @classmethod
     def of(cls, x: np.ndarray) -> "Ranges":
         """Of (n, d) vectors by column, or of (n, h, w[, c]) images by channel; a few rows at a time, in cache."""
+        found = cls._in_units(x, 1.0)
+        spread = found.high - found.low
+        small = (spread > 0) & (spread < SMALL)
+        return cls._in_units(x, np.where(small, spread, 1.0)) if small.any() else found
+
+    @classmethod
+    def _in_units(cls, x: np.ndarray, unit: np.ndarray | float) -> "Ranges":
+        """As `of`, with squares taken in these units, in which they are not too small for float64."""
         shift = x[0].astype(np.float64)
         total, square = np.zeros(x.shape[1:]), np.zeros(x.shape[1:])
         low, high = shift, shift
         for start in range(0, len(x), BATCH):
-            rows = x[start : start + BATCH].astype(np.float64)
+            rows = x[start : start + BATCH].astype(np.float64, order="C")
             low, high = np.minimum(low, rows.min(axis=0)), np.maximum(high, rows.max(axis=0))
             rows -= shift
+            rows /= unit
             total += rows.sum(axis=0)
             square += np.einsum("n...,n...->...", rows, rows)
         # Per coordinate first, shifted by the first row against cancellation; then pooled over the pixels.
-        mean = shift + total / len(x)
-        variance = np.maximum(square / len(x) - (total / len(x)) ** 2, 0)
+        mean = total / len(x)
+        variance = np.maximum(square / len(x) - mean**2, 0)
+        mean = shift / unit + mean
         axes = () if x.ndim == 2 else (0, 1)
         pooled = mean.mean(axis=axes)
         spread = (variance + (mean - pooled) ** 2).mean(axis=axes)
-        found = (pooled, np.sqrt(spread), low.min(axis=axes), high.max(axis=axes))
+        found = (pooled * unit, np.sqrt(spread) * unit, low.min(axis=axes), high.max(axis=axes))
         return cls(*(np.asarray(values) for values in found))
 
 
@@ -58,9 +88,7 @@ class Standardise:
     @classmethod
     def fit(cls, ranges: "Ranges") -> "Standardise":
         """The moments of the training rows."""
-        # A constant column keeps a spread of a few ulp of its value; that is rounding, not scale.
-        constant = ranges.std <= 64 * np.finfo(np.float64).eps * np.maximum(np.abs(ranges.mean), 1e-300)
-        return cls(ranges.mean, np.where(constant, 1.0, ranges.std))
+        return cls(ranges.mean, np.where(ranges.constant, 1.0, ranges.std))
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """x in the user's units -> z, float32."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from datastill._errors import InputError
 from datastill._typing import Float
+from datastill.data.labels import class_values
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +26,12 @@ class ClassLabels:
         return cls(np.unique(y))
 
     def codes(self, y: np.ndarray) -> np.ndarray:
-        """(n,) column of each label.
+        """(n,) column of each label; one-hot rows are labels too.
 
         Raises:
             InputError: for a label that did not occur when this was fitted.
         """
+        y = class_values(y)
         unknown = np.setdiff1d(y, self.classes)
         if len(unknown):
             shown = ", ".join(repr(c) for c in unknown[:5].tolist())

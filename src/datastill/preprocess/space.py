@@ -11,6 +11,7 @@ import pandas as pd
 from datastill._errors import InputError
 from datastill._typing import Array, ArrayLike
 from datastill.data.dataset import Rows
+from datastill.data.dtypes import rounded
 from datastill.preprocess import tables
 from datastill.preprocess.affine import Ranges, Standardise, Whiten
 
@@ -61,8 +62,7 @@ class Space:
         if not in_range and self.dtype.kind != "f":
             return x.astype(np.float32)
         if self.dtype.kind in "iu":
-            limits = np.iinfo(self.dtype)
-            return np.clip(np.round(x), limits.min, limits.max).astype(self.dtype)
+            return rounded(x, self.dtype)
         return (x > 0.5) if self.dtype.kind == "b" else x.astype(self.dtype)
 
     def clip(self, z: ArrayLike) -> Array:
@@ -117,6 +117,7 @@ def fit_space(rows: Rows, preprocessing: str = "standardise") -> Space:
     ranges = Ranges.of(numbers)
     scaling = Standardise.fit(ranges)
     if preprocessing == "none":
+        ranges.check_single()
         scaling = Standardise(np.zeros_like(scaling.mean), np.ones_like(scaling.scale))
     elif table is not None:
         scaling = Standardise(np.where(table.binary, 0.0, scaling.mean), np.where(table.binary, 1.0, scaling.scale))

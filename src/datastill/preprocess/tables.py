@@ -12,6 +12,7 @@ import pandas as pd
 from datastill._errors import InputError
 from datastill._typing import Array
 from datastill._validate import LARGEST
+from datastill.data import dtypes
 
 MAX_CATEGORIES = 1000
 MOST_DECIMALS = 6
@@ -23,7 +24,7 @@ class NumericColumn:
 
     Attributes:
         name: the column's name.
-        dtype: the column's dtype, to which values are cast on the way back (integers are rounded).
+        dtype: the column's dtype, as `dtypes.described`, to which values are cast on the way back (integers rounded).
         median: what stands for a missing value.
         has_missing: whether the training data missed any; decides whether there is an indicator.
         decimals: digits after the point that every training value makes do with, to which values are rounded on the
@@ -54,7 +55,7 @@ class NumericColumn:
         median = float(np.median(present)) if len(present) else 0.0
         enough = (k for k in range(MOST_DECIMALS + 1) if np.all(present == np.round(present, k)))
         decimals = next(enough, None) if len(present) else None
-        return cls(column.name, str(column.dtype), median, len(present) < len(values), decimals)
+        return cls(column.name, dtypes.described(column.dtype), median, len(present) < len(values), decimals)
 
     def encode(self, column: pd.Series) -> np.ndarray:
         """(n, width) numbers."""
@@ -66,12 +67,15 @@ class NumericColumn:
     def decode(self, numbers: np.ndarray, in_range: bool = True) -> pd.Series:
         """(n, width) numbers -> the column, of floats unless `in_range`; an indicator above ½ is a missing value."""
         values = numbers[:, 0] if self.decimals is None else np.round(numbers[:, 0], self.decimals)
-        if self.has_missing:
-            values = np.where(numbers[:, 1] > 0.5, np.nan, values)
-        series = pd.Series(values, name=self.name)
-        whole = self.dtype.lower().startswith(("int", "uint"))
-        absent = self.dtype[0].islower() and np.isnan(values).any()  # only nullable integers have room for none
-        return series if whole and (absent or not in_range) else series.astype(self.dtype)
+        absent = numbers[:, 1] > 0.5 if self.has_missing else np.zeros(len(values), bool)
+        dtype = dtypes.restored(self.dtype)
+        nullable = not isinstance(dtype, np.dtype)
+        if not pd.api.types.is_integer_dtype(dtype):
+            return pd.Series(np.where(absent, np.nan, values), name=self.name).astype(dtype)
+        if not in_range or (absent.any() and not nullable):
+            return pd.Series(np.where(absent, np.nan, values), name=self.name)
+        whole = pd.Series(dtypes.rounded(values, _whole_type(dtype)), name=self.name).astype(dtype)
+        return whole.mask(absent) if absent.any() else whole
 
     def settle(self, numbers: Array) -> Array:
         """`encode(decode(numbers))`, to be traced."""
@@ -88,12 +92,12 @@ class CategoricalColumn:
 
     Attributes:
         name: the column's name.
-        dtype: the column's dtype.
-        categories: the values in the order of the numbers; None stands for missing.
+        dtype: the column's dtype, as `dtypes.described`.
+        categories: the values that occur, in the order of the numbers; None stands for missing.
     """
 
     name: Any
-    dtype: str
+    dtype: Any
     categories: tuple[Any, ...]
 
     @property
@@ -108,33 +112,26 @@ class CategoricalColumn:
 
     @classmethod
     def fit(cls, column: pd.Series) -> "CategoricalColumn":
-        """From the training column.
-
-        Raises:
-            InputError: for more categories than anyone would want as columns.
-        """
-        values = _objects(column)
-        present = {v for v in values if v is not None}
-        if len(present) > MAX_CATEGORIES:
-            raise InputError(
-                f"Got {len(present)} different values in the text column {column.name!r}; expected at most "
-                f"{MAX_CATEGORIES} categories; try dropping the column."
-            )
+        """From the training column."""
+        _, present = _factorised(column)
         ordered = sorted(present, key=lambda v: (str(type(v)), v))
-        return cls(column.name, str(column.dtype), (*ordered, *([None] if None in set(values) else [])))
+        missing = [None] if column.isna().any() else []
+        return cls(column.name, dtypes.described(column.dtype), (*ordered, *missing))
 
     def encode(self, column: pd.Series) -> np.ndarray:
         """(n, width) one-hot; all zero for a value that training did not have."""
         place = {value: i for i, value in enumerate(self.categories)}
-        codes = np.array([place.get(v, -1) for v in _objects(column)], int)
-        return (codes[:, None] == np.arange(self.width)).astype(np.float64)
+        codes, present = _factorised(column)
+        places = np.array([*(place.get(v, -1) for v in present), place.get(None, -1)], int)[codes]
+        return (places[:, None] == np.arange(self.width)).astype(np.float64)
 
     def decode(self, numbers: np.ndarray, in_range: bool = True) -> pd.Series:
         """(n, width) numbers -> the category with the largest, in the column's dtype; there is no other range."""
         values = pd.Series([self.categories[i] for i in numbers.argmax(axis=1)], name=self.name, dtype=object)
-        if self.dtype == "category":
+        if self.dtype == "category":  # of sets that were saved before categories were kept in full
             return values.astype(pd.CategoricalDtype([c for c in self.categories if c is not None]))
-        return values if self.dtype == "bool" and values.isna().any() else values.astype(self.dtype)
+        dtype = dtypes.restored(self.dtype)
+        return values if self.dtype == "bool" and values.isna().any() else values.astype(dtype)
 
     def settle(self, numbers: Array) -> Array:
         """`encode(decode(numbers))`, to be traced."""
@@ -159,11 +156,9 @@ class TableCoder:
         """From the training table.
 
         Raises:
-            InputError: for a column that is neither numeric nor categorical, or repeated column names.
+            InputError: as `check_columns`.
         """
-        if not table.columns.is_unique:
-            repeated = table.columns[table.columns.duplicated()].tolist()
-            raise InputError(f"Got repeated column names {repeated}; expected each once; try renaming them.")
+        check_columns(table)
         return cls(tuple(_fit_column(table[name]) for name in table.columns))
 
     @property
@@ -202,17 +197,45 @@ class TableCoder:
         return ((c, numbers[:, a:b]) for c, a, b in zip(self.columns, edges[:-1], edges[1:], strict=True))
 
 
+def check_columns(table: pd.DataFrame) -> None:
+    """Raise an InputError for columns of which no set can be learned and saved.
+
+    That is: of a type that is neither numeric nor categorical, with repeated names, or of so many different texts that
+    they are names of rows rather than categories.
+    """
+    if not table.columns.is_unique:
+        repeated = table.columns[table.columns.duplicated()].tolist()
+        raise InputError(f"Got repeated column names {repeated}; expected each once; try renaming them.")
+    dtypes.check_storable(table)
+    crowded = {}
+    for name in table.columns:
+        column = table[name]
+        if _is_numeric(column):
+            continue
+        if not (_is_categorical(column) or pd.api.types.is_string_dtype(column)):
+            raise dtypes.unusable(name, str(column.dtype))
+        if (different := column.nunique()) > MAX_CATEGORIES:
+            crowded[name] = different
+    if crowded:
+        found = ", ".join(f"{n} different values in the text column {name!r}" for name, n in crowded.items())
+        raise InputError(
+            f"Got {found}; expected at most {MAX_CATEGORIES} categories; try dropping "
+            f"{'the column' if len(crowded) == 1 else 'these columns'}."
+        )
+
+
+def _is_categorical(column: pd.Series) -> bool:
+    categories = isinstance(column.dtype, pd.CategoricalDtype) or pd.api.types.is_object_dtype(column)
+    return categories or pd.api.types.is_bool_dtype(column)
+
+
+def _is_numeric(column: pd.Series) -> bool:
+    numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column)
+    return numeric and not _is_categorical(column)
+
+
 def _fit_column(column: pd.Series) -> Column:
-    if pd.api.types.is_bool_dtype(column) or isinstance(column.dtype, pd.CategoricalDtype):
-        return CategoricalColumn.fit(column)
-    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_complex_dtype(column):
-        return NumericColumn.fit(column)
-    if pd.api.types.is_string_dtype(column) or pd.api.types.is_object_dtype(column):
-        return CategoricalColumn.fit(column)
-    raise InputError(
-        f"Got the column {column.name!r} of type {column.dtype}; expected numbers, text or categories; "
-        "try converting it to one of them."
-    )
+    return NumericColumn.fit(column) if _is_numeric(column) else CategoricalColumn.fit(column)
 
 
 def _numbers(column: pd.Series) -> np.ndarray:
@@ -236,11 +259,19 @@ def _numbers(column: pd.Series) -> np.ndarray:
     return values
 
 
-def _objects(column: pd.Series) -> list[Any]:
-    """The values as Python objects, None where missing."""
-    missing = column.isna().to_numpy()
-    values = column.astype(object).tolist()
-    return [None if m else (v.item() if isinstance(v, np.generic) else v) for v, m in zip(values, missing, strict=True)]
+def _factorised(column: pd.Series) -> tuple[np.ndarray, list[Any]]:
+    """(n,) places in a list of the different values as Python objects; -1 where missing."""
+    codes, values = pd.factorize(column.astype(object))
+    return codes, [dtypes.plain(v) for v in values]
+
+
+def _whole_type(dtype: Any) -> np.dtype:
+    """NumPy's type of a column of whole numbers."""
+    if isinstance(dtype, pd.ArrowDtype):
+        return np.dtype(dtype.pyarrow_dtype.to_pandas_dtype())
+    if isinstance(dtype, pd.SparseDtype):
+        return np.dtype(dtype.subtype)
+    return np.dtype(getattr(dtype, "numpy_dtype", dtype))
 
 
 def state(coder: TableCoder) -> list[dict[str, Any]]:

@@ -38,7 +38,7 @@ class Proof:
 def render_certificate(certificate: Certificate) -> str:
     """The certificate as the text of one HTML file: it loads nothing and runs no script."""
     about = {str(k): v for k, v in (certificate.about or {}).items()}
-    title = " · ".join(spoken(str(about[k])) for k in ("dataset", "method", "set") if about.get(k)) or "a small set"
+    title = " · ".join(spoken(str(about[k])) for k in ("dataset", "method") if about.get(k)) or "a small set"
     return render_page(
         "certificate.html.j2",
         c=certificate,

@@ -102,14 +102,18 @@ def render_comparison(comparison: Comparison) -> str:
 
 
 def outcome(tally: dict[str, int]) -> str:
-    """The colour of the verdicts: of "better" where most are, of "not better" where more are worse."""
-    if tally["better"] > tally["worse"] + tally["unclear"]:
+    """Return the colour of the verdicts: of "better" where most are, of "not better" where more are worse.
+
+    Where half of the scores or more are no higher than the constant prediction's, no colour says "better".
+    """
+    asked = tally["better"] + tally["worse"] + tally["unclear"]
+    if 2 * tally["better"] > asked and 2 * tally.get("trivial", 0) < asked:
         return "better"
     return "not-better" if tally["worse"] > tally["better"] else "cannot-tell"
 
 
 def heat_map(comparison: Comparison, coldest: float) -> tuple[Group, ...]:
-    """Methods × learners for each budget, and all rows below."""
+    """Return methods × learners for each budget, and all rows and the constant prediction below."""
     groups = []
     main = comparison.main
     for budget, own in reversed(by_budget(main)):
@@ -120,6 +124,8 @@ def heat_map(comparison: Comparison, coldest: float) -> tuple[Group, ...]:
         groups.append(Group(budget_text(budget, comparison.task), tuple(lines)))
     if full := [e for e in main if e.full]:
         groups.append(Group(counted(comparison.n_train, "row"), (_line(comparison, full, coldest),)))
+    if constant := [e for e in main if e.constant]:
+        groups.append(Group("no rows", (_line(comparison, constant, coldest),)))
     return tuple(groups)
 
 
@@ -158,7 +164,7 @@ def transfer(comparison: Comparison, coldest: float) -> tuple[Group, ...]:
             shares = [*known, min(known) if whole else math.nan]
             lines.append(Line(method_title(row), tuple(_share_cell(share, coldest) for share in shares)))
         groups.append(Group(budget_text(budget, comparison.task), tuple(lines)))
-    measured = any(meaningful(e.relative_to_full) for e in comparison.main if not e.full)
+    measured = any(meaningful(e.relative_to_full) for e in comparison.main if e.small)
     return tuple(groups) if measured else ()
 
 

@@ -13,12 +13,13 @@ def comparison_markdown(comparison: Comparison) -> str:
     lines = [f"# {escaped(c.title)}", "", escaped(c.headline), "", *(f"{escaped(text)}\n" for text in c.best)]
     if verdicts := tally_text(c.tally):
         lines += [f"**{escaped(verdicts)}**", ""]
-    full = [e for e in c.main if e.full]
+    full, constant = [e for e in c.main if e.full], [e for e in c.main if e.constant]
     header = " | ".join(escaped(learner) for learner in c.learners)
     for budget, own in reversed(by_budget(c.main)):
         lines += [f"| {escaped(budget_text(budget, c.task))} | {header} |", "| --- |" + " ---: |" * len(c.learners)]
         lines += [_line([e for e in own if e.name.row == row], c) for row in dict.fromkeys(e.name.row for e in own)]
-        lines += [_line(full, c), ""] if full else [""]
+        lines += [_line(own, c) for own in (full, constant) if own]
+        lines += [""]
     lines += [f"{escaped(sentence)}\n" for sentence in c.sentences]
     if c.certified is not None and (name := best_set(c.main)):
         size = next(e.n for e in c.main if e.set == name)

@@ -53,7 +53,7 @@ class Panels:
 
 def budget_panels(comparison: Comparison) -> Panels:
     """Scores against the budget; none where there is one budget only."""
-    small = [e for e in comparison.main if not e.full and e.name.budget is not None]
+    small = [e for e in comparison.main if e.small and e.name.budget is not None]
     if len({e.name.budget for e in small if not e.failed}) < 2:
         return Panels((), ())
     styles, left_out = _styles(small)
@@ -65,7 +65,7 @@ def budget_panels(comparison: Comparison) -> Panels:
         own = [e for e in drawn if e.learner == learner]
         if all(e.failed for e in own):
             continue
-        series = {row: _points([e for e in own if not e.full and e.name.row == row], scale) for row in styles}
+        series = {row: _points([e for e in own if e.small and e.name.row == row], scale) for row in styles}
         full = next((scale * e.mean for e in own if e.full), math.nan)
         label = comparison.metric + (" (%)" if scale > 1 else "")
         uris = in_both_schemes(partial(budget_curve, series, styles, full, limits, label))
@@ -123,7 +123,7 @@ def _limits(values: Sequence[float], scale: float) -> tuple[float, float]:
 def _curve_text(learner: str, own: Sequence[Entry], metric: str) -> str:
     """The panel in words: every method at its smallest and largest budget, and all rows."""
     parts = []
-    for row in dict.fromkeys(e.name.row for e in own if not e.full):
+    for row in dict.fromkeys(e.name.row for e in own if e.small):
         of = sorted((e for e in own if e.name.row == row and not e.failed), key=lambda e: e.name.budget or 0)
         if of:
             ends = list(dict.fromkeys([of[0], of[-1]]))

@@ -1,10 +1,13 @@
 """A tournament in sentences: what was best, how often random rows were beaten, and what the figures hold for."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from datastill.evaluate.constant import WORDS
 from datastill.evaluate.scores import counted, in_percent
 from datastill.evaluate.verdicts import BETTER, UNCLEAR, WORSE
+from datastill.learners.kernel_ridge import INDUCING_ROWS, MOST_ROWS
 from datastill.report.entries import Entry, budget_text, mean_text, meaningful, range_text, share_text
 from datastill.report.names import SOLVED, spoken
 
@@ -26,7 +29,7 @@ def best_of(entries: Sequence[Entry]) -> Entry | None:
 
 def by_budget(entries: Sequence[Entry]) -> list[tuple[int | None, list[Entry]]]:
     """The entries of small sets, largest budget first."""
-    small = [e for e in entries if not e.full]
+    small = [e for e in entries if e.small]
     budgets = sorted({e.name.budget for e in small}, key=lambda b: -1 if b is None else b, reverse=True)
     return [(budget, [e for e in small if e.name.budget == budget]) for budget in budgets]
 
@@ -57,15 +60,15 @@ def _told(best: Entry, own: Sequence[Entry], entries: Sequence[Entry], facts: Fa
     if full and full.failed:
         told += "; with all rows it failed"
     elif full and not in_percent(facts.metric):
-        told += f"; all {facts.n_train:,} rows give it {mean_text(full, facts.metric)}"
+        told += f"; {_everything(best.learner, facts)} give it {mean_text(full, facts.metric)}"
     elif meaningful(best.relative_to_full):
-        told += f", {share_text(best.relative_to_full)} of what all {facts.n_train:,} rows give it"
+        told += f", {share_text(best.relative_to_full)} of what {_everything(best.learner, facts)} give it"
     if best.random:
         other = best_of([e for e in own if not e.random])
         if other is None:
-            return f"{told}."
+            return f"{told}.{_beside_constant(best, entries, facts)}"
         rest = f"the best method, {other.title}, gives {spoken(other.learner)} {_score(other, facts.metric)}"
-        return f"{told}. No method does better; {rest}."
+        return f"{told}. No method does better; {rest}.{_beside_constant(best, entries, facts)}"
     rivals = [e for e in own if e.learner == best.learner and not e.failed and e.set != best.set]
     given = next((e for e in rivals if e.random and e.name.taught == best.name.taught), None)
     solved = next((e for e in rivals if e.set == best.rival and e.name.base == SOLVED), None)
@@ -73,7 +76,21 @@ def _told(best: Entry, own: Sequence[Entry], entries: Sequence[Entry], facts: Fa
         told += f"; {given.title} give it {mean_text(given, facts.metric)}"
     if given and solved:
         told += f", with solved labels {mean_text(solved, facts.metric)}"
-    return told + "."
+    return f"{told}.{_beside_constant(best, entries, facts)}"
+
+
+def _everything(learner: str, facts: Facts) -> str:
+    """Return `all 1,400 rows`, and how kernel ridge regression learns from more rows than it can solve for."""
+    through = learner.partition(":")[0] == "krr" and facts.n_train > MOST_ROWS
+    return f"all {facts.n_train:,} rows" + (f", through {INDUCING_ROWS:,} of them," if through else "")
+
+
+def _beside_constant(best: Entry, entries: Sequence[Entry], facts: Facts) -> str:
+    """Return a sentence where even the best is not above the constant prediction."""
+    constant = next((e for e in entries if e.constant and e.learner == best.learner), None)
+    if constant is None or best.mean > constant.mean:
+        return ""
+    return f" The constant prediction gives {mean_text(constant, facts.metric)}: the set is no better than it."
 
 
 def _score(entry: Entry, metric: str) -> str:
@@ -82,10 +99,13 @@ def _score(entry: Entry, metric: str) -> str:
 
 
 def tally(entries: Sequence[Entry]) -> dict[str, int]:
-    """How many verdicts of each kind, and how many sets and learners failed."""
+    """Return how many verdicts there are of each kind, and how many sets and learners failed or beat no constant."""
     kinds = {"better": BETTER, "worse": WORSE, "unclear": UNCLEAR}
+    constant = {(e.learner, e.asked): e.mean for e in entries if e.constant}
+    trivial = [e for e in entries if e.small and e.mean <= constant.get((e.learner, e.asked), -math.inf)]
     return {k: sum(e.verdict == v for e in entries) for k, v in kinds.items()} | {
-        "failed": sum(e.failed for e in entries)
+        "failed": sum(e.failed for e in entries),
+        "trivial": len(trivial),
     }
 
 
@@ -94,10 +114,15 @@ def tally_text(found: dict[str, int]) -> str:
     asked = found["better"] + found["worse"] + found["unclear"]
     if not asked:
         return ""
-    return (
+    told = (
         f"Better than random rows in {found['better']} of {counted(asked, 'comparison')}, worse in {found['worse']}; "
         f"{found['unclear']} cannot be told apart."
     )
+    trivial = found.get("trivial", 0)
+    if trivial:
+        told += f" {counted(trivial, 'score')} of sets {'is' if trivial == 1 else 'are'} no higher than the constant "
+        told += "prediction's."
+    return told
 
 
 def sentences(entries: Sequence[Entry], facts: Facts) -> list[str]:
@@ -109,8 +134,16 @@ def sentences(entries: Sequence[Entry], facts: Facts) -> list[str]:
     ]
     if any(e.verdict for e in entries):
         found.append(
-            "▲ better and ▼ worse than random rows of the same budget, with labels that came about in the same way; "
-            "with probability 95 % none of these marks is wrong (Holm)."
+            "▲ better and ▼ worse than random rows of the same budget, with labels that came about in the same way, or "
+            "than random rows in proportion to the classes where those do better; with probability 95 % none of these "
+            "marks is wrong (Holm)."
+        )
+    if any(e.constant for e in entries):
+        found.append(f"The constant prediction is the {WORDS[facts.task == 'regression']} of the training rows.")
+    if facts.n_train > MOST_ROWS and any(e.full and e.learner.partition(":")[0] == "krr" for e in entries):
+        found.append(
+            f"Kernel ridge regression learns from all rows through {INDUCING_ROWS:,} random ones, with labels solved "
+            "on all."
         )
     if any(e.full for e in entries) and facts.seeds > 1:
         found.append("All rows were judged once, with the first seed.")

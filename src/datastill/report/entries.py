@@ -7,9 +7,10 @@ from typing import Any
 import pandas as pd
 
 from datastill.certify import FULL
+from datastill.evaluate.constant import CONSTANT
 from datastill.evaluate.scores import Score, interval_text, score_text
 from datastill.evaluate.verdicts import BETTER, WORSE
-from datastill.report.names import RANDOM, SetName, method_title, spoken
+from datastill.report.names import PROPORTIONAL, RANDOM, SetName, method_title, spoken
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,19 @@ class Entry:
         return self.set == FULL
 
     @property
+    def constant(self) -> bool:
+        """Whether nothing was trained: the constant prediction."""
+        return self.set == CONSTANT
+
+    @property
+    def small(self) -> bool:
+        """Whether the set is one of those compared, and neither all rows nor the constant prediction."""
+        return not (self.full or self.constant)
+
+    @property
     def random(self) -> bool:
         """Whether the rows are random ones with their own labels."""
-        return self.name.method == RANDOM
+        return self.name.method in (RANDOM, PROPORTIONAL)
 
     @property
     def mark(self) -> str:
@@ -59,7 +70,7 @@ class Entry:
     @property
     def title(self) -> str:
         """The method in words."""
-        return "all rows" if self.full else method_title(self.name.row)
+        return spoken(self.set) if not self.small else method_title(self.name.row)
 
 
 def entries_of(standings: pd.DataFrame) -> tuple[Entry, ...]:

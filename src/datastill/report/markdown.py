@@ -2,10 +2,13 @@
 
 import re
 
+from datastill._text import printable
 from datastill.evaluate.scores import interval_text, score_text
 from datastill.report.summary import Summary
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&@$])")
+_LINK = re.compile(r"(?i)\b(https?|ftp|www)([:.])")
+"""Some readers turn bare addresses into links."""
 
 
 def to_markdown(summary: Summary) -> str:
@@ -42,4 +45,4 @@ def to_markdown(summary: Summary) -> str:
 
 def escaped(text: str) -> str:
     """One line on which no character means anything to Markdown or HTML."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return _LINK.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", printable(text)))

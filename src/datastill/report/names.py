@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from datastill._text import printable
+
 TAUGHT = ", labelled by a teacher"
-RANDOM = "random"
+RANDOM, PROPORTIONAL = "random", "random-in-proportion"
 SOLVED = "label-solve"
 TITLES = {
     "kip": "KIP",
@@ -58,14 +60,14 @@ class SetName:
 
 
 def spoken(name: str) -> str:
-    """A name on one line, without characters that cannot be seen or that turn the direction of the text around."""
-    return " ".join("".join(c if c.isprintable() else "�" if not c.isspace() else " " for c in name).split())
+    """Return a name on one line, without characters that cannot be seen or that turn the direction of the text."""
+    return printable(name)
 
 
 def method_title(row: str) -> str:
     """A method in words: `KIP:rbf + teacher’s labels`."""
     base, colon, rest = row.removesuffix(TAUGHT).partition(":")
-    known = "random rows" if base == RANDOM else title(base)
+    known = {RANDOM: "random rows", PROPORTIONAL: "random rows in proportion"}.get(base) or title(base)
     return spoken(f"{known}{colon}{rest}") + (" + teacher’s labels" if row.endswith(TAUGHT) else "")
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import functools
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from datastill.report.figures import INK
 
 DARK_INK = "#e5e7eb"
+TURNS = ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+"""Unicode's classes of characters that change the direction of the text after them."""
 
 
 def render_page(template: str, **values: Any) -> str:
@@ -40,7 +43,7 @@ def _environment() -> Environment:
 
 
 def _clean(value: Any) -> Any:
-    """Text without the characters that HTML or UTF-8 cannot hold: control characters, lone surrogates."""
+    """Return text without the characters that HTML or UTF-8 cannot hold, or that turn the direction of what follows."""
     if not isinstance(value, str) or value.isprintable():
         return value
     held = "".join(c if c.isprintable() or c == "\n" or not _forbidden(c) else "�" for c in value)
@@ -49,4 +52,5 @@ def _clean(value: Any) -> Any:
 
 def _forbidden(letter: str) -> bool:
     code = ord(letter)
-    return code < 32 or 127 <= code < 160 or 0xD800 <= code < 0xE000
+    control = code < 32 or 127 <= code < 160 or 0xD800 <= code < 0xE000
+    return control or unicodedata.bidirectional(letter) in TURNS

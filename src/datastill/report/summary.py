@@ -102,6 +102,7 @@ def summarise(
     n_train: int,
     n_test: int = 0,
     scores: Sequence[Score] = (),
+    under: Mapping[str, str] | None = None,
     learner: str = "",
     history: Sequence[tuple[int, float, float | None]] = (),
     snapshots: Sequence[tuple[int, Rows]] = (),
@@ -124,8 +125,8 @@ def summarise(
         method: name of the method, such as "KIP".
         n_train: rows of the original data.
         n_test: held-out rows the scores were measured on; 0 when there were none.
-        scores: rows of the comparison, in the order they are shown; `Score.role` marks the set reported on
-            ("result"), random rows ("random") and all rows ("all").
+        scores: rows of the comparison, in the order they are shown; `Score.role` marks what headline and verdict tell.
+        under: learner -> verdict on the set against random rows, of `verdicts.settle`, the set's own kernel first.
         learner: the algorithm the scores hold for, in words.
         history: (step, loss, validation score or None), in step order.
         snapshots: (step, rows) with the rows in the order of `support.x`; the finished set is added when the
@@ -155,7 +156,7 @@ def summarise(
     return Summary(
         title=f"{dataset} · {method}",
         headline=headline(what, scores, n_train, confidence),
-        verdict=verdict(result, by_role(scores, "random"), n_test),
+        verdict=verdict(scores, under or {}, n_test),
         dataset=dataset,
         method=method,
         learner=learner,

@@ -14,7 +14,7 @@ import numpy as np
 from datastill._typing import Float
 from datastill.data import sampling
 from datastill.select.k_center import k_center
-from datastill.select.selection import check_budget
+from datastill.select.selection import check_budget, check_rows
 
 ROUNDS = 200
 STEPS = 10
@@ -44,9 +44,10 @@ def archetypes(x: Float[np.ndarray, "n d"], k: int, seed: int = 0) -> Archetypes
         seed: of the first centre.
 
     Raises:
-        InputError: for a budget outside 1 … n.
+        InputError: for a budget outside 1 … n, or rows that are not finite.
     """
     check_budget(k, len(x))
+    x = check_rows(x)
     x = (x - x.mean(axis=0, dtype=np.float64)).astype(np.float32)
     n, total = len(x), float(np.sum(x**2, dtype=np.float64))
     if k == 1:

@@ -19,7 +19,7 @@ from sklearn.neural_network import MLPClassifier
 
 from datastill._errors import InputError
 from datastill._typing import Float, Int
-from datastill.select.selection import Selection, check_budget
+from datastill.select.selection import Selection, check_budget, check_rows
 
 MEASURES = ("margin", "entropy", "forgetting", "el2n")
 EPOCHS = 12
@@ -37,10 +37,11 @@ def difficulty(x: Float[np.ndarray, "n d"], codes: Int[np.ndarray, " n"], measur
         seed: of the networks.
 
     Raises:
-        InputError: for an unknown measure.
+        InputError: for an unknown measure, or rows that are not finite.
     """
     if measure not in MEASURES:
         raise InputError(f"Got measure={measure!r}; expected one of {', '.join(MEASURES)}.")
+    x = check_rows(x)
     if measure == "el2n":
         runs = [_probabilities(x, codes, EPOCHS // 3, seed + i)[-1] for i in range(NETWORKS)]
         truth = np.eye(runs[0].shape[1])[codes]
@@ -60,10 +61,15 @@ def difficulty(x: Float[np.ndarray, "n d"], codes: Int[np.ndarray, " n"], measur
 
 
 def hardest(scores: Float[np.ndarray, " n"], k: int) -> Selection:
-    """The k rows of largest score, the hardest first; of equal ones those that come first. Weights are 1."""
+    """The k rows of largest score, the hardest first; of equal ones those that come first, each with the weight n/k.
+
+    Raises:
+        InputError: for a budget outside 1 … n, or scores that are not finite.
+    """
     check_budget(k, len(scores))
+    check_rows(scores)
     picks = np.argsort(-scores, kind="stable")[:k]
-    return Selection(picks, np.ones(k), np.full(k, np.nan))
+    return Selection(picks, np.full(k, len(scores) / k), np.full(k, np.nan))
 
 
 def _probabilities(x: np.ndarray, codes: np.ndarray, epochs: int, seed: int) -> list[np.ndarray]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from datastill._typing import Array, Float
 from datastill.kernels.base import Kernel, precision_of
+from datastill.select.selection import check_rows
 
 BATCH = 8192
 ROWS, COLUMNS = 2048, 512
@@ -15,7 +16,12 @@ ROWS, COLUMNS = 2048, 512
 
 
 def kernel_mean(kernel: Kernel, x: Float[np.ndarray, "n *d"]) -> Float[np.ndarray, " n"]:
-    """μ at every row, float64; no block of the kernel matrix leaves the cache."""
+    """μ at every row, float64; no block of the kernel matrix leaves the cache.
+
+    Raises:
+        InputError: for rows that are not finite.
+    """
+    x = check_rows(x)
     padded = pad(x)
     total = np.zeros(len(padded))
     with precision_of(x):

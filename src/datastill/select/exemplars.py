@@ -22,8 +22,9 @@ from scipy.sparse import csc_array
 
 from datastill._typing import Float
 from datastill.data import sampling
+from datastill.preprocess.distances import centred
 from datastill.select.greedy import maximise
-from datastill.select.selection import Selection, check_budget
+from datastill.select.selection import Selection, check_budget, check_rows
 from datastill.select.submodular import FacilityLocation
 
 SAMPLE = 2048
@@ -47,13 +48,12 @@ def exemplars(x: Float[np.ndarray, "n d"], k: int, seed: int = 0) -> Selection:
         Weights are the numbers of rows nearest to each.
 
     Raises:
-        InputError: for a budget outside 1 … n.
+        InputError: for a budget outside 1 … n, or rows that are not finite.
     """
     check_budget(k, len(x))
-    x = np.asarray(x, np.float32)
-    x = x - x.mean(axis=0, dtype=np.float64).astype(np.float32)
+    x, _ = centred(check_rows(x), "float32")
     square = np.einsum("nd,nd->n", x, x)
-    picks = [int(square.argmin())]
+    picks = [int((square - 2 * x @ x.mean(axis=0, dtype=np.float64).astype(np.float32)).argmin())]
     best = _distances(x, square, picks)[0]
     if k > 1:
         best = _screen(x, square, best, picks, min(k, SCREENED), seed)

@@ -14,7 +14,7 @@ from datastill._errors import InputError
 from datastill._typing import Float, Int
 from datastill.kernels.base import Kernel
 from datastill.select.discrepancy import kernel_mean, pad
-from datastill.select.selection import Selection, check_budget
+from datastill.select.selection import Selection, check_budget, check_rows
 
 SWEEPS = 10
 DENSE_ROWS = 8192
@@ -33,12 +33,13 @@ def herding(x: Float[np.ndarray, "n *d"], k: int, kernel: Kernel) -> Selection:
         (NaN for the first): negative where a pick made it worse. Of equally good rows the first is picked.
 
     Raises:
-        InputError: for a budget outside 1 … n.
+        InputError: for a budget outside 1 … n, or rows that are not finite.
     """
     check_budget(k, len(x))
+    x = check_rows(x)
     kernel = kernel.resolve(x)
     mean, column = _mean_and_columns(x, kernel)
-    picks, columns = np.zeros(k, np.int64), np.empty((k, len(x)), np.result_type(x.dtype, np.float32))
+    picks, columns = np.zeros(k, np.int64), np.empty((k, len(x)), x.dtype)
     taken = np.zeros(len(x))
     for number in range(k):
         score = mean - taken / (number + 1)
@@ -67,12 +68,13 @@ def exchange(
         As `herding`.
 
     Raises:
-        InputError: for picks that repeat or are no rows.
+        InputError: for picks that repeat or are no rows, or rows that are not finite.
     """
     picks, k = np.array(picks, np.int64), len(picks)
     check_budget(k, len(x))
     if len(np.unique(picks)) < k or picks.min() < 0 or picks.max() >= len(x):
         raise InputError(f"Got picks that repeat or lie outside 0 … {len(x) - 1}; expected different row numbers.")
+    x = check_rows(x)
     kernel = kernel.resolve(x)
     mean, column = _mean_and_columns(x, kernel)
     own = np.asarray(kernel.diagonal(x), np.float64) / k - 2 * mean

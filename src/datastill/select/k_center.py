@@ -17,7 +17,8 @@ from sklearn.utils.extmath import randomized_svd
 
 from datastill._errors import InputError
 from datastill._typing import Float
-from datastill.select.selection import Selection, check_budget
+from datastill.preprocess.distances import middle, single
+from datastill.select.selection import Selection, check_budget, check_rows
 
 COMPONENTS = 128
 FIT_ROWS = 2000
@@ -40,11 +41,11 @@ def k_center(x: Float[np.ndarray, "n d"], k: int, first: int | Sequence[int] | N
         is picked; where all rows left are copies of centres, those that come first.
 
     Raises:
-        InputError: for a budget outside 1 … n, or first centres that are no rows or repeat.
+        InputError: for a budget outside 1 … n, rows that are not finite, or first centres that are no rows or repeat.
     """
-    x = np.ascontiguousarray(x, np.float32)
+    check_budget(k, len(x))
+    x = single(check_rows(x))
     n = len(x)
-    check_budget(k, n)
     given = [_most_central(x)] if first is None else np.atleast_1d(first).tolist()
     if len(set(given)) != len(given) or not all(0 <= i < n for i in given) or len(given) > k:
         raise InputError(f"Got first={first!r}; expected at most {k} different row numbers from 0 to {n - 1}.")
@@ -73,7 +74,7 @@ def _most_central(x: np.ndarray) -> int:
 
 def _embedding(x: np.ndarray) -> np.ndarray:
     """(n, r + 1): coordinates in the leading components and the norm outside them; x itself, centred, if narrow."""
-    centred = x - x[:: -(-len(x) // FIT_ROWS)].mean(axis=0)
+    centred = x - middle(x).astype(np.float32)
     if x.shape[1] <= 2 * COMPONENTS:
         return centred
     _, _, directions = randomized_svd(centred[:: -(-len(x) // FIT_ROWS)], COMPONENTS, n_iter=1, random_state=0)

@@ -20,7 +20,7 @@ from datastill.select.exemplars import exemplars
 from datastill.select.greedy import maximise, optimum_bound
 from datastill.select.herding import exchange, herding
 from datastill.select.k_center import k_center
-from datastill.select.kmeans import kmeans, kmedoids, nearest_to_centres, owners
+from datastill.select.kmeans import groups, kmedoids, nearest_to_centres
 from datastill.select.selection import Selection, check_budget
 from datastill.select.submodular import (
     FacilityLocation,
@@ -67,7 +67,8 @@ class Chosen(NamedTuple):
     Attributes:
         indices: (s,) row numbers; None when the examples are new.
         mixture: (s, n) the examples as mixtures of rows; None when they are rows.
-        weights: (s,) how many rows each stands for.
+        weights: (s,) how many rows each counts for; they add up to the rows of each class, for "lightweight" and
+            "leverage" in expectation.
         gains: (s,) what the objective gained by each pick; NaN where there is none.
         value: what a submodular objective reached, summed over classes; None for other methods.
         bound: what no choice with the same budgets exceeds; None where nothing is known.
@@ -104,8 +105,9 @@ def choose(method: str, candidates: Candidates, budget: np.ndarray, seed: int, o
     codes = np.zeros(n, int) if candidates.codes is None else candidates.codes
     scores = difficulty(candidates.flat, codes, method, seed) if method in MEASURES else None
     parts = []
-    for c, k in enumerate(budget):
-        rows = np.flatnonzero(codes == c)
+    for c, (k, rows) in enumerate(zip(budget, sampling.rows_of_classes(codes, len(budget)), strict=True)):
+        if not k:
+            continue
         if k > len(rows):
             raise InputError(
                 f"Got a budget of {k} rows for class number {c}, which has {len(rows)}; expected at most that many "
@@ -132,8 +134,7 @@ def _of_class(method: str, part: Candidates, k: int, seed: int, optimiser: str) 
     if method in SUBMODULAR:
         objective, first = SUBMODULAR[method](part)
         found = maximise(objective, k, optimiser, seed, first=first)
-        if isinstance(objective, FacilityLocation):
-            found = found._replace(weights=objective.represented(found.indices))
+        found = found._replace(weights=similarity.represented(part.x, found.indices, part.kernel))
         return _chosen(found, float(found.gains.sum()), optimum_bound(objective, found.indices))
     return _chosen(PICKERS[method](part, k, seed))
 
@@ -211,7 +212,7 @@ def _features(part: Candidates) -> tuple[Objective, Sequence[int]]:
 
 
 def _kmeans(part: Candidates, k: int, seed: int) -> tuple[csr_array, np.ndarray]:
-    """Means of the rows nearest to each k-means centre; a centre without rows is the row nearest to it."""
+    """Means of the rows nearest to each k-means centre."""
     return _means(part.flat, k, seed)
 
 
@@ -223,14 +224,11 @@ def _kmeans_targets(part: Candidates, k: int, seed: int) -> tuple[csr_array, np.
 
 
 def _means(rows: np.ndarray, k: int, seed: int) -> tuple[csr_array, np.ndarray]:
-    owner = owners(rows, kmeans(rows, k, seed))
+    owner = groups(rows, k, seed)
     counts = np.bincount(owner, minlength=k)
     order = np.argsort(owner, kind="stable")
     pointers = np.concatenate([[0], counts.cumsum()])
     mixture = csr_array((1 / counts[owner[order]], order, pointers), shape=(k, len(owner)))
-    if not counts.all():
-        lone = csr_array((np.ones(k), nearest_to_centres(rows, k, seed).indices, np.arange(k + 1)), mixture.shape)
-        mixture = mixture + csr_array((counts == 0).astype(float)[:, None] * lone)
     return mixture, counts.astype(np.float64)
 
 

@@ -7,6 +7,8 @@ from sklearn.cluster import MiniBatchKMeans
 
 from datastill._errors import InputError
 from datastill._typing import Float
+from datastill.preprocess.distances import centred
+from datastill.select.selection import check_rows
 
 DEFAULT_NEIGHBOURS = 32
 EXACT_ROWS = 30_000
@@ -30,12 +32,12 @@ def nearest(
         exact_rows: up to how many all pairs are compared.
 
     Raises:
-        InputError: for a number of neighbours outside 1 … n.
+        InputError: for a number of neighbours outside 1 … n, or rows that are not finite.
     """
     n = len(x)
     if not 1 <= k <= n:
         raise InputError(f"Got k={k} neighbours among {n} rows; expected 1 to {n}.")
-    x = np.asarray(x, np.float32)
+    x, _ = centred(check_rows(x), "float32")
     out = np.empty((n, k), np.int32)
     for members, candidates in _groups(x, k, seed, exact_rows):
         others = x[candidates]

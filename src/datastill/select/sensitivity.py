@@ -10,7 +10,7 @@ import scipy.linalg
 from datastill._errors import InputError
 from datastill._typing import Float
 from datastill.data import sampling
-from datastill.select.selection import Selection, check_budget
+from datastill.select.selection import Selection, check_budget, check_rows
 
 BATCH = 4096
 """Rows that are worked on at once: they stay in a processor's cache between one step and the next."""
@@ -21,13 +21,17 @@ def lightweight(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
 
         p_i = 1/(2n) + ‖x_i − x̄‖² / (2 Σ_j ‖x_j − x̄‖²)
 
+    Raises:
+        InputError: for rows that are not finite.
+
     Source: Bachem, Lucic, Krause (2018), arXiv:1702.08248, algorithm 1.
     """
+    x = check_rows(x)
     total = np.zeros(x.shape[1])
     for start in range(0, len(x), BATCH):
-        rows = x[start : start + BATCH]
+        rows = x[start : start + BATCH] - x[0]
         total += np.ones(len(rows), x.dtype) @ rows
-    mean = (total / len(x)).astype(x.dtype)
+    mean = (x[0] + total / len(x)).astype(x.dtype)
     square = np.empty(len(x))
     for start in range(0, len(x), BATCH):
         rows = x[start : start + BATCH] - mean
@@ -48,13 +52,14 @@ def leverage(x: Float[np.ndarray, "n d"], ridge: float = 0.0, sampled: int | Non
             probabilities do. A direction that none of them has gets a large score, given a ridge above 0.
 
     Raises:
-        InputError: for a negative ridge, or a sample without a ridge.
+        InputError: for a negative ridge, a sample without a ridge, or rows that are not finite.
 
     Source: Drineas et al. (2012), arXiv:1109.3843; Alaoui, Mahoney (2015), arXiv:1411.0306, definition 1; Cohen et al.
     (2015), arXiv:1408.5099 (from a uniform sample).
     """
     if not ridge >= 0 or (sampled is not None and not (ridge > 0 and sampled >= 1)):
         raise InputError(f"Got ridge={ridge} and sampled={sampled}; expected ridge 0 or more, above 0 with a sample.")
+    x = check_rows(x)
     stride = 1 if sampled is None else max(len(x) // sampled, 1)
     second = np.zeros((x.shape[1],) * 2)
     for start in range(0, len(x), BATCH * stride):

@@ -13,9 +13,12 @@ import numpy as np
 from scipy.sparse import csc_array, issparse
 
 from datastill._errors import InputError
-from datastill._typing import Array, Float
+from datastill._typing import Array, Float, Int
 from datastill.kernels.base import Kernel, precision_of
+from datastill.preprocess.distances import centred
+from datastill.select.discrepancy import pad
 from datastill.select.neighbours import DEFAULT_NEIGHBOURS, nearest
+from datastill.select.selection import check_rows
 
 Similarity: TypeAlias = np.ndarray | csc_array
 
@@ -73,7 +76,7 @@ def explained(x: Float[np.ndarray, "n *d"], kernel: Kernel | None = None) -> Exp
         kernel: Euclidean distances when left out.
 
     Raises:
-        InputError: where S takes more than 2 GiB.
+        InputError: where S takes more than 2 GiB, or rows are not finite.
 
     Source: Gomes, Krause (2010), "Budgeted nonparametric learning from data streams", eq. (1): x_m is the phantom.
     """
@@ -84,8 +87,7 @@ def explained(x: Float[np.ndarray, "n *d"], kernel: Kernel | None = None) -> Exp
             f"{int((MEMORY / 4) ** 0.5)} rows; try exemplars(x, k)."
         )
     if kernel is None:
-        rows = np.asarray(x, np.float32).reshape(n, -1)
-        rows = rows - rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+        rows, _ = centred(check_rows(x), "float32")
         by_column = rows @ rows.T
     else:
         kernel = kernel.resolve(x)
@@ -132,6 +134,23 @@ def dense(x: Float[np.ndarray, "n *d"], kernel: Kernel) -> np.ndarray:
     for start in range(0, len(x), TILE):
         out[start : start + TILE] = np.maximum(np.asarray(kernel(x[start : start + TILE], x)), 0)
     return out.T
+
+
+def represented(x: Float[np.ndarray, "n *d"], picks: Int[np.ndarray, " k"], kernel: Kernel) -> np.ndarray:
+    """Count the rows that are nearest to each pick in the kernel's feature space; a pick is nearest to itself.
+
+        ‖φ(x_i) − φ(x_j)‖² = k(x_i, x_i) − 2 k(x_i, x_j) + k(x_j, x_j)
+
+    Returns:
+        (k,) numbers that add up to n; of equally near picks the first counts.
+    """
+    kernel = kernel.resolve(x)
+    chosen = x[picks]
+    own, padded = np.asarray(kernel.diagonal(chosen), np.float64), pad(x)
+    tiles = (np.asarray(kernel(padded[i : i + TILE], chosen), np.float64) for i in range(0, len(padded), TILE))
+    owner = np.concatenate([(own - 2 * tile).argmin(axis=1) for tile in tiles])[: len(x)]
+    owner[picks] = np.arange(len(picks))
+    return np.bincount(owner, minlength=len(picks)).astype(np.float64)
 
 
 def column(s: Similarity, j: int) -> tuple[np.ndarray | slice, np.ndarray]:

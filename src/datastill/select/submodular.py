@@ -80,16 +80,6 @@ class FacilityLocation(Objective):
         rows, values = column(self.similarity, pick)
         state[rows] = np.maximum(state[rows], values)
 
-    def represented(self, picks: np.ndarray) -> np.ndarray:
-        """(k,) how many rows have each pick as their best; rows that have none go to all in equal parts."""
-        best, owner = self.start(), np.full(self.similarity.shape[0], -1)
-        for number, pick in enumerate(picks):
-            rows, values = column(self.similarity, int(pick))
-            owner[rows] = np.where(values > best[rows], number, owner[rows])
-            best[rows] = np.maximum(best[rows], values)
-        counts = np.bincount(owner + 1, minlength=len(picks) + 1).astype(np.float64)
-        return counts[1:] + counts[0] / len(picks)
-
 
 class SaturatedCoverage(Objective):
     """f(A) = Σ_i min(Σ_{j∈A} S_ij, α Σ_j S_ij): every row is covered by all picks, up to a share of all there is.

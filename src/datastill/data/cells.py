@@ -1,0 +1,105 @@
+"""The cells of a table's columns of text: blanks around them, and numbers that are written as people write them."""
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from datastill._errors import InputError
+from datastill.data import numbers
+from datastill.data.labels import MANY_CLASSES
+from datastill.data.raw import listed
+from datastill.data.reading import Reading
+
+
+def read_numbers(table: pd.DataFrame, reread: Callable[[set[str]], pd.DataFrame]) -> tuple[pd.DataFrame, Reading]:
+    """Return the table with its columns of written numbers as numbers, and how they were written.
+
+    Args:
+        table: from text, where columns of anything but plain numbers are text.
+        reread: gives the same table with some more columns as text.
+
+    Raises:
+        InputError: for a column of which no one can tell the decimal mark from the one between thousands.
+    """
+    pointed = {name for name in table.columns if _has_decimals(table[name])}
+    formats = numbers.formats_of(different(table), bool(pointed))
+    if pointed and any(how.decimal == "," for how in formats.values()):  # 1.234 may be a thousand then
+        again = reread(pointed)
+        formats = numbers.formats_of(different(again), point=False, plain=False)
+        plain = {name for name in pointed if formats.get(name, numbers.PLAIN) == numbers.PLAIN}
+        formats = {name: how for name, how in formats.items() if name not in plain}
+        table = table.assign(**{name: again[name] for name in pointed - plain})
+    notes = tuple(numbers.said(name, how) for name, how in formats.items() if how != numbers.PLAIN)
+    return as_read(table, Reading(formats)), Reading(formats, notes=notes)
+
+
+def as_read(table: pd.DataFrame, reading: Reading) -> pd.DataFrame:
+    """Return the table with written numbers as numbers, as they were read elsewhere."""
+    written = {k: how for k, how in reading.numbers.items() if k in table.columns and is_text(table[k])}
+    return table.assign(**{name: numbers.parsed(table[name], how) for name, how in written.items()})
+
+
+def alike(where: Path, table: pd.DataFrame, target: str | None) -> tuple[str, ...]:
+    """Return a sentence for each column of text that is numbers but for a few cells, or in a file that has types.
+
+    Raises:
+        InputError: for a target of which so many cells are numbers that it cannot be classes.
+    """
+    notes = []
+    for name, cells in different(table).items():
+        others = numbers.nearly(cells)
+        alike = len(cells) > MANY_CLASSES and name in numbers.formats_of({name: cells}, point=True)
+        if not others and not alike:
+            continue
+        found = f"{len(others)} of its {len(cells)} different cells are not, such as {listed(others, 3)}"
+        found = found if others else f"such as {cells[0]!r}"
+        if name == target and len(cells) - len(others) > MANY_CLASSES:
+            raise InputError(
+                f"Got {where}, whose target column {name!r} is text that looks like numbers ({found}); expected "
+                "numbers, written alike, or classes; try mending those cells, or dropping their rows."
+            )
+        notes.append(
+            f"The column {name!r} is taken as text although it looks like numbers ({found}); where it should be "
+            "numeric, leave cells without a number blank."
+        )
+    return tuple(notes)
+
+
+def without_blanks(table: pd.DataFrame, missing: Callable[[str], Collection[str]]) -> tuple[pd.DataFrame, set[str]]:
+    """Return the table without blanks around cells of text, and the columns in which there were some.
+
+    Args:
+        table: with columns of any kind.
+        missing: gives the cells of a column that are missing values once they have no blanks.
+    """
+    found = {}
+    for name in table.columns:
+        if not is_text(table[name]):
+            continue
+        trimmed = table[name].str.strip()
+        if (changed := (trimmed != table[name]) & table[name].notna()).any():
+            found[name] = trimmed.mask(changed & trimmed.isin(list(missing(name))))
+    return (table.assign(**found) if found else table), set(found)
+
+
+def is_text(column: pd.Series) -> bool:
+    """Whether all cells that are not missing are text."""
+    if column.dtype != object and not isinstance(column.dtype, pd.StringDtype):
+        return False
+    return pd.api.types.infer_dtype(column, skipna=True) == "string"
+
+
+def different(table: pd.DataFrame) -> dict[str, list[str]]:
+    """The different cells of each column of text."""
+    return {name: table[name].dropna().unique().tolist() for name in table.columns if is_text(table[name])}
+
+
+def _has_decimals(column: pd.Series) -> bool:
+    """Whether a column is floats some of which are not whole."""
+    if not pd.api.types.is_float_dtype(column):
+        return False
+    values = column.to_numpy(np.float64, na_value=np.nan)
+    values = values[np.isfinite(values)]
+    return bool((values != np.floor(values)).any())
