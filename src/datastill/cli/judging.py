@@ -184,7 +184,7 @@ def certify(
     """State, with a probability, what learners trained on a saved set risk, and how far that is from all rows."""
     from datastill import audit, verification
     from datastill.certify import check_delta
-    from datastill.data.claims import held
+    from datastill.data.claims import held, tidy
     from datastill.learners.named import check_learners
     from datastill.report.certificate import certificate_sentences
 
@@ -209,7 +209,8 @@ def certify(
     check_delta(delta)
     check_learners(question.learners, "auto")
     artefact, (x, y) = _opened(folder, train, holdout, "--holdout", target, image_size)
-    with held(folder):
+    with held(folder) as stale:
+        tidy(folder, stale)
         certificate = audit.certify_set(artefact, x, y, question, folder)
     if as_json:
         print_json({"out": str(folder), **certificate.as_dict()})

@@ -14,6 +14,7 @@ import pandas as pd
 from datastill._errors import InputError
 from datastill._validate import check_names
 from datastill.data import archive, dtypes
+from datastill.data.raw import reason
 from datastill.data.reading import Reading
 
 SCHEMA = "datastill.support/1"
@@ -158,8 +159,8 @@ class SupportSet:
             _check_parts(parts, provenance)
         except archive.DAMAGED as error:
             raise InputError(
-                f"Got {folder}, whose manifest and tensors do not belong together ({error}); expected those of one "
-                "run; try making it again."
+                f"Got {folder}, whose manifest and tensors do not belong together ({reason(error)}); expected those of "
+                "one run; try making it again."
             ) from error
         return cls(**parts, provenance=provenance)
 

@@ -30,12 +30,7 @@ def read_idx(path: Path) -> np.ndarray:
     """
     content = read_bytes(path, EXPECTED)
     dtype, start, shape = _header(path, content)
-    expected = start + math.prod(shape) * dtype.itemsize
-    if len(content) < start or len(content) != expected:
-        raise InputError(
-            f"Got {path} with {len(content)} bytes; expected {expected} from its header (shape {shape}); "
-            "try downloading it again."
-        )
+    _check_size(path, len(content), dtype, start, shape)
     return np.frombuffer(content, dtype, offset=start).reshape(shape).astype(dtype.newbyteorder("="))
 
 
@@ -43,6 +38,7 @@ def stored(path: Path) -> Stored:
     """The array of a file that is not compressed, not yet read."""
     with path.open("rb") as file:
         dtype, start, shape = _header(path, file.read(LONGEST_HEADER))
+    _check_size(path, path.stat().st_size, dtype, start, shape)
     return Stored(str(path), start, dtype.str, shape)
 
 
@@ -59,6 +55,16 @@ def _header(path: Path, content: bytes) -> tuple[np.dtype, int, tuple[int, ...]]
     if 0 in shape:  # and others may be beyond all numbers
         raise InputError(f"Got {path} of shape {shape}, which has no values; expected {EXPECTED}; try another file.")
     return dtype, start, shape
+
+
+def _check_size(path: Path, size: int, dtype: np.dtype, start: int, shape: tuple[int, ...]) -> None:
+    """InputError unless a file has as many bytes as its header promises."""
+    expected = start + math.prod(shape) * dtype.itemsize
+    if size != expected:
+        raise InputError(
+            f"Got {path} with {size} bytes; expected {expected} from its header (shape {shape}); "
+            "try downloading it again."
+        )
 
 
 def is_idx_folder(folder: Path) -> bool:

@@ -157,7 +157,7 @@ def _read(path: Path, state: Any, identity: str) -> tuple[Any, Progress] | None:
 
 
 def _was_one(path: Path) -> bool:
-    """Whether a file that is no whole checkpoint was one, as far as can be told: a user's own file is left alone."""
+    """Tell, as far as it can be told, a damaged checkpoint from a user's own file, which is left alone."""
     try:
         with path.open("rb") as file:
             start = file.read(LONGEST_START)

@@ -149,26 +149,27 @@ class Session:
         waiting = [name for name in reversed(jobs) if name not in results]
         running: dict[Any, _Run] = {}
         seconds: list[float] = []
-        ended = as_completed(loop=self._client.loop, raise_errors=False)
+        ended = as_completed(loop=self._client.loop, with_results=True, raise_errors=False)
         looked, workers = -math.inf, list[str]()
         while len(results) < len(jobs):
             if time.monotonic() - looked > SECONDS_BETWEEN_LOOKS:
-                late = self._late(running, limit_of(seconds, self._limit))
+                self._mark_late(running, limit_of(seconds, self._limit))
                 threads = self._client.nthreads()
                 workers = [worker for worker in threads if worker not in self._stuck]
                 free = sum(threads[worker] for worker in workers)
-                again = [name for name in late if name not in waiting] if workers else []
-                waiting, looked = [*waiting, *again], time.monotonic()
+                cared_for = {*waiting, *(run.name for run in running.values() if not run.worker)}
+                again = {run.name for run in running.values()} - cared_for if workers else set()
+                waiting, looked = [*waiting, *sorted(again)], time.monotonic()
             while waiting and sum(not run.worker for run in running.values()) < max(free, 1):
                 name = waiting.pop()
-                only = workers if len(workers) < len(threads) else None
+                only = workers if 0 < len(workers) < len(threads) else None
                 future = self._client.submit(*jobs[name], pure=False, workers=only, allow_other_workers=bool(only))
                 running[future] = _Run(name, time.monotonic())
                 ended.add(future)
             if not ended.has_ready():
                 time.sleep(SECONDS_BETWEEN_POLLS)
                 continue
-            future = ended.next()
+            future, result = ended.next()
             run = running.pop(future)
             self._stuck.discard(run.worker)
             if future.status == "error" and run.name not in results:
@@ -176,27 +177,30 @@ class Session:
             if future.status != "finished":
                 raise ConnectionError  # the scheduler is lost
             if run.name not in results:
-                results[run.name] = future.result()
+                results[run.name] = result
                 seconds.append(time.monotonic() - run.start)
-                done(results[run.name])
+                done(result)
         return None
 
-    def _late(self, running: dict[Any, _Run], limit: float) -> list[str]:
-        """The jobs that have just become older than the limit, whose workers are looked up."""
+    def _mark_late(self, running: dict[Any, _Run], limit: float) -> None:
+        """Look up, and tell, the workers of jobs that have become older than the limit."""
         now = time.monotonic()
-        late = {future.key: run for future, run in running.items() if not run.worker and now - run.start > limit}
+        old = {future.key: run for future, run in running.items() if not run.worker and now - run.start > limit}
+        if not old:
+            return
+        # one that is done may stand still before it has told the result; a job that is nowhere waits for a worker
+        places = {key: workers[0] for key, workers in self._client.who_has().items() if workers}
+        places |= {key: worker for worker, keys in self._client.processing().items() for key in keys}
+        for key in old.keys() & places.keys():
+            old[key].worker = places[key]
+        late = sorted({run.worker for run in old.values() if run.worker})
+        self._stuck |= set(late)
         if late:
-            holders = {key: worker for worker, keys in self._client.processing().items() for key in keys}
-            for key, run in late.items():
-                run.worker = holders.get(key, "nowhere")
-            self._stuck |= {run.worker for run in late.values()}
-            at = ", ".join(sorted({run.worker for run in late.values()}))
             warnings.warn(
-                f"{len(late)} of the jobs on the cluster take longer than {limit:.0f} s, at {at}; others get "
-                "them as well, where there are any.",
+                f"Jobs on the cluster take longer than {limit:.0f} s at {', '.join(late)}; other workers get them as "
+                "well, where there are any.",
                 stacklevel=2,
             )
-        return [run.name for run in late.values()]
 
 
 def limit_of(seconds: Sequence[float], given: float | None) -> float:
