@@ -64,7 +64,7 @@ def check_rows(estimator: Any, X: Any, y: Any = None, *, fitting: bool) -> tuple
             ) from error
         raise InputError(" ".join(str(error).split())) from error
     if table:
-        checked = checked.reset_index(drop=True)
+        checked = _usual_types(checked.reset_index(drop=True))
     else:
         check_shape(checked.shape)
         checked = doubles(checked)
@@ -75,7 +75,7 @@ def check_rows(estimator: Any, X: Any, y: Any = None, *, fitting: bool) -> tuple
         raise InputError("Got a table with 0 feature(s) (columns); expected at least one.")
     if y is None:
         return checked, None
-    y = np.asarray(y)
+    y = _as_array(y)
     if len(y.shape) == 0 or len(y) != len(checked):
         raise InputError(
             f"Got {len(checked)} rows in X and {y.shape[0] if y.ndim else 1} in y: inconsistent numbers of samples; "
@@ -170,6 +170,25 @@ def _check_alike(columns: pd.Index) -> None:
             f"Got a table whose columns are called by text and by numbers ({kinds[True]!r}, {kinds[False]!r}); "
             "expected text; try X.columns = X.columns.astype(str)."
         )
+
+
+def _usual_types(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with its numbers in the machine's byte order, no wider than float64."""
+    odd = {}
+    for name in table.columns:
+        dtype = table[name].dtype
+        if isinstance(dtype, np.dtype) and dtype.kind in "iuf" and (dtype.itemsize > 8 or not dtype.isnative):
+            values = table[name].to_numpy()
+            odd[name] = doubles(values.astype(dtype.newbyteorder("=")), f"the column {name!r}")
+    return pd.DataFrame({name: odd.get(name, table[name]) for name in table.columns}) if odd else table
+
+
+def _as_array(y: Any) -> np.ndarray:
+    """The labels; a list of text and numbers as objects, where NumPy would make text of the numbers."""
+    array = np.asarray(y)
+    if array.dtype.kind == "U" and isinstance(y, (list, tuple)) and not all(isinstance(v, str) for v in y):
+        return np.asarray(y, dtype=object)
+    return array
 
 
 def _holds_arrays(X: Any) -> bool:

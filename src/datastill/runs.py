@@ -166,13 +166,8 @@ def distill(
         labelled = support.x.assign(**{_free_name(data.target, support.x): list(support.y)})
         write_atomic(folder / "support.csv", labelled.to_csv(index=False).encode())
     judged, failures = _judged(estimator, data, request, folder, scores[0])
-    summary = _summary(
-        estimator,
-        data,
-        request,
-        [*scores, *judged],
-        [*failures, *data.reading.notes, *_warnings(request, estimator, unseen)],
-    )
+    warnings = [*failures, *data.reading.notes, *_warnings(request, estimator, unseen)]
+    summary = _summary(estimator, data, request, [*scores, *judged], warnings)
     write_atomic(folder / "support.png", report.support_grid(summary.gallery))
     write_atomic(folder / "report.html", report.render(summary).encode())
     numbers = finite(summary.as_dict())

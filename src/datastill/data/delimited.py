@@ -32,8 +32,8 @@ def read_text(path: Path, target: str | None, text: Collection[str] = ()) -> pd.
 
     The separator is the usual one for the name, or another that the first line has. Blank cells and those in `MISSING`
     are missing values; blanks around column names and after separators are dropped; a column of nothing but plain
-    numbers is numeric, any other is text. In the target column only `MISSING_TARGET` are missing, so that a class may be
-    called "None".
+    numbers is numeric, any other is text. In the target column only `MISSING_TARGET` are missing, so that a class may
+    be called "None".
 
     Args:
         path: the file.

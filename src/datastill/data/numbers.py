@@ -104,15 +104,19 @@ def nearly(cells: Sequence[str]) -> list[str]:
     return others or _unlike(cells)
 
 
-def said(name: str, how: Format) -> str:
-    """Return the sentence that says how a column was read."""
+def said(name: str, how: Format, cells: Sequence[str]) -> str:
+    """Return the sentence that says how a column was read; nothing where all are as programs write them."""
     parts = [
         "decimal commas" if how.decimal == "," else "",
         f"{how.thousands!r} between thousands" if how.thousands else "",
         f"{how.affix!r} beside the numbers" if how.affix else "",
+        "brackets for a minus" if any(cell.startswith("(") for cell in cells) else "",
+        "a minus after the number" if any(cell.endswith("-") for cell in cells) else "",
+        "a minus sign of typography" if any("−" in cell for cell in cells) else "",
     ]
-    found = " and ".join(part for part in parts if part) or "signs of its own"
-    return f"The column {name!r} is read as numbers with {found} ({str(how)!r})."
+    found = " and ".join(part for part in parts if part)
+    odd = next((cell for cell in cells if not _pattern(PLAIN).fullmatch(cell)), "")
+    return f"The column {name!r} is read as numbers with {found}, such as {odd!r}." if found else ""
 
 
 def _fitting(cells: Sequence[str], plain: bool) -> list[Format]:
@@ -201,9 +205,8 @@ def _pattern(how: Format) -> re.Pattern[str]:
 
 
 def _plain(body: str, how: Format) -> str:
-    return (
-        body.replace(how.thousands, "").replace(how.decimal, ".") if how.thousands else body.replace(how.decimal, ".")
-    )
+    """The number as programs write it."""
+    return (body.replace(how.thousands, "") if how.thousands else body).replace(how.decimal, ".")
 
 
 def _value(cell: str, how: Format) -> float | None:

@@ -252,7 +252,7 @@ class TextShard(Shard):
 def joined(parts: list[Rows]) -> Rows:
     """The rows of all parts, in order."""
     if isinstance(parts[0], pd.DataFrame):
-        return pd.concat(parts, ignore_index=True)
+        return cells.stacked(parts)
     return np.concatenate(parts)
 
 

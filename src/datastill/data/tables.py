@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from datastill._errors import InputError
 from datastill.data import cells, delimited
 from datastill.data.dataset import Dataset
+from datastill.data.dtypes import plain as plain_value
 from datastill.data.labels import plain
 from datastill.data.raw import NoRows, listed, unreadable, visible
 from datastill.data.reading import Reading
@@ -86,14 +87,15 @@ def _read(where: Path, files: list[Path], target: str | None, like: Dataset | No
     notes = [] if like is not None else [*reading.notes, *cells.alike(where, table, target)]
     if blanks:
         notes.append(f"Blanks around the cells of {listed(sorted(map(str, blanks)), 5)} are dropped.")
-    name = where.name.split(".")[0] or where.name
+    name = where.name if where.is_dir() else where.name.split(".")[0] or where.name
     rows = _divided(where, table, str(target), like)
     return Dataset(name, *rows, target=str(target), reading=replace(reading, notes=tuple(notes)))
 
 
 def _joined(where: Path, files: list[Path], target: str | None, text: set[str]) -> tuple[pd.DataFrame, set[str]]:
     """The rows of all files, and the columns in which blanks around cells were dropped."""
-    frames, blanks = [], set()
+    frames: list[pd.DataFrame] = []
+    blanks: set[str] = set()
     for file in files:
         try:
             frame = _read_parquet(file) if _is_parquet(file) else delimited.read_text(file, target, text)
@@ -114,7 +116,7 @@ def _joined(where: Path, files: list[Path], target: str | None, text: set[str]) 
             frames.append(frame)
     if not any(map(len, frames)):
         raise NoRows(f"Got {where}, which has columns but no rows; expected at least one row; try another file.")
-    table = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+    table = frames[0] if len(frames) == 1 else cells.stacked(frames)
     mixed = set(mixed_columns(table)) - text if len(frames) > 1 and not any(map(_is_parquet, files)) else set()
     return _joined(where, files, target, text | mixed) if mixed else (table, blanks)
 
@@ -214,7 +216,7 @@ def _aligned(path: Path, x: pd.DataFrame, train: object) -> pd.DataFrame:
             present = x[name].dropna()
             wrong = present[pd.to_numeric(present, errors="coerce").isna()]
             raise InputError(
-                f"Got {(wrong if len(wrong) else present).iloc[0]!r} in the column {name!r} of the test table {path}; "
+                f"Got {plain_value((wrong if len(wrong) else present).iloc[0])!r} in the column {name!r} of {path}; "
                 f"expected {'numbers' if kinds[0] else 'text'}, as in the training table; "
                 "try mending those cells."
             )
