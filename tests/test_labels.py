@@ -118,7 +118,7 @@ def test_one_row_that_is_not_one_hot_makes_all_of_them_targets(tmp_path, rng):
     np.savez(tmp_path / "data.npz", x=rng.normal(size=(90, 4)), y=y)
     shards = shards_of([tmp_path / "data.npz"], rows=20)
     assert survey(shards, named_map("fourier:4")).source.task == guess_task(load(tmp_path / "data.npz").y)[0]
-    with pytest.raises(InputError, match="argmax|--task regression"):
+    with pytest.raises(InputError, match=r"argmax|--task regression"):
         survey(shards, named_map("fourier:4"), task="classification")
 
 

@@ -69,6 +69,7 @@ def check_storable(table: pd.DataFrame) -> None:
             known = restored(json.loads(json.dumps(described(column.dtype)))) == column.dtype
         except (TypeError, ValueError, NotImplementedError):
             known = False
+        known = known and _is_of_values(column)
         if not known and not isinstance(column.dtype, pd.StringDtype):  # of which storages differ, and nothing else
             raise unusable(name, str(column.dtype))
 
@@ -97,6 +98,14 @@ def unusable(name: Any, kind: str) -> InputError:
     return InputError(
         f"Got the column {name!r} of type {kind}; expected numbers, text or categories; try {advice}, or dropping it."
     )
+
+
+def _is_of_values(column: pd.Series) -> bool:
+    """Whether a column is of a type of numbers, truths, text, categories or objects."""
+    kinds = pd.api.types
+    if isinstance(column.dtype, pd.CategoricalDtype) or kinds.is_object_dtype(column) or kinds.is_string_dtype(column):
+        return True
+    return kinds.is_bool_dtype(column) or (kinds.is_numeric_dtype(column) and not kinds.is_complex_dtype(column))
 
 
 def _hashable(name: Any, column: pd.Series) -> pd.Series:

@@ -212,8 +212,6 @@ def check_columns(table: pd.DataFrame) -> None:
         column = table[name]
         if _is_numeric(column):
             continue
-        if not (_is_categorical(column) or pd.api.types.is_string_dtype(column)):
-            raise dtypes.unusable(name, str(column.dtype))
         if (different := column.nunique()) > MAX_CATEGORIES:
             crowded[name] = different
     if crowded:
