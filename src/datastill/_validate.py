@@ -209,7 +209,7 @@ def check_numbers(x: np.ndarray, name: str = "X") -> None:
 
 
 def doubles(x: np.ndarray, name: str = "X") -> np.ndarray:
-    """Return float64 in the place of wider floats, which no file of ours can hold; others as they are.
+    """Return wider floats, which no file of ours can hold, as float64; others as they are.
 
     Raises:
         InputError: for a finite number that is infinite in float64.

@@ -97,19 +97,19 @@ def stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def is_text(column: pd.Series) -> bool:
-    """Whether all cells that are not missing are text."""
-    if column.dtype != object and not isinstance(column.dtype, pd.StringDtype):
-        return False
-    return pd.api.types.infer_dtype(column, skipna=True) == "string"
+    """Return whether there are cells that are not missing, and all are text."""
+    if isinstance(column.dtype, pd.StringDtype):
+        return bool(column.notna().any())
+    return column.dtype == object and pd.api.types.infer_dtype(column, skipna=True) == "string"
 
 
 def different(table: pd.DataFrame) -> dict[str, list[str]]:
-    """The different cells of each column of text."""
+    """Return the different cells of each column of text."""
     return {name: table[name].dropna().unique().tolist() for name in table.columns if is_text(table[name])}
 
 
 def _has_decimals(column: pd.Series) -> bool:
-    """Whether a column is floats some of which are not whole."""
+    """Return whether a column is floats some of which are not whole."""
     if not pd.api.types.is_float_dtype(column):
         return False
     values = column.to_numpy(np.float64, na_value=np.nan)

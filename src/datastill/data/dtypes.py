@@ -101,7 +101,7 @@ def unusable(name: Any, kind: str) -> InputError:
 
 
 def _is_of_values(column: pd.Series) -> bool:
-    """Whether a column is of a type of numbers, truths, text, categories or objects."""
+    """Return whether a column is of a type of numbers, truths, text, categories or objects."""
     kinds = pd.api.types
     if isinstance(column.dtype, pd.CategoricalDtype) or kinds.is_object_dtype(column) or kinds.is_string_dtype(column):
         return True
@@ -109,7 +109,7 @@ def _is_of_values(column: pd.Series) -> bool:
 
 
 def _hashable(name: Any, column: pd.Series) -> pd.Series:
-    """The column; an InputError for cells, such as lists, that cannot be told apart by their hash."""
+    """Return the column; raise an InputError for cells, such as lists, that have no hash."""
     for kind in dict.fromkeys(map(type, column.tolist())):
         if kind.__hash__ is None:
             value = next(v for v in column if type(v) is kind)

@@ -56,7 +56,7 @@ def read_folder(folder: Path, target: str | None, like: Dataset | None = None) -
 
 
 def is_folder_of_parts(folder: Path) -> bool:
-    """Whether a folder holds tables of one kind and nothing else."""
+    """Return whether a folder holds tables of one kind and nothing else."""
     entries = visible(folder)
     kinds = {_is_parquet(entry) for entry in entries if is_table(entry)}
     return len(kinds) == 1 and all(is_table(entry) and not entry.is_dir() for entry in entries)
