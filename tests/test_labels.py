@@ -216,6 +216,9 @@ def test_labels_that_differ_by_blanks_alone_are_one_class_in_files_and_said_of_a
         shards = shards_of([tmp_path / name], target, rows=7)
         assert set(np.concatenate([shard.labels() for shard in shards]).tolist()) == {"no", "yes"}
         assert {label for shard in shards for _, part in shard.batches(4) for label in part.tolist()} == {"no", "yes"}
+        if target is not None:
+            notes = survey(shards, named_map("fourier:4"), target=target).reading.notes
+            assert any("Blanks around" in note for note in notes)
     with pytest.warns(DataConversionWarning, match="blanks"):
         assert len(set(check_classes(y).tolist())) == 3
 

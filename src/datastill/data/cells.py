@@ -88,6 +88,11 @@ def without_blanks(table: pd.DataFrame, missing: Callable[[str], Collection[str]
     return (table.assign(**found) if found else table), set(found)
 
 
+def blanks_said(columns: set[str]) -> str:
+    """Return the sentence that says where blanks were dropped."""
+    return f"Blanks around the cells of {listed(sorted(map(str, columns)), 5)} are dropped."
+
+
 def stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Return the rows of all tables; a column that is missing in some of them altogether has the type of the others."""
     table = pd.concat(frames, ignore_index=True)

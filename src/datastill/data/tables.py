@@ -21,7 +21,7 @@ from datastill.data.reading import Reading
 SUFFIXES = (*delimited.SUFFIXES, ".parquet")
 PART_NAME = re.compile(r"(train|test|val|valid|validation|dev)(?=[-_.])", re.IGNORECASE)
 LIKELY_TARGETS = ("target", "class", "label")
-CELLS = ("string", "boolean", "integer", "floating", "mixed-integer-float", "empty", "categorical")
+CELLS = ("string", "boolean", "empty", "categorical")
 
 
 def is_table(path: Path) -> bool:
@@ -86,7 +86,7 @@ def _read(where: Path, files: list[Path], target: str | None, like: Dataset | No
         table, reading = cells.read_numbers(table, lambda more: _joined(where, files, target, text | more)[0])
     notes = [] if like is not None else [*reading.notes, *cells.alike(where, table, target)]
     if blanks:
-        notes.append(f"Blanks around the cells of {listed(sorted(map(str, blanks)), 5)} are dropped.")
+        notes.append(cells.blanks_said(blanks))
     name = where.name if where.is_dir() else where.name.split(".")[0] or where.name
     rows = _divided(where, table, str(target), like)
     return Dataset(name, *rows, target=str(target), reading=replace(reading, notes=tuple(notes)))
@@ -237,7 +237,7 @@ def _column(path: Path, column: pd.Series) -> pd.Series:
     if column.dtype != object:
         return column
     kind = pd.api.types.infer_dtype(column, skipna=True)
-    if kind == "decimal":
+    if kind == "decimal" or kind in cells.NUMBERS:  # whole numbers beyond 64 bits
         return column.astype(np.float64)
     if kind not in CELLS:
         raise InputError(

@@ -227,5 +227,7 @@ def _sample(shards: Sequence[Shard], reading: Reading) -> tuple[spaces.Rows, Rea
     table, found = sampled(text) if text else sample, Reading()
     if any(isinstance(shard, TextShard) for shard in shards):
         table, found = cells.read_numbers(table, lambda more: sampled(text | more))
-    notes = (*reading.notes, *found.notes, *cells.alike(Path(shards[0].path), table, None))
-    return table, Reading({**reading.numbers, **found.numbers}, reading.bits, notes)
+    notes = [*reading.notes, *found.notes, *cells.alike(Path(shards[0].path), table, None)]
+    if blanks := set().union(*(shard.blanks() for shard in chosen)):
+        notes.append(cells.blanks_said(blanks))
+    return table, Reading({**reading.numbers, **found.numbers}, reading.bits, tuple(notes))

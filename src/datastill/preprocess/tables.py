@@ -259,7 +259,10 @@ def _numbers(column: pd.Series) -> np.ndarray:
 
 def _factorised(column: pd.Series) -> tuple[np.ndarray, list[Any]]:
     """(n,) places in a list of the different values as Python objects; -1 where missing."""
-    codes, values = pd.factorize(column.astype(object))
+    try:
+        codes, values = pd.factorize(column.astype(object))
+    except TypeError:
+        raise dtypes.unusable(column.name, "list, or another that has no hash") from None
     return codes, [dtypes.plain(v) for v in values]
 
 
