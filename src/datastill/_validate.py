@@ -70,7 +70,7 @@ def check_rows(estimator: Any, X: Any, y: Any = None, *, fitting: bool) -> tuple
             ) from error
         raise InputError(" ".join(str(error).split())) from error
     if table:
-        checked = checked.reset_index(drop=True)
+        checked = _usual_types(checked.reset_index(drop=True))
     else:
         check_shape(checked.shape)
         checked = _plain(doubles(checked))
@@ -81,7 +81,7 @@ def check_rows(estimator: Any, X: Any, y: Any = None, *, fitting: bool) -> tuple
         raise InputError("Got a table with 0 feature(s) (columns); expected at least one.")
     if y is None:
         return checked, None
-    y = _plain(np.asarray(y))
+    y = _plain(_as_array(y))
     if len(y.shape) == 0 or len(y) != len(checked):
         raise InputError(
             f"Got {len(checked)} rows in X and {y.shape[0] if y.ndim else 1} in y: inconsistent numbers of samples; "
@@ -218,6 +218,25 @@ def _check_alike(columns: pd.Index) -> None:
         )
 
 
+def _usual_types(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with its numbers in the machine's byte order, no wider than float64."""
+    odd = {}
+    for name in table.columns:
+        dtype = table[name].dtype
+        if isinstance(dtype, np.dtype) and dtype.kind in "iuf" and (dtype.itemsize > 8 or not dtype.isnative):
+            values = table[name].to_numpy()
+            odd[name] = doubles(values.astype(dtype.newbyteorder("=")), f"the column {name!r}")
+    return pd.DataFrame({name: odd.get(name, table[name]) for name in table.columns}) if odd else table
+
+
+def _as_array(y: Any) -> np.ndarray:
+    """The labels; a list of text and numbers as objects, where NumPy would make text of the numbers."""
+    array = np.asarray(y)
+    if array.dtype.kind == "U" and isinstance(y, (list, tuple)) and not all(isinstance(v, str) for v in y):
+        return np.asarray(y, dtype=object)
+    return array
+
+
 def _holds_arrays(X: Any) -> bool:
     return bool(np.size(X)) and isinstance(np.ravel(X)[0], (np.ndarray, list, tuple))
 
@@ -236,7 +255,7 @@ def check_numbers(x: np.ndarray, name: str = "X") -> None:
 
 
 def doubles(x: np.ndarray, name: str = "X") -> np.ndarray:
-    """Return float64 in the place of wider floats, which no file of ours can hold; others as they are.
+    """Return wider floats, which no file of ours can hold, as float64; others as they are.
 
     Raises:
         InputError: for a finite number that is infinite in float64.

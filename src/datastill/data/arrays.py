@@ -42,8 +42,8 @@ def read_npz(path: Path) -> Dataset:
     x, y = paired(path, parts["x"], parts["y"])
     said = y.dtype.kind == "U" and bool((plain(parts["y"]) != y).any())
     reading = Reading(notes=("Blanks around the labels are dropped.",) if said else ())
-    held = paired(path, parts["x_test"], parts["y_test"]) if "x_test" in parts else ()
-    return Dataset(path.stem, x, y, *held, reading=reading)
+    x_test, y_test = paired(path, parts["x_test"], parts["y_test"]) if "x_test" in parts else (None, None)
+    return Dataset(path.stem, x, y, x_test, y_test, reading=reading)
 
 
 def paired(where: Path, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,6 @@
 """The cells of a table's columns of text: blanks around them, and numbers that are written as people write them."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,8 @@ from datastill.data import numbers
 from datastill.data.labels import MANY_CLASSES
 from datastill.data.raw import listed
 from datastill.data.reading import Reading
+
+NUMBERS = ("integer", "floating", "mixed-integer-float")
 
 
 def read_numbers(table: pd.DataFrame, reread: Callable[[set[str]], pd.DataFrame]) -> tuple[pd.DataFrame, Reading]:
@@ -24,15 +26,17 @@ def read_numbers(table: pd.DataFrame, reread: Callable[[set[str]], pd.DataFrame]
         InputError: for a column of which no one can tell the decimal mark from the one between thousands.
     """
     pointed = {name for name in table.columns if _has_decimals(table[name])}
-    formats = numbers.formats_of(different(table), bool(pointed))
+    found = different(table)
+    formats = numbers.formats_of(found, bool(pointed))
     if pointed and any(how.decimal == "," for how in formats.values()):  # 1.234 may be a thousand then
         again = reread(pointed)
-        formats = numbers.formats_of(different(again), point=False, plain=False)
+        found = different(again)
+        formats = numbers.formats_of(found, point=False, plain=False)
         plain = {name for name in pointed if formats.get(name, numbers.PLAIN) == numbers.PLAIN}
         formats = {name: how for name, how in formats.items() if name not in plain}
         table = table.assign(**{name: again[name] for name in pointed - plain})
-    notes = tuple(numbers.said(name, how) for name, how in formats.items() if how != numbers.PLAIN)
-    return as_read(table, Reading(formats)), Reading(formats, notes=notes)
+    notes = [numbers.said(name, how, found[name]) for name, how in formats.items()]
+    return as_read(table, Reading(formats)), Reading(formats, notes=tuple(filter(None, notes)))
 
 
 def as_read(table: pd.DataFrame, reading: Reading) -> pd.DataFrame:
@@ -84,20 +88,33 @@ def without_blanks(table: pd.DataFrame, missing: Callable[[str], Collection[str]
     return (table.assign(**found) if found else table), set(found)
 
 
+def blanks_said(columns: set[str]) -> str:
+    """Return the sentence that says where blanks were dropped."""
+    return f"Blanks around the cells of {listed(sorted(map(str, columns)), 5)} are dropped."
+
+
+def stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the rows of all tables; a column that is missing in some of them altogether has the type of the others."""
+    table = pd.concat(frames, ignore_index=True)
+    objects = [name for name in table.columns if table[name].dtype == object]
+    numeric = [name for name in objects if pd.api.types.infer_dtype(table[name], skipna=True) in NUMBERS]
+    return table.assign(**{name: pd.to_numeric(table[name]) for name in numeric}) if numeric else table
+
+
 def is_text(column: pd.Series) -> bool:
-    """Whether all cells that are not missing are text."""
-    if column.dtype != object and not isinstance(column.dtype, pd.StringDtype):
-        return False
-    return pd.api.types.infer_dtype(column, skipna=True) == "string"
+    """Return whether there are cells that are not missing, and all are text."""
+    if isinstance(column.dtype, pd.StringDtype):
+        return bool(column.notna().any())
+    return column.dtype == object and pd.api.types.infer_dtype(column, skipna=True) == "string"
 
 
 def different(table: pd.DataFrame) -> dict[str, list[str]]:
-    """The different cells of each column of text."""
+    """Return the different cells of each column of text."""
     return {name: table[name].dropna().unique().tolist() for name in table.columns if is_text(table[name])}
 
 
 def _has_decimals(column: pd.Series) -> bool:
-    """Whether a column is floats some of which are not whole."""
+    """Return whether a column is floats some of which are not whole."""
     if not pd.api.types.is_float_dtype(column):
         return False
     values = column.to_numpy(np.float64, na_value=np.nan)

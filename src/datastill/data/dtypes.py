@@ -69,6 +69,7 @@ def check_storable(table: pd.DataFrame) -> None:
             known = restored(json.loads(json.dumps(described(column.dtype)))) == column.dtype
         except (TypeError, ValueError, NotImplementedError):
             known = False
+        known = known and _is_of_values(column)
         if not known and not isinstance(column.dtype, pd.StringDtype):  # of which storages differ, and nothing else
             raise unusable(name, str(column.dtype))
 
@@ -99,8 +100,16 @@ def unusable(name: Any, kind: str) -> InputError:
     )
 
 
+def _is_of_values(column: pd.Series) -> bool:
+    """Return whether a column is of a type of numbers, truths, text, categories or objects."""
+    kinds = pd.api.types
+    if isinstance(column.dtype, pd.CategoricalDtype) or kinds.is_object_dtype(column) or kinds.is_string_dtype(column):
+        return True
+    return kinds.is_bool_dtype(column) or (kinds.is_numeric_dtype(column) and not kinds.is_complex_dtype(column))
+
+
 def _hashable(name: Any, column: pd.Series) -> pd.Series:
-    """The column; an InputError for cells, such as lists, that cannot be told apart by their hash."""
+    """Return the column; raise an InputError for cells, such as lists, that have no hash."""
     for kind in dict.fromkeys(map(type, column.tolist())):
         if kind.__hash__ is None:
             value = next(v for v in column if type(v) is kind)

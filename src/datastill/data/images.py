@@ -46,13 +46,13 @@ def read_folder(folder: Path, image_size: int | None = None, like: Dataset | Non
     colours = None if like is None else np.ndim(like.x) == 4
     split, name = _split(folder), folder.resolve().name
     files = _class_files(folder if split is None else split[0])
-    reading = _reading(files) if like is None or like.reading.bits is None else like.reading
-    x, y = read_files(files, image_size, colours, bits=reading.bits)
+    bits = bits_of(files) if like is None or like.reading.bits is None else like.reading.bits
+    x, y = read_files(files, image_size, colours, bits=bits)
     if split is None or split[1] is None:
-        return Dataset(name, x, y, reading=reading)
+        return Dataset(name, x, y, reading=reading(bits))
     held = _class_files(split[1], set(y))
-    bits = bits_of(held) if reading.bits is None else reading.bits
-    return Dataset(name, x, y, *read_files(held, image_size, x.ndim == 4, x.shape[1:3], bits), reading=reading)
+    own = bits_of(held) if bits is None else bits
+    return Dataset(name, x, y, *read_files(held, image_size, x.ndim == 4, x.shape[1:3], own), reading=reading(bits))
 
 
 def check_size(image_size: int | None) -> None:
@@ -130,8 +130,8 @@ def bits_of(files: Sequence[Path]) -> int | None:
     return None if greatest is None else next(bits for bits in DEPTHS if greatest < 2**bits)
 
 
-def _reading(files: Sequence[Path]) -> Reading:
-    bits = bits_of(files)
+def reading(bits: int | None) -> Reading:
+    """Return how images of so many bits are read."""
     if bits is None or bits == 16:
         return Reading(bits=bits)
     return Reading(bits=bits, notes=(f"The images have 16 bits a pixel and use {bits} of them: these are kept.",))
@@ -141,7 +141,7 @@ def _greatest(image: Image.Image) -> tuple[int, bool] | None:
     """The greatest number of an image of more than 8 bits, and whether it is of the upper 8 alone; None of others."""
     if image.mode.startswith("I"):
         return int(np.asarray(image).max(initial=0)), False
-    if any(";16" in str(tile[3]) for tile in image.tile):
+    if any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
         return int(np.asarray(image.convert("RGB")).max(initial=0)), True
     return None
 

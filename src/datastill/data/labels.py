@@ -1,4 +1,4 @@
-"""Labels: which are classes, and which are real targets. Files, shards, estimators and the command line ask here."""
+"""Labels: classes or real targets. Files, shards, estimators and the command line all ask this module."""
 
 import warnings
 from decimal import Decimal
@@ -49,7 +49,7 @@ def plain(y: Any) -> np.ndarray:
 
 
 def is_one_hot(y: np.ndarray) -> bool:
-    """Whether every row has one 1 and otherwise zeros, in two columns or more."""
+    """Return whether every row has one 1 and otherwise zeros, in two columns or more."""
     if y.ndim != 2 or y.shape[1] < 2 or len(y) == 0 or y.dtype.kind not in "biuf":
         return False
     return bool(((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all())
@@ -153,7 +153,7 @@ def check_targets(y: Any) -> np.ndarray:
 
 
 def _typed(y: np.ndarray) -> np.ndarray:
-    """The same labels in an array of one type, unless some are missing."""
+    """Return the same labels in an array of one type, unless some are missing."""
     values = y.ravel().tolist()
     if pd.isna(y.ravel()).any():
         return y
@@ -195,7 +195,7 @@ def _check_length(values: list[Any]) -> None:
 
 
 def _adds_to_one(y: np.ndarray) -> bool:
-    """Whether the rows could be probabilities of classes."""
+    """Return whether the rows could be probabilities of classes."""
     if y.ndim != 2 or y.shape[1] < 2 or y.dtype.kind != "f" or len(y) == 0:
         return False
     return bool((y >= 0).all() and (np.abs(y.sum(axis=1) - 1) < SUM_TOLERANCE).all())

@@ -1,4 +1,4 @@
-"""How numbers are written in a column of text: `12,5`, `1.234,50 €`, `(1,200)`, `5-`, `12 %`.
+"""Numbers as people write them in a column of text: `12,5`, `1.234,50 €`, `(1,200)`, `5-`, `12 %`.
 
 A format is a decimal mark, a mark between thousands, and a sign of currency or percent. A column has the format that
 reads all its cells; where two formats read them as different numbers, the column does not say which it has.
@@ -16,7 +16,7 @@ import pandas as pd
 from datastill._errors import InputError
 
 GLANCE = 1000
-"""Different cells by which words are told from numbers."""
+"""Different cells that decide whether a column is worth reading as numbers."""
 
 LEAST_NUMBERS = 10
 """Different numbers in a column of text that make one wonder about its other cells."""
@@ -26,7 +26,7 @@ SPACES = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2009": " ", "’": "'",
 
 
 class Format(NamedTuple):
-    """How numbers are written.
+    """A way to write numbers.
 
     Attributes:
         decimal: the mark before decimals, "." or ",".
@@ -104,19 +104,23 @@ def nearly(cells: Sequence[str]) -> list[str]:
     return others or _unlike(cells)
 
 
-def said(name: str, how: Format) -> str:
-    """Return the sentence that says how a column was read."""
+def said(name: str, how: Format, cells: Sequence[str]) -> str:
+    """Return the sentence that says how a column was read; nothing where all are as programs write them."""
     parts = [
         "decimal commas" if how.decimal == "," else "",
         f"{how.thousands!r} between thousands" if how.thousands else "",
         f"{how.affix!r} beside the numbers" if how.affix else "",
+        "brackets for a minus" if any(cell.startswith("(") for cell in cells) else "",
+        "a minus after the number" if any(cell.endswith("-") for cell in cells) else "",
+        "a minus sign of typography" if any("−" in cell for cell in cells) else "",
     ]
-    found = " and ".join(part for part in parts if part) or "signs of its own"
-    return f"The column {name!r} is read as numbers with {found} ({str(how)!r})."
+    found = " and ".join(part for part in parts if part)
+    odd = next((cell for cell in cells if not _pattern(PLAIN).fullmatch(cell)), "")
+    return f"The column {name!r} is read as numbers with {found}, such as {odd!r}." if found else ""
 
 
 def _fitting(cells: Sequence[str], plain: bool) -> list[Format]:
-    """The formats of all cells that differ in what they make of them, the simplest first; none for words."""
+    """Return the formats that read all cells, one of those that agree, the simplest first; none for words."""
     if not len(cells) or not _glance(cells):
         return []
     split = [_split(cell) for cell in cells]
@@ -143,7 +147,7 @@ def _fitting(cells: Sequence[str], plain: bool) -> list[Format]:
 
 
 def _glance(cells: Sequence[str]) -> bool:
-    """Whether the first cells look like numbers for the most part, so that all are worth looking at."""
+    """Return whether the first cells look like numbers for the most part, so that all are worth reading."""
     first = cells[:GLANCE]
     return sum(map(_looks_like_number, first)) >= MOSTLY * len(first) > 0
 
@@ -154,7 +158,7 @@ def _looks_like_number(cell: str) -> bool:
 
 
 def _unlike(cells: Sequence[str]) -> list[str]:
-    """Of cells that are numbers of several formats, those that are not of the most frequent one."""
+    """Return the numbers that are not of the most frequent format among these cells."""
     best: list[str] = list(cells)
     for affix in {_split(cell)[2] for cell in cells}:
         for marks in MARKS:
@@ -164,7 +168,7 @@ def _unlike(cells: Sequence[str]) -> list[str]:
 
 
 def _split(cell: str) -> tuple[str, bool, str]:
-    """(number, whether its minus is a pair of brackets, affix) of a cell; the number has its sign in front."""
+    """Return (number with its sign in front, whether its minus is a pair of brackets, affix)."""
     body = cell.translate(SPACES).strip()
     bracketed = len(body) > 2 and body[0] == "(" and body[-1] == ")"
     if bracketed:
@@ -178,7 +182,7 @@ def _split(cell: str) -> tuple[str, bool, str]:
 
 
 def _signed(body: str) -> tuple[str, str]:
-    """A sign before or after, and the rest."""
+    """Return a sign before or after, and the rest."""
     if body[:1] in ("-", "+") and body:
         return body[0], body[1:].strip()
     if body[-1:] == "-" and len(body) > 1:
@@ -201,13 +205,12 @@ def _pattern(how: Format) -> re.Pattern[str]:
 
 
 def _plain(body: str, how: Format) -> str:
-    return (
-        body.replace(how.thousands, "").replace(how.decimal, ".") if how.thousands else body.replace(how.decimal, ".")
-    )
+    """Return the number as programs write it."""
+    return (body.replace(how.thousands, "") if how.thousands else body).replace(how.decimal, ".")
 
 
 def _value(cell: str, how: Format) -> float | None:
-    """The number in a cell of this format; None where there is none."""
+    """Return the number in a cell of this format; None where there is none."""
     body, _, affix = _split(cell)
     if affix != how.affix or _pattern(how._replace(affix="")).fullmatch(body) is None:
         return None
@@ -219,6 +222,6 @@ def _ambiguous(name: str, cells: Sequence[str], found: Sequence[Format]) -> Inpu
     readings = " or ".join(f"{_value(cell, how):.15g}" for how in found)
     return InputError(
         f"Got the column {name!r} with cells such as {cell!r}, which may "
-        f"be {readings}; expected a decimal mark that is told from one between thousands; try writing the numbers "
+        f"be {readings}; expected numbers that can be read in one way; try writing them "
         "without marks between thousands and with a decimal point."
     )

@@ -1,4 +1,4 @@
-"""What was found out about data while they were read: test rows and later shards have to be read in the same way."""
+"""A record of how data were read, since test rows and later shards have to be read in the same way."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from datastill.data.numbers import Format
 
 @dataclass(frozen=True)
 class Reading:
-    """How data were read.
+    """A way to read data.
 
     Attributes:
         numbers: how numbers are written in columns of text, where not as programs write them.

@@ -27,6 +27,7 @@ from datastill.data.raw import NoRows, unreadable
 from datastill.data.stored import Stored
 
 LABELS_AT_ONCE = 1 << 17
+GLANCE = 4096
 Batch: TypeAlias = tuple[Rows, np.ndarray]
 
 
@@ -74,6 +75,10 @@ class Shard(ABC):
             kept.append((take(x, chosen), y[chosen]))
             start += len(y)
         return joined([x for x, _ in kept]), np.concatenate([y for _, y in kept])
+
+    def blanks(self) -> set[str]:
+        """Return the columns in whose first rows blanks around cells are dropped."""
+        return set()
 
     @property
     def name(self) -> str:
@@ -203,6 +208,10 @@ class ParquetShard(Shard):
         for frame in self._frames(size):
             yield tables.split(Path(self.path), frame, self.target, like)
 
+    def blanks(self) -> set[str]:
+        """See `Shard.blanks`."""
+        return _blanks(self._frames(GLANCE))
+
     def _frames(self, size: int, columns: list[str] | None = None) -> Iterator[pd.DataFrame]:
         with self._opened() as file:
             groups = list(range(self.start, self.stop))
@@ -244,15 +253,24 @@ class TextShard(Shard):
         for frame in self._frames(size, like):
             yield tables.split(Path(self.path), frame, self.target, like)
 
+    def blanks(self) -> set[str]:
+        """See `Shard.blanks`."""
+        return _blanks(self._frames(GLANCE, None))
+
     def _frames(self, size: int, like: Dataset | None) -> Iterator[pd.DataFrame]:
         text = tables.text_columns(like, self.target)
         return delimited.read_chunks(Path(self.path), self.target, size, text, self.part)
 
 
+def _blanks(frames: Iterator[pd.DataFrame]) -> set[str]:
+    first = next(frames, None)
+    return set() if first is None else cells.without_blanks(first, lambda _: ())[1]
+
+
 def joined(parts: list[Rows]) -> Rows:
     """The rows of all parts, in order."""
     if isinstance(parts[0], pd.DataFrame):
-        return pd.concat(parts, ignore_index=True)
+        return cells.stacked(parts)
     return np.concatenate(parts)
 
 

@@ -81,12 +81,19 @@ def _read_folder(path: Path, target: str | None, image_size: int | None, like: D
     if tables.is_folder_of_parts(path):
         refuse_size(path, image_size)
         return tables.read_folder(path, target, like)
-    refuse_target(path, target)
     if idx.is_idx_folder(path):
+        refuse_target(path, target)
         refuse_size(path, image_size)
         return idx.read_folder(path)
     entries = visible(path)
-    if any(entry.is_dir() for entry in entries):
+    folders = [entry for entry in entries if entry.is_dir()]
+    if deep := next((f for f in folders if any(map(tables.is_table, visible(f)))), None):
+        raise InputError(
+            f"Got the folder {path}, whose folder {deep.name!r} holds tables; expected the parts of one table in one "
+            f"folder; try {deep}, or moving them there."
+        )
+    if folders:
+        refuse_target(path, target)
         return images.read_folder(path, image_size, like)
     readable = [entry for entry in entries if entry.suffix.lower() == ".npz" or tables.is_table(entry)]
     advice = f"the file itself, {readable[0]}" if readable else f"{images.LAYOUT}"

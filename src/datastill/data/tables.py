@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from datastill._errors import InputError
 from datastill.data import bounds, cells, delimited
 from datastill.data.dataset import Dataset
+from datastill.data.dtypes import plain as plain_value
 from datastill.data.labels import plain
 from datastill.data.raw import NoRows, listed, unreadable, visible
 from datastill.data.reading import Reading
@@ -20,7 +21,7 @@ from datastill.data.reading import Reading
 SUFFIXES = (*delimited.SUFFIXES, ".parquet")
 PART_NAME = re.compile(r"(train|test|val|valid|validation|dev)(?=[-_.])", re.IGNORECASE)
 LIKELY_TARGETS = ("target", "class", "label")
-CELLS = ("string", "boolean", "integer", "floating", "mixed-integer-float", "empty", "categorical")
+CELLS = ("string", "boolean", "empty", "categorical")
 
 
 def is_table(path: Path) -> bool:
@@ -55,7 +56,7 @@ def read_folder(folder: Path, target: str | None, like: Dataset | None = None) -
 
 
 def is_folder_of_parts(folder: Path) -> bool:
-    """Whether a folder holds tables of one kind and nothing else."""
+    """Return whether a folder holds tables of one kind and nothing else."""
     entries = visible(folder)
     kinds = {_is_parquet(entry) for entry in entries if is_table(entry)}
     return len(kinds) == 1 and all(is_table(entry) and not entry.is_dir() for entry in entries)
@@ -85,15 +86,16 @@ def _read(where: Path, files: list[Path], target: str | None, like: Dataset | No
         table, reading = cells.read_numbers(table, lambda more: _joined(where, files, target, text | more)[0])
     notes = [] if like is not None else [*reading.notes, *cells.alike(where, table, target)]
     if blanks:
-        notes.append(f"Blanks around the cells of {listed(sorted(map(str, blanks)), 5)} are dropped.")
-    name = where.name.split(".")[0] or where.name
+        notes.append(cells.blanks_said(blanks))
+    name = where.name if where.is_dir() else where.name.split(".")[0] or where.name
     rows = _divided(where, table, str(target), like)
     return Dataset(name, *rows, target=str(target), reading=replace(reading, notes=tuple(notes)))
 
 
 def _joined(where: Path, files: list[Path], target: str | None, text: set[str]) -> tuple[pd.DataFrame, set[str]]:
     """The rows of all files, and the columns in which blanks around cells were dropped."""
-    frames, blanks = [], set()
+    frames: list[pd.DataFrame] = []
+    blanks: set[str] = set()
     for file in files:
         try:
             frame = _read_parquet(file) if _is_parquet(file) else delimited.read_text(file, target, text)
@@ -114,7 +116,7 @@ def _joined(where: Path, files: list[Path], target: str | None, text: set[str]) 
             frames.append(frame)
     if not any(map(len, frames)):
         raise NoRows(f"Got {where}, which has columns but no rows; expected at least one row; try another file.")
-    table = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+    table = frames[0] if len(frames) == 1 else cells.stacked(frames)
     mixed = set(mixed_columns(table)) - text if len(frames) > 1 and not any(map(_is_parquet, files)) else set()
     return _joined(where, files, target, text | mixed) if mixed else (table, blanks)
 
@@ -216,7 +218,7 @@ def _aligned(path: Path, x: pd.DataFrame, train: object) -> pd.DataFrame:
             present = x[name].dropna()
             wrong = present[pd.to_numeric(present, errors="coerce").isna()]
             raise InputError(
-                f"Got {(wrong if len(wrong) else present).iloc[0]!r} in the column {name!r} of the test table {path}; "
+                f"Got {plain_value((wrong if len(wrong) else present).iloc[0])!r} in the column {name!r} of {path}; "
                 f"expected {'numbers' if kinds[0] else 'text'}, as in the training table; "
                 "try mending those cells."
             )
@@ -237,7 +239,7 @@ def _column(path: Path, column: pd.Series) -> pd.Series:
     if column.dtype != object:
         return column
     kind = pd.api.types.infer_dtype(column, skipna=True)
-    if kind == "decimal":
+    if kind == "decimal" or kind in cells.NUMBERS:  # whole numbers beyond 64 bits
         return column.astype(np.float64)
     if kind not in CELLS:
         raise InputError(

@@ -10,9 +10,10 @@ import pandas as pd
 
 from datastill._errors import InputError
 from datastill._validate import check_present, memory_present
-from datastill.data import cells, tables
+from datastill.data import cells, images, tables
 from datastill.data.dataset import Dataset
-from datastill.data.labels import check_classes, check_targets, guess_task, is_one_hot, plain
+from datastill.data.labels import check_classes, check_targets, class_values, guess_task, is_one_hot, plain
+from datastill.data.raw import listed
 from datastill.data.reading import Reading
 from datastill.data.shards import ImageShard, Shard, TextShard, joined
 from datastill.features.base import FeatureMap
@@ -81,7 +82,11 @@ def survey(
         task = guess_task(some)[0]
     labels: label_maps.Labels
     if task == "classification":
-        labels = label_maps.ClassLabels.fit(check_classes(some))
+        labels = label_maps.ClassLabels.fit(check_classes(class_values(some)))
+        if is_one_hot(some):
+            reading = replace(
+                reading, notes=(*reading.notes, f"The labels are one-hot rows, taken as {len(labels.classes)} classes.")
+            )
     else:
         check_targets(some)
         labels = _standardised(seen)
@@ -156,7 +161,7 @@ class _Seen(NamedTuple):
 def _labels(shards: Sequence[Shard], target: str | None) -> tuple[list[_Seen], Reading]:
     """Of each shard, one held at a time; and how they were read."""
     bits = max((shard.bits for shard in shards if isinstance(shard, ImageShard) and shard.bits), default=None)
-    found, reading = [_Seen.of(shard.labels()) for shard in shards], Reading(bits=bits)
+    found, reading = [_Seen.of(shard.labels()) for shard in shards], images.reading(bits)
     if not _alike(found):  # a class called 1 in one part of a file and x in another
         text = Dataset("like", pd.DataFrame(), np.array(["text"]))
         found = [_Seen.of(shard.labels(text)) for shard in shards]
@@ -200,6 +205,12 @@ def _sample(shards: Sequence[Shard], reading: Reading) -> tuple[spaces.Rows, Rea
     rows = max(min(SAMPLED_ROWS, SAMPLED_NUMBERS // max(one[:1].size, 1)) // len(chosen), 1)
 
     parts = [shard.sample(rows)[0] for shard in chosen]
+    columns = [set(part.columns) for part in parts if isinstance(part, pd.DataFrame)]
+    if odd := [name for some in columns for name in sorted(some ^ columns[0])]:
+        raise InputError(
+            f"Got shards some of which are without the columns {listed(odd, 5)}; expected the same columns in all; try "
+            "giving those shards by themselves."
+        )
     if any(np.shape(part)[1:] != np.shape(parts[0])[1:] for part in parts):
         shapes = sorted({str(np.shape(part)[1:]) for part in parts})
         raise InputError(f"Got shards with rows of shapes {', '.join(shapes)}; expected one; try making them alike.")
@@ -216,5 +227,7 @@ def _sample(shards: Sequence[Shard], reading: Reading) -> tuple[spaces.Rows, Rea
     table, found = sampled(text) if text else sample, Reading()
     if any(isinstance(shard, TextShard) for shard in shards):
         table, found = cells.read_numbers(table, lambda more: sampled(text | more))
-    notes = (*reading.notes, *found.notes, *cells.alike(Path(shards[0].path), table, None))
-    return table, Reading({**reading.numbers, **found.numbers}, reading.bits, notes)
+    notes = [*reading.notes, *found.notes, *cells.alike(Path(shards[0].path), table, None)]
+    if blanks := set().union(*(shard.blanks() for shard in chosen)):
+        notes.append(cells.blanks_said(blanks))
+    return table, Reading({**reading.numbers, **found.numbers}, reading.bits, tuple(notes))

@@ -212,8 +212,6 @@ def check_columns(table: pd.DataFrame) -> None:
         column = table[name]
         if _is_numeric(column):
             continue
-        if not (_is_categorical(column) or pd.api.types.is_string_dtype(column)):
-            raise dtypes.unusable(name, str(column.dtype))
         if (different := column.nunique()) > MAX_CATEGORIES:
             crowded[name] = different
     if crowded:
@@ -261,7 +259,10 @@ def _numbers(column: pd.Series) -> np.ndarray:
 
 def _factorised(column: pd.Series) -> tuple[np.ndarray, list[Any]]:
     """(n,) places in a list of the different values as Python objects; -1 where missing."""
-    codes, values = pd.factorize(column.astype(object))
+    try:
+        codes, values = pd.factorize(column.astype(object))
+    except TypeError:
+        raise dtypes.unusable(column.name, "list, or another that has no hash") from None
     return codes, [dtypes.plain(v) for v in values]
 
 
