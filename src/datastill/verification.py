@@ -28,6 +28,7 @@ from datastill.certify import (
     measured,
     stated,
 )
+from datastill.data.archive import DAMAGED
 from datastill.data.dataset import Rows, versions
 from datastill.evaluate.protocol import HeldOut
 from datastill.learners.named import is_import_path
@@ -165,7 +166,7 @@ def _read(folder: Path, artefact: Artefact) -> Recorded:
         if len(losses) != len(certificate.statements) or tensors.keys() != names:
             raise ValueError("losses of other learners than the statements'")
         _check_losses(losses, y, certificate.loss, artefact)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except DAMAGED as error:
         raise lacking(folder, error) from None
     return Recorded(certificate, losses, y)
 

@@ -30,7 +30,7 @@ RATIOS = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5)
 """Values of ρ at which rows are counted; LEVEL is shared among them."""
 PARTS, MOST_USUAL = 4, 2000
 """Into which training rows are split, to be treated as held out in turn, until there are about so many."""
-MOST_PAIRS = 1_000_000_000
+MOST_PAIRS = 300_000_000
 """Pairs of a held-out and a training row; where there are more, random held-out rows are looked at."""
 FEW_CELLS = 256
 """Cells of a row at most, for each to be left out in turn; of wider rows the largest differences do not count."""
