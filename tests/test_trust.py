@@ -1,4 +1,4 @@
-"""What others made is read without being believed: no code, no escapes, no formulas, no false certificates.
+"""Files that others made are read without being believed: no code, no escapes, no formulas, no false certificates.
 
 Each promise of SECURITY.md has its test here.
 """
@@ -20,9 +20,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
-from sklearn.datasets import load_digits, load_iris
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 
-from datastill import Coreset, Dataset, SupportSet
+from datastill import Coreset, Dataset, SupportSet, load
 from datastill._errors import InputError, OutputError
 from datastill._text import printable
 from datastill.artefact import open_artefact, write_row_digests
@@ -81,7 +81,7 @@ def own_cache(tmp_path_factory, monkeypatch):
 
 
 def shown(text: str) -> bool:
-    """Whether a terminal shows all of it, and obeys none."""
+    """Return whether a terminal shows all of it, and obeys none."""
     return all(line.isprintable() for line in text.split("\n"))
 
 
@@ -596,9 +596,9 @@ def test_altered_training_rows_are_found(kind, share):
     assert (ratios(forms(held[:made], space, True), forms(z, space, False)) <= RATIOS[-1]).mean() >= 0.99
 
 
-@pytest.mark.parametrize("load", [load_digits, load_iris])
-def test_rows_that_were_drawn_alike_are_not_taken_for_copies(load):
-    x, y = load(return_X_y=True)
+@pytest.mark.parametrize("load_rows", [load_digits, load_iris, load_wine, load_breast_cancer])
+def test_rows_that_were_drawn_alike_are_not_taken_for_copies(load_rows):
+    x, y = load_rows(return_X_y=True)
     for seed in range(8):
         order = np.random.default_rng(seed).permutation(len(x))
         train, held = x[order[: 3 * len(x) // 4]], x[order[3 * len(x) // 4 :]]
@@ -612,6 +612,16 @@ def test_rows_that_were_drawn_alike_are_not_taken_for_copies(load):
             )[:, 0]
         ]
         assert not copies(new, z, z[:0], space, True).any()
+
+
+@pytest.mark.slow
+def test_the_test_rows_of_mnist_are_not_taken_for_copies(shared):
+    data = load(shared / "data" / "mnist")
+    space = fit_space(data.x)
+    z = space.encode(data.x)
+    assert not copies(space.encode(data.x_test[:2000]), z, z[:0], space, True).any()
+    bright = np.concatenate([1.2 * data.x[:60], data.x_test[:1940]])
+    assert copies(space.encode(bright), z, z[:0], space, True)[:60].mean() >= 0.95
 
 
 def test_a_copy_of_a_table_row_with_one_cell_changed_is_found(rng):
