@@ -41,6 +41,7 @@ from datastill.learners.named import named_learner
 from datastill.preprocess.space import fit_space
 from datastill.report import certificate_markdown, render_certificate
 from datastill.report.markdown import escaped
+from datastill.tournament import Entrants, compare
 from datastill.verification import ALWAYS, verify
 
 FORMULAS = "=+-@"
@@ -474,6 +475,24 @@ def test_losses_that_another_wrote_are_not_believed(digits, tmp_path, monkeypatc
     assert certify_set(artefact, *rows, question, tmp_path) == honest
     found = evaluate(artefact, *rows, ["knn"], 1, "soft", 1, tmp_path / "learners").table
     assert found["accuracy"].iloc[0] == pytest.approx(1 - honest.statements[0].risk)
+
+
+def test_sets_rows_and_labels_that_another_wrote_are_not_compared(tmp_path):
+    data = with_test(Dataset("iris", *load_iris(return_X_y=True)), 0, "classification")
+    entrants = Entrants(("kmeans",), (1,), ("knn",), 2, teacher="logistic")
+    honest = compare(data, "classification", entrants, tmp_path).judged.table.drop(columns="seconds")
+    unchanged = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/**/*.safetensors")}
+    compare(data, "classification", entrants, tmp_path)
+    assert unchanged == {path: path.stat().st_mtime_ns for path in unchanged}
+    for folder in (tmp_path / "sets").iterdir():
+        if folder.is_dir():
+            made = SupportSet.load(folder)
+            replace(made, x=made.x[::-1].copy(), soft_labels=made.soft_labels[::-1].copy()).save(folder)
+    for path in (*(tmp_path / "rows").iterdir(), *(tmp_path / "sets").glob("teacher*")):
+        tensors, header = read_tensors(path)
+        write_tensors(path, {name: np.zeros_like(array) for name, array in tensors.items()}, header)
+    found = compare(data, "classification", entrants, tmp_path).judged.table.drop(columns="seconds")
+    pd.testing.assert_frame_equal(found, honest)
 
 
 def test_what_is_kept_is_found_again_by_its_own_user_under_its_own_name(tmp_path):
