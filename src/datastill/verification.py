@@ -128,11 +128,15 @@ def verify(
     if artefact.data is None:
         unverified.append("which rows the set was made from, and how many")
     expected = replace(again, checks=(*looked, *again.checks), about=about)
-    _agree("", *(json.loads(json.dumps(one.as_dict())) for one in (certificate, expected)))
+    said, found = (json.loads(json.dumps(one.as_dict())) for one in (certificate, expected))
+    for one, other in zip(said.pop("statements"), found.pop("statements"), strict=True):
+        for name, value in other.items():
+            _agree(f"{name} of {other['learner']}", one[name], value)
+    _agree("", said, found)
     unverified += _free_notes(recorded) + _words(certificate, folder)
     if new is not None:
-        found, missing = _trained_again(recorded, artefact, new.held, named)
-        checks += found
+        trained, missing = _trained_again(recorded, artefact, new.held, named)
+        checks += trained
         unverified += missing
     return Verified(tuple(checks), (*unverified, *ALWAYS))
 

@@ -104,8 +104,9 @@ def usual_ratios(train: np.ndarray, space: Space) -> Float[np.ndarray, " u"]:
         rest = train[np.setdiff1d(order, part)]
         part = train[part]
         part = part[~_equal_rows(part, rest)]
-        found.append(ratios(forms(part, space, True), forms(rest, space, False)))
-    return np.concatenate(found)
+        if len(part):
+            found.append(ratios(forms(part, space, True), forms(rest, space, False)))
+    return np.concatenate([np.zeros(0), *found])
 
 
 def ratios(held: Forms, train: Forms) -> Float[np.ndarray, " n"]:
