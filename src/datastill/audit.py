@@ -1,4 +1,4 @@
-"""What a saved set is worth on held-out rows: judged by any learner, and certified."""
+"""Judge a saved set on held-out rows by any learner, and certify it."""
 
 import datetime
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ SET = "this set"
 
 
 class Question(NamedTuple):
-    """What a certificate is asked for.
+    """A request for a certificate.
 
     Attributes:
         learners: names; see `learners.named_learner`.
@@ -42,13 +42,13 @@ class Question(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """Held-out rows that are new, and what was found when they were looked at.
+    """Held-out rows that are new, with the checks that they passed.
 
     Attributes:
         x: the rows.
         y: their labels or targets.
         held: both as numbers.
-        checks: what was looked into.
+        checks: that the rows passed.
         dropped: how many rows were left out.
         distance: within which rows counted as the same; None where the training rows were not at hand.
     """
@@ -194,7 +194,7 @@ def certify_set(artefact: Artefact, x: Rows, y: np.ndarray, question: Question, 
 
 
 def _about(artefact: Artefact, x: Rows, y: np.ndarray) -> dict[str, Any]:
-    """What a certificate says of its set and of the rows that it rests on."""
+    """The facts about a set, and about the rows that its certificate rests on."""
     return {
         **about_set(artefact),
         "held_out": row_facts(x, y),

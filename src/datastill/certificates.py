@@ -13,7 +13,7 @@ import numpy as np
 
 from datastill._errors import InputError
 from datastill.certify import SCHEMA, Certificate, Losses
-from datastill.data.archive import read_json, read_tensors, write_atomic, write_json, write_tensors
+from datastill.data.archive import DAMAGED, read_json, read_tensors, write_atomic, write_json, write_tensors
 from datastill.report import certificate_markdown, render_certificate
 
 CERTIFICATE, LOSSES = "certificate.json", "certificate.safetensors"
@@ -60,10 +60,10 @@ def read(folder: Path) -> tuple[Certificate, dict[str, np.ndarray]]:
         )
     try:
         certificate = Certificate.from_dict(saved)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if json.dumps(certificate.as_dict(), sort_keys=True) != json.dumps(saved, sort_keys=True):
+            raise ValueError("there are parts that do not follow from the others")
+    except DAMAGED as error:
         raise lacking(folder, error) from None
-    if json.dumps(certificate.as_dict(), sort_keys=True) != json.dumps(saved, sort_keys=True):
-        raise lacking(folder, "there are parts that do not follow from the others")
     return certificate, read_tensors(folder / LOSSES)[0]
 
 

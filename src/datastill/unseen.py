@@ -1,4 +1,4 @@
-"""Whether held-out rows are new: what voids every figure that is measured on rows the set was made from.
+"""Look whether held-out rows are new: figures measured on rows that the set was made from are void.
 
 A held-out row was seen when it equals a training row or an example of the set, or nearly, or is an altered copy of one.
 """
@@ -17,10 +17,10 @@ from datastill.preprocess.space import Space, fit_space
 
 
 class Known(NamedTuple):
-    """What held-out rows are compared with.
+    """Rows that held-out rows are compared with.
 
     Attributes:
-        space: where rows are told apart.
+        space: by which rows are standardised.
         train: (m, …) training rows, standardised; None where they are not at hand.
         digests: of the training rows, where only these are known.
         own: (s, …) examples of the set, standardised.
@@ -56,10 +56,10 @@ def rows_of(data: Dataset) -> Known:
 
 
 def unseen(known: Known, x: Rows, distance: float | None, drop_seen: bool) -> tuple[Check, np.ndarray]:
-    """Return what was checked, and the numbers of the held-out rows that are new.
+    """Return the check, and the numbers of the held-out rows that are new.
 
     Args:
-        known: what they are compared with.
+        known: the rows that they are compared with.
         x: held-out rows.
         distance: rows nearer than this count as the same; None for the usual one.
         drop_seen: whether to leave out rows that were seen instead of refusing.
@@ -149,7 +149,7 @@ def _seen(known: Known, z: np.ndarray, distance: float, every: bool) -> dict[str
 
 
 def _searched(known: Known, n: int, distance: float) -> str:
-    """What was looked for and not found."""
+    """The check in words."""
     own = f" or of the {len(known.own):,} examples of the set" if len(known.own) else ""
     if known.train is None:
         assert known.digests is not None

@@ -1,8 +1,8 @@
 """Certificates checked: everything that one states is computed again, and what cannot be is said first.
 
-A certificate comes with its set from whoever made it, so no file beside it can vouch for it: digests and seals in the
-same folder can be made to fit. What counts is what follows from rows that the reader has. Without them, a certificate
-is shown to agree with itself and no more.
+A certificate comes with its set from the same maker, so no file beside it can vouch for it: digests and seals in the
+same folder can be made to fit. Only rows that the reader has can show that it is true. Without them, a certificate is
+shown to agree with itself and no more.
 """
 
 import json
@@ -28,6 +28,7 @@ from datastill.certify import (
     measured,
     stated,
 )
+from datastill.data.archive import DAMAGED
 from datastill.data.dataset import Rows, versions
 from datastill.evaluate.protocol import HeldOut
 from datastill.learners.named import is_import_path
@@ -63,10 +64,10 @@ class Recorded(NamedTuple):
 
 
 class Verified(NamedTuple):
-    """What was found when a certificate was checked.
+    """The outcome of checking a certificate.
 
     Attributes:
-        checks: what was computed again and agrees.
+        checks: parts that were computed again and agree.
         unverified: parts that were not computed again.
     """
 
@@ -87,7 +88,7 @@ def verify(
 ) -> Verified:
     """Compute everything again that a certificate states, as far as the rows at hand allow.
 
-    Learners that the certificate names by import path are code of whoever made it: they are not imported.
+    Learners that the certificate names by import path are its maker's code: they are not imported.
 
     Args:
         artefact: the set; with its training rows, gaps and the novelty of rows are computed again, too.
@@ -127,19 +128,23 @@ def verify(
     if artefact.data is None:
         unverified.append("which rows the set was made from, and how many")
     expected = replace(again, checks=(*looked, *again.checks), about=about)
-    _agree("", *(json.loads(json.dumps(one.as_dict())) for one in (certificate, expected)))
+    said, found = (json.loads(json.dumps(one.as_dict())) for one in (certificate, expected))
+    for one, other in zip(said.pop("statements"), found.pop("statements"), strict=True):
+        for name, value in other.items():
+            _agree(f"{name} of {other['learner']}", one[name], value)
+    _agree("", said, found)
     unverified += _free_notes(recorded) + _words(certificate, folder)
     if new is not None:
-        found, missing = _trained_again(recorded, artefact, new.held, named)
-        checks += found
+        trained, missing = _trained_again(recorded, artefact, new.held, named)
+        checks += trained
         unverified += missing
     return Verified(tuple(checks), (*unverified, *ALWAYS))
 
 
 def _rows_again(artefact: Artefact, about: Mapping[str, Any], rows: tuple[Rows, np.ndarray]) -> tuple[Sample, bool]:
-    """The held-out rows that are new, and whether they were looked at as they were for the certificate.
+    """Select the held-out rows that are new, and say if they were checked as they were for the certificate.
 
-    One that was made without the training rows has no distance: digests of them were compared.
+    A certificate that was made without the training rows has no distance: digests of them were compared.
     """
     distance, drop = about["distance"], bool(about["dropped"])
     if artefact.data is not None and distance is not None:
@@ -165,7 +170,7 @@ def _read(folder: Path, artefact: Artefact) -> Recorded:
         if len(losses) != len(certificate.statements) or tensors.keys() != names:
             raise ValueError("losses of other learners than the statements'")
         _check_losses(losses, y, certificate.loss, artefact)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except DAMAGED as error:
         raise lacking(folder, error) from None
     return Recorded(certificate, losses, y)
 
@@ -216,7 +221,7 @@ def _check_losses(losses: Mapping[str, Losses], y: np.ndarray, loss: str, artefa
 def _trained_again(
     recorded: Recorded, artefact: Artefact, held: HeldOut, named: Sequence[str]
 ) -> tuple[list[Check], list[str]]:
-    """What the learners, trained again on the rows at hand, agree with, and what was not computed."""
+    """Train the learners again on the rows at hand and compare their losses; return checks, and parts not computed."""
     known = [name for name in recorded.losses if not is_import_path(name) or name in named]
     strange = [name for name in recorded.losses if name not in known]
     unverified = []
@@ -250,7 +255,7 @@ def _trained_again(
 
 
 def _free_notes(recorded: Recorded) -> list[str]:
-    """The learners that failed on all rows, as the certificate says; why is in the words of whoever made it."""
+    """The learners that failed on all rows, as the certificate says, for reasons in its maker's words."""
     free = [name for name, of in recorded.losses.items() if of.full is None and of.note != NOT_AT_HAND]
     return [f"why nothing is said of all rows for {', '.join(free)}"] if free else []
 

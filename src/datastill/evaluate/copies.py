@@ -30,7 +30,7 @@ RATIOS = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5)
 """Values of ρ at which rows are counted; LEVEL is shared among them."""
 PARTS, MOST_USUAL = 4, 2000
 """Into which training rows are split, to be treated as held out in turn, until there are about so many."""
-MOST_PAIRS = 1_000_000_000
+MOST_PAIRS = 300_000_000
 """Pairs of a held-out and a training row; where there are more, random held-out rows are looked at."""
 FEW_CELLS = 256
 """Cells of a row at most, for each to be left out in turn; of wider rows the largest differences do not count."""
@@ -42,6 +42,8 @@ FEWEST_NUMBERS, SHARE_IGNORED = 16, 50
 """Of rows at least so wide the largest differences do not count: one, and one more for every so many numbers."""
 FAR = 20.0
 """Standard deviations from the mean beyond which numbers count as this far."""
+BATCH = 4096
+"""Rows whose marks are made at once."""
 DECIMALS = 3
 """Of numbers that are compared for equality, in standard deviations."""
 
@@ -102,8 +104,9 @@ def usual_ratios(train: np.ndarray, space: Space) -> Float[np.ndarray, " u"]:
         rest = train[np.setdiff1d(order, part)]
         part = train[part]
         part = part[~_equal_rows(part, rest)]
-        found.append(ratios(forms(part, space, True), forms(rest, space, False)))
-    return np.concatenate(found)
+        if len(part):
+            found.append(ratios(forms(part, space, True), forms(rest, space, False)))
+    return np.concatenate([np.zeros(0), *found])
 
 
 def ratios(held: Forms, train: Forms) -> Float[np.ndarray, " n"]:
@@ -148,19 +151,23 @@ def forms(z: np.ndarray, space: Space, shifted: bool) -> Forms:
 
 def _marks(z: np.ndarray, space: Space) -> np.ndarray:
     """(n, c) marks: of the row with its numbers in order, and of the row without each of its cells."""
-    values = np.asarray(space.scaling.inverse(z) / np.mean(space.scaling.scale)).reshape(len(z), -1)
-    found = (
-        [_hashes(np.sort(values, axis=1), False).sum(axis=1, dtype=np.uint64)[:, None]] if space.table is None else []
-    )
-    flat = z.reshape(len(z), -1)
-    widths = [c.width for c in space.table.columns] if space.table else [1] * flat.shape[1]
-    if 1 < len(widths) <= FEW_CELLS:
-        cells = np.add.reduceat(_hashes(flat, True), np.cumsum([0, *widths[:-1]]), axis=1)
-        found.append(cells.sum(axis=1, dtype=np.uint64)[:, None] - cells)
-    return np.concatenate([*found, np.zeros((len(z), 0), np.uint64)], axis=1)
+    parts = [_marks_of(z[start : start + BATCH], space) for start in range(0, max(len(z), 1), BATCH)]
+    return np.concatenate(parts)
 
 
-def _hashes(values: np.ndarray, placed: bool) -> np.ndarray:
+def _marks_of(z: np.ndarray, space: Space) -> np.ndarray:
+    flat, found = z.reshape(len(z), -1), np.zeros((len(z), 0), np.uint64)
+    if space.table is None:
+        values = np.asarray(space.scaling.inverse(z) / np.mean(space.scaling.scale)).reshape(flat.shape)
+        found = _hashes(np.sort(values, axis=1)).sum(axis=1, dtype=np.uint64)[:, None]
+    widths = [column.width for column in space.table.columns] if space.table else [1] * flat.shape[1]
+    if not 1 < len(widths) <= FEW_CELLS:
+        return found
+    cells = np.add.reduceat(_hashes(flat), np.cumsum([0, *widths[:-1]]), axis=1)
+    return np.concatenate([found, cells.sum(axis=1, dtype=np.uint64)[:, None] - cells], axis=1)
+
+
+def _hashes(values: np.ndarray) -> np.ndarray:
     """(n, d) 64 bits of each number, to DECIMALS, and of its column (Steele, Lea, Flood 2014, SplitMix64)."""
     columns = np.arange(1, values.shape[1] + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     rounded = np.round(values.astype(np.float64) * 10**DECIMALS).astype(np.int64).view(np.uint64)
