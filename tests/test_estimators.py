@@ -372,7 +372,10 @@ REFUSED = {
     "no columns": (lambda X, y: (X[:, :0], y), "0 feature"),
     "text in an array": (lambda X, y: (np.full((80, 3), "a"), y), "could not convert|Unable to convert|dtype"),
     "objects": (lambda X, y: (np.array([[X[0], 1]] * 80, dtype=object), y), "object array"),
-    "a table with repeated names": (lambda X, y: (pd.DataFrame(X, columns=["a", "a", "b"]), y), "repeated column names"),
+    "a table with repeated names": (
+        lambda X, y: (pd.DataFrame(X, columns=["a", "a", "b"]), y),
+        "repeated column names",
+    ),
     "a table with dates": (lambda X, y: (pd.DataFrame({"a": pd.to_datetime(["2026-01-01"] * 80)}), y), "datetime"),
     "complex numbers": (lambda X, y: (X + 1j, y), "omplex"),
     "two label columns": (lambda X, y: (X, np.column_stack([y, y])), r"shape \(80, 2\)"),
