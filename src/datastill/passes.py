@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datastill._errors import InputError
+from datastill._errors import DatastillWarning, InputError
 from datastill.data import claims
 from datastill.data.archive import sweep
 from datastill.data.sharding import shards_of
@@ -95,7 +95,7 @@ def _carried_out(request: Request, out: Path | None, against: Path | None, verbo
         seconds = time.monotonic() - started
         description |= {"seconds": seconds, "rows_per_second": added.count / seconds}
         if base is not None and out in map(file_of, saved) and added.train.shards.keys() <= base.train.shards.keys():
-            warnings.warn(f"Got rows that {out} has already; nothing is added.", stacklevel=3)
+            warnings.warn(f"Got rows that {out} has already; nothing is added.", DatastillWarning, stacklevel=3)
             description["added"] = 0
         else:
             if base is not None:

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from datastill import artefact, report
-from datastill._errors import InputError
+from datastill._errors import DatastillWarning, InputError
 from datastill._validate import check_finite
 from datastill.data import claims, sampling
 from datastill.data.archive import finite, leftovers, read_object, write_atomic, write_json
@@ -279,7 +279,8 @@ def _found(folder: Path) -> dict[str, Any] | None:
     if not wrong:
         return read_object(folder / "metrics.json")
     if claims.broken(folder / CLAIM) or (folder / "metrics.json").exists():
-        warnings.warn(f"Of {folder}, {', '.join(wrong)} is missing or damaged; the run is made again.", stacklevel=3)
+        what = f"{', '.join(wrong)} {'are' if wrong[1:] else 'is'} missing or damaged"
+        warnings.warn(f"Got {folder}, where {what}; the run is made again.", DatastillWarning, stacklevel=3)
     return None
 
 

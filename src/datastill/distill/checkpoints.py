@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from datastill._errors import InputError, OutputError
+from datastill._errors import DatastillWarning, InputError, OutputError
 from datastill.data.archive import parse_json, read_tensors, sweep, write_tensors
 
 NAME = "checkpoint.safetensors"
@@ -131,6 +131,7 @@ def _warn(path: Path, damaged: list[str], so: str) -> None:
     if damaged:
         warnings.warn(
             f"Got {' and '.join(damaged)} in {path.parent} damaged; the run {so}.",
+            DatastillWarning,
             stacklevel=4,
         )
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from datastill._errors import DatastillError, InputError
+from datastill._errors import DatastillError, DatastillWarning, InputError
 from datastill.data import archive
 from datastill.data.shards import Shard
 from datastill.moments.collected import Collected, Recipe
@@ -199,6 +199,7 @@ class Session:
             warnings.warn(
                 f"Jobs on the cluster take longer than {limit:.0f} s at {', '.join(late)}; other workers get them as "
                 "well, where there are any.",
+                DatastillWarning,
                 stacklevel=2,
             )
 
