@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -23,6 +23,7 @@ Show = Callable[[float, str], None]
 """Shows how much is done in all, and a few words on how it goes."""
 
 
+@runtime_checkable
 class Steps(Protocol):
     """How far a loop is; see `distill.loop.Progress`."""
 
