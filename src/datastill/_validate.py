@@ -188,7 +188,7 @@ def _dense(x: Any) -> np.ndarray:
 
 
 def _in_single(values: np.ndarray) -> bool:
-    """Whether float32 holds the numbers, to its precision."""
+    """Tell whether float32 holds the numbers, to its precision."""
     with np.errstate(over="ignore"):
         return bool(np.allclose(values.astype(np.float32), values, rtol=1e-6, atol=0, equal_nan=True))
 

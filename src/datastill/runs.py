@@ -233,7 +233,7 @@ def _values(budget: Any) -> list[Any]:
 
 
 def _fewer(data: Dataset, request: Request, rows: int) -> np.ndarray | None:
-    """The numbers of the rows to learn from; None for all."""
+    """Draw the numbers of the rows to learn from; None for all."""
     if rows >= len(data.x):
         return None
     codes = np.unique(data.y, return_inverse=True)[1] if request.task == "classification" else None
@@ -244,14 +244,14 @@ def _fewer(data: Dataset, request: Request, rows: int) -> np.ndarray | None:
 
 
 def _of_all(support: SupportSet, chosen: np.ndarray, rows: int) -> SupportSet:
-    """A set that was learned from some rows as one of all: its rows by their numbers among all."""
+    """Return a set that was learned from some rows as one of all, its rows by their numbers among all."""
     provenance = {**support.provenance, "learned_from": {"rows": len(chosen), "of": rows}}
     indices = None if support.indices is None else chosen[support.indices]
     return replace(support, indices=indices, provenance=provenance)
 
 
 def _counted(score: Score, rows: int) -> Score:
-    """A score of all rows that is one of fewer, named so."""
+    """Name a score of all rows that is one of fewer so."""
     if score.role != "all" or not score.n_examples < rows:
         return score
     return replace(score, name=score.name.replace("all rows", f"{score.n_examples:,} of all rows", 1))
