@@ -661,3 +661,12 @@ def test_a_copy_of_a_table_row_with_one_cell_changed_is_found(rng):
 def test_nothing_else_is_unverified_when_all_rows_are_at_hand(certified):
     folder, data, rows = certified
     assert verify(open_artefact(folder, data), folder, rows).unverified == ALWAYS
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "support.safetensors"])
+def test_a_link_to_a_device_is_refused_rather_than_read_for_ever(name, tmp_path):
+    SupportSet(np.eye(2), np.arange(2)).save(tmp_path / "set")
+    (tmp_path / "set" / name).unlink()
+    (tmp_path / "set" / name).symlink_to("/dev/zero")
+    with pytest.raises(InputError, match="no regular file"):
+        SupportSet.load(tmp_path / "set")

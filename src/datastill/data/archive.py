@@ -107,6 +107,7 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file; an InputError says what is wrong with it."""
     try:
+        _check_regular(path)
         return parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
@@ -165,6 +166,7 @@ def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], str]:
             checksum; files of versions that wrote none have none to compare.
     """
     try:
+        _check_regular(path)
         with safetensors.safe_open(path, framework="numpy") as file:
             described = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -181,10 +183,17 @@ def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], str]:
 def read_header(path: Path) -> str | None:
     """The text of a .safetensors file; None where it cannot be read."""
     try:
+        _check_regular(path)
         with safetensors.safe_open(path, framework="numpy") as file:
             return str((file.metadata() or {}).get(HEADER, ""))
     except (OSError, safetensors.SafetensorError):
         return None
+
+
+def _check_regular(path: Path) -> None:
+    """Raise an OSError for a device or a pipe, which a link may lead to, and which would never end."""
+    if path.exists() and not path.is_file():
+        raise OSError("it is no regular file")
 
 
 def pack(tree: Any, name: str = "") -> tuple[Any, dict[str, np.ndarray]]:
