@@ -353,3 +353,12 @@ def test_integers_of_a_table_that_leave_their_range_are_floats(dtype):
     assert values[0] < -128 and values[1] > 255
     inside = found.decode(found.encode(pd.DataFrame({"a": [100]})))["a"]
     assert inside.dtype == dtype and inside[0] == 100
+
+
+@pytest.mark.parametrize("scale", [1e-310, 1e-200, 1.0, 1e99])
+def test_targets_are_standardised_at_any_scale(scale, rng):
+    y = rng.normal(size=50) * scale
+    known = labels.RealTargets.fit(y)
+    z = known.encode(y)
+    assert z.std() == pytest.approx(1, rel=1e-5)
+    np.testing.assert_allclose(known.decode(z), y, rtol=1e-5)

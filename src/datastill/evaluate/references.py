@@ -4,16 +4,17 @@ import numpy as np
 import pandas as pd
 
 from datastill.data.dataset import Rows
+from datastill.data.dtypes import rounded
+from datastill.select.kmeans import owners
 
 
 def nearest_rows(z: np.ndarray, codes: np.ndarray, support: np.ndarray, support_codes: np.ndarray) -> np.ndarray:
-    """(s,) index of the real row of the same class nearest to each support row, in standardised units."""
+    """Return, for each support row, the number of the real row of its class nearest to it, in standardised units."""
     rows, points = z.reshape(len(z), -1), support.reshape(len(support), -1)
     found = np.zeros(len(points), int)
     for c in np.unique(support_codes):
         own = np.flatnonzero(codes == c)
-        distance = np.sum(rows[own] ** 2, axis=1) - 2 * points[support_codes == c] @ rows[own].T
-        found[support_codes == c] = own[np.argmin(distance, axis=1)]
+        found[support_codes == c] = own[owners(points[support_codes == c], rows[own])]
     return found
 
 
@@ -21,7 +22,7 @@ def class_means(rows: Rows, codes: np.ndarray, classes: int) -> Rows:
     """One row per class: means of numbers, the commonest category of the rest; in the user's own space."""
     if not isinstance(rows, pd.DataFrame):
         means = np.stack([rows[codes == c].mean(axis=0, dtype=np.float64) for c in range(classes)])
-        return np.round(means).astype(rows.dtype) if rows.dtype.kind in "iu" else means.astype(rows.dtype)
+        return rounded(means, rows.dtype) if rows.dtype.kind in "iu" else means.astype(rows.dtype)
     columns = {}
     for name in rows.columns:
         column = rows[name]

@@ -70,7 +70,9 @@ class RealTargets:
     def fit(cls, y: np.ndarray) -> "RealTargets":
         """The moments of `y`, (n,) or (n, k)."""
         columns = np.asarray(y, np.float64).reshape(len(y), -1)
-        return cls.of(columns.mean(axis=0), columns.std(axis=0), y.ndim == 1)
+        # Squares of numbers below 1e-154 are 0, so a column is divided by a power of two, which rounds nothing.
+        unit = np.exp2(np.frexp(np.abs(columns).max(axis=0, initial=0))[1].clip(-1000, 1000).astype(np.float64))
+        return cls.of(columns.mean(axis=0), (columns / unit).std(axis=0) * unit, y.ndim == 1)
 
     @classmethod
     def of(cls, mean: np.ndarray, deviation: np.ndarray, flat: bool) -> "RealTargets":
