@@ -75,6 +75,19 @@ def test_headline_tells_all_three_figures():
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("random rows, labels solved", "10 random rows with labels solved give 80.1 %."),
+        ("random rows in proportion", "10 random rows in proportion give 80.1 %."),
+        ("random rows, labels solved on 90 rows", "10 random rows with labels solved on 90 rows give 80.1 %."),
+    ],
+)
+def test_the_headline_says_which_random_rows(name, said):
+    scores = [Score("KIP", 10, 0.9, 0.8, 0.95, role="result"), Score(name, 10, 0.801, role="random")]
+    assert headline("10 learned examples", scores, 90).endswith(f"; {said}")
+
+
 def test_headline_of_one_regression_example():
     scores = [Score("KIP", 1, 0.8712, -0.1, 0.9, metric="R²", role="result")]
     summary = summarise(SupportSet(np.zeros((1, 2)), np.zeros(1)), dataset="d", method="m", n_train=9, scores=scores)
@@ -239,7 +252,7 @@ def test_outside_text_is_escaped_everywhere(text):
     )
     page = page_of(summary)
     assert not {"script", "b", "img"} & set(page.tags)
-    shown = re.sub(r"[\x00\x1b]", "\ufffd", text)
+    shown = re.sub(r"[\x00\x1b\u202e]", "\ufffd", text)
     assert page.text.count(shown) >= 9
     images = SupportSet(np.zeros((2, 4, 4)), np.array([text, "z"], dtype=object), np.array([text, "z"], dtype=object))
     drawn = summarise(images, dataset="d", method="m", n_train=2)

@@ -188,7 +188,8 @@ def headline(what: str, scores: Sequence[Score], n_train: int, confidence: float
         sentence += f" where {_giving(inducing.name, inducing)}"
         told.append(inducing)
     if random and math.isfinite(random.value):
-        sentence += f"; {_giving(counted(random.n_examples, 'random row'), random)}"
+        kind = random.name.removeprefix("random rows").replace(", labels solved", " with labels solved")
+        sentence += f"; {_giving(counted(random.n_examples, 'random row') + kind, random)}"
         told.append(random)
     if constant and any(score.value <= constant.value for score in told):
         sentence += f"; the {_giving(constant.name, constant, 'gives')}"
