@@ -242,15 +242,15 @@ def test_compare_has_a_row_for_each_set_and_learner_and_goes_on_where_it_stopped
     found = json.loads(capsys.readouterr().out)
     rows = found["rows"]
     sets = ["random 1", "random 2", "kmeans 1", "kmeans 2", "label-solve 1", "kip 1", "label-solve 2", "kip 2"]
-    sets.append("all rows")
+    sets += ["all rows", "constant prediction"]
     rivals = {(v["set"], v["learner"]): v["rival"] for v in found["standings"]}
     assert (rivals["kip 2", "krr:rbf"], rivals["kip 2", "knn"]) == ("label-solve 2", "random 2")
     assert (rivals["kmeans 1", "knn"], rivals["all rows", "knn"]) == ("random 1", None)
     assert found["robustness"] == []
     assert [(r["set"], r["learner"]) for r in rows] == [(s, k) for s in sets for k in ("krr:rbf", "knn")]
     assert all(r["error"] == "" and 0 <= r["accuracy"] <= 1 for r in rows)
-    assert {r["labels"] for r in rows if r["learner"] == "krr:rbf"} == {"soft"}
-    assert len(pd.read_parquet(tmp_path / "c" / "table.parquet")) == 18
+    assert {r["labels"] for r in rows if r["learner"] == "krr:rbf" and r["set"] in sets[:-1]} == {"soft"}
+    assert len(pd.read_parquet(tmp_path / "c" / "table.parquet")) == 20
 
     monkeypatch.setattr("datastill.estimators.KIP.fit", lambda *_: pytest.fail("learned again"))
     assert run([*words, "--seeds", "1"]) == 0
@@ -378,10 +378,11 @@ def test_plan_and_datasets_and_report_print_json(blobs, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["scores"] == first["scores"]
 
 
-def test_a_warning_is_one_line_without_the_place_in_the_code():
+def test_a_warning_of_ours_is_one_line_without_the_place_in_the_code_and_others_are_not_shown():
     warned = (
-        "import warnings, datastill.cli.app as app; "
-        "app.run = lambda words: warnings.warn('Got little; try more.', stacklevel=1); app.main()"
+        "import warnings, datastill.cli.app as app; from datastill._errors import DatastillWarning as ours; "
+        "app.run = lambda words: (warnings.warn('Got little; try more.', ours, stacklevel=1), "
+        "warnings.warn('overflow encountered in exp', RuntimeWarning, stacklevel=1)) and 0; app.main()"
     )
     found = subprocess.run([sys.executable, "-c", warned], capture_output=True, text=True, check=True)
     assert found.stderr == "datastill: Got little; try more.\n"

@@ -51,5 +51,6 @@ def with_constant(judged: Judged, every: Examples | None, held: HeldOut) -> Judg
     }
     cells = dict.fromkeys(zip(judged.table["learner"], judged.table["asked"], strict=True))
     rows = [row | {"learner": learner, "asked": asked} for learner, asked in cells]
-    table = pd.DataFrame([*judged.table.to_dict(orient="records"), *rows], columns=judged.table.columns)
+    names = dict.fromkeys([*judged.table.columns, *row])  # where every learner failed, there are no columns of metrics
+    table = pd.DataFrame([*judged.table.to_dict(orient="records"), *rows], columns=list(names))
     return replace(judged, table=table, arrays=[*judged.arrays, *({"losses": losses} for _ in cells)])
