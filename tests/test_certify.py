@@ -373,10 +373,11 @@ def test_a_saved_set_is_judged_beside_random_and_all_rows(saved, tmp_path):
     artefact, data = both(saved)
     rows = data.x_test, data.y_test
     table = evaluate(artefact, *rows, ["knn", "krr"], 2, "soft", 1, tmp_path / "rows").table
-    assert dict(table.groupby("set")["n"].first()) == {"this set": 20, "random rows": 20, "all rows": len(data.x)}
+    sizes = {"this set": 20, "random rows": 20, "all rows": len(data.x), "constant prediction": 0}
+    assert dict(table.groupby("set")["n"].first()) == sizes
     assert table["error"].eq("").all()
     alone = evaluate(open_artefact(saved[0]), *rows, ["knn"], 1, "soft", 1, tmp_path / "rows").table
-    assert set(alone["set"]) == {"this set"}
+    assert set(alone["set"]) == {"this set", "constant prediction"}
     assert alone["accuracy"][0] == table["accuracy"][0]
 
 

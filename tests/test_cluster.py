@@ -161,7 +161,8 @@ def test_a_worker_that_stands_still_for_good_costs_its_shard_alone(work, grid):
 def test_ctrl_c_ends_a_pass_whose_worker_stands_still(work, tmp_path):
     out = tmp_path / "m.safetensors"
     command = ["moments", tmp_path / "data.npz", "--features", "fourier:600", "--shard-rows", "400"]
-    code = "from datastill.cli.app import main; main()"
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "  # lest it is ignored, as by `&`
+    code = heard + "from datastill.cli.app import main; main()"
     words = [sys.executable, "-c", code, *map(str, command), "--cluster", "local:2", "--out", str(out)]
     run = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     folder = out.with_name(out.name + ".parts")

@@ -98,7 +98,7 @@ def test_a_coarse_start_is_resumed(images, tmp_path, monkeypatch):
     x, y = images
     kip = KIP(1, kernel="convnet2", init="coarse", checkpoint=tmp_path / "checkpoint", **SETTINGS)
     done = clone(kip).fit(x, y)
-    assert {file.name for file in tmp_path.iterdir()} == {"checkpoint", "checkpoint.coarse"}
+    assert {file.name for file in tmp_path.iterdir()} >= {"checkpoint", "checkpoint.coarse"}
     batches = []
     monkeypatch.setattr(sampling, "batch", lambda *a: batches.append(a))
     again = clone(kip).fit(x, y)

@@ -51,7 +51,7 @@ def test_what_shares_a_room_shrinks_together_and_it_is_said_once():
     assert tried[4:] == [2**26, 2**24, 2**24]
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::datastill._errors.DatastillWarning")
 def test_the_least_budget_is_tried_and_the_devices_error_passed_on():
     tried = []
     with pytest.raises(JaxRuntimeError, match="RESOURCE_EXHAUSTED"):
@@ -100,7 +100,7 @@ def test_kip_goes_on_with_smaller_tiles(monkeypatch):
     np.testing.assert_allclose(found.X_support_, whole.X_support_, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::datastill._errors.DatastillWarning")
 def test_where_nothing_fits_the_steps_before_are_kept(monkeypatch, tmp_path):
     monkeypatch.setattr(kip, "step", short_of_memory(0))
     with pytest.raises(

@@ -446,7 +446,7 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished") / "run"
 
     def distill(folder):
-        return runs.distill(split, runs.Request("random", "classification", {"ipc": 1}, 0), folder)
+        return runs.distill(split, runs.Request("random", "classification", {"ipc": 1}, 0, runs.NO_JUDGES), folder)
 
     distill(folder)
     return lambda place: shutil.copytree(folder, place), distill

@@ -158,6 +158,7 @@ def test_ctrl_c_without_a_checkpoint_still_interrupts():
 
 
 def test_a_second_ctrl_c_does_not_wait():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # lest it is ignored, as by `&`
     seen = []
 
     def watch(progress):
@@ -166,8 +167,11 @@ def test_a_second_ctrl_c_does_not_wait():
         ctrl_c()
         seen.append("second")
 
-    with pytest.raises(KeyboardInterrupt):
-        run(None, watch)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(None, watch)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert seen == ["first"]
 
 
