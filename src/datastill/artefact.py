@@ -150,9 +150,11 @@ def row_digests(z: np.ndarray) -> np.ndarray:
     return np.array(found, np.uint64)
 
 
-def write_row_digests(folder: Path, z: np.ndarray) -> None:
-    """Keep the digests of training rows, sorted, beside their set."""
-    write_tensors(folder / ROWS, {"digests": np.sort(row_digests(z))})
+def write_row_digests(folder: Path, z: np.ndarray) -> np.ndarray:
+    """Keep the digests of training rows, sorted, beside their set, and return them."""
+    digests = np.sort(row_digests(z))
+    write_tensors(folder / ROWS, {"digests": digests})
+    return digests
 
 
 def _built_in(support: SupportSet) -> Dataset | None:

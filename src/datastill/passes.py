@@ -19,7 +19,7 @@ from datastill.moments.files import file_of, is_moments, manifest
 from datastill.moments.passing import Watcher, forgettable
 from datastill.moments.survey import VERSIONS
 from datastill.preprocess.augment import Augmentation
-from datastill.preprocess.space import PREPROCESSING
+from datastill.preprocess.space import check_preprocessing
 from datastill.progress import rows_bar
 
 
@@ -126,8 +126,7 @@ def _check(request: Request) -> None:
     """Raise an InputError for settings that no data could make usable."""
     if request.features:
         named_map(request.features, request.seed)
-    if request.preprocess not in PREPROCESSING:
-        raise InputError(f"Got preprocess={request.preprocess!r}; expected one of {', '.join(PREPROCESSING)}.")
+    check_preprocessing(request.preprocess)
     Augmentation.parse(request.augment)
 
 

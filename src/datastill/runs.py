@@ -198,12 +198,13 @@ def _carry_out(
     compared = _compared(estimator, data, request)
     compared = compared._replace(scores=[_counted(score, len(data.x)) for score in compared.scores])
     support.save(folder)
+    seen = 0  # test rows that equal a training row in every number, to three decimals
     if collected is None:
-        artefact.write_row_digests(folder, estimator.space_.encode(data.x))
+        digests = artefact.write_row_digests(folder, estimator.space_.encode(data.x))
+        seen = int(np.isin(artefact.row_digests(estimator.space_.encode(data.x_test)), digests).sum())
     if isinstance(support.x, pd.DataFrame):
         write_atomic(folder / "support.csv", support_csv(support, data.target))
     judged = _judged(estimator, data, request, folder, compared.scores[0])
-    seen = 0 if collected is not None else _seen(estimator.space_.encode(data.x), estimator.space_.encode(data.x_test))
     said = _warnings(request, estimator, unseen, seen, bool(judged.scores))
     if chosen is not None:
         said.append(
@@ -527,11 +528,6 @@ def _change(estimator: Any) -> dict[str, str]:
     if known:
         found["validation loss"] = f"{known[0]:.4f} at the start, {min(known):.4f} at the step kept"
     return found
-
-
-def _seen(z: np.ndarray, z_test: np.ndarray) -> int:
-    """Count the test rows that equal a training row in every number, to three decimals."""
-    return int(np.isin(artefact.row_digests(z_test), artefact.row_digests(z)).sum())
 
 
 def _warnings(request: Request, estimator: Any, unseen: bool, seen: int, others: bool) -> list[str]:

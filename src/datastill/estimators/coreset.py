@@ -7,14 +7,11 @@ import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 
 from datastill import krr
-from datastill._errors import InputError
 from datastill.data.sampling import Budget
 from datastill.distill import kip
 from datastill.estimators.base import Data, Distiller, Support
 from datastill.evaluate.queries import query_errors
 from datastill.gram.names import KernelLike
-
-ALLOCATIONS = ("balanced", "proportional")
 
 
 class _Coreset(Distiller):
@@ -23,8 +20,6 @@ class _Coreset(Distiller):
     _selects_rows = True
 
     def _initial_support(self, data: Data) -> Support:
-        if getattr(self, "allocation", "balanced") not in ALLOCATIONS:
-            raise InputError(f"Got allocation={self.allocation!r}; expected one of {', '.join(ALLOCATIONS)}.")
         return self._choose(self.method, data, self.optimiser)
 
     def _learn(self, data: Data, start: Support) -> Support:

@@ -97,6 +97,12 @@ class Space:
         return np.concatenate([np.asarray(self.features(z[i : i + BATCH])) for i in range(0, max(len(z), 1), BATCH)])
 
 
+def check_preprocessing(name: str) -> None:
+    """Raise an InputError for preprocessing that `fit_space` does not know."""
+    if name not in PREPROCESSING:
+        raise InputError(f"Got preprocess={name!r}; expected one of {', '.join(PREPROCESSING)}.")
+
+
 def fit_space(rows: Rows, preprocessing: str = "standardise") -> Space:
     """The space of these training rows.
 
@@ -105,8 +111,7 @@ def fit_space(rows: Rows, preprocessing: str = "standardise") -> Space:
         preprocessing: "standardise" by column or channel; "zca" whitens images as well; "zca-unit-norm" also
             centres each image and divides it by its norm; "none" leaves numbers as they are.
     """
-    if preprocessing not in PREPROCESSING:
-        raise InputError(f"Got preprocess={preprocessing!r}; expected one of {', '.join(PREPROCESSING)}.")
+    check_preprocessing(preprocessing)
     if isinstance(rows, pd.DataFrame):
         table, dtype = tables.TableCoder.fit(rows), np.dtype(np.float64)
         numbers = table.encode(rows)
