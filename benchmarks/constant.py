@@ -1,4 +1,4 @@
-"""The score of the constant prediction on every data set of judge.py and best_of.py: a set must beat it to be of use.
+"""The score of the constant prediction on every data set of judge.py and six_tables.py: what a set must beat.
 
     python benchmarks/constant.py --data FOLDER
 
@@ -10,8 +10,8 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from best_of import TABLES
 from judge import READERS
+from six_tables import TABLES
 
 from datastill.data.archive import write_json
 from datastill.data.task import guess_task, with_test

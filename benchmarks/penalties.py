@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from best_of import TABLES
+from six_tables import TABLES
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 

@@ -20,7 +20,8 @@ def tables(folder: Path) -> list[str]:
     lines = [
         "## Tables",
         "",
-        "`BestOf` beside k-means and random rows with the same budget: score on test rows, mean ± standard deviation "
+        "`BestOf`, the default for tables until the universal set took its place, beside k-means and random rows with "
+        "the same budget: score on test rows, mean ± standard deviation "
         "over seeds (n). *Panel* is the mean over the learners by which the set is chosen, on other rows than these; "
         "*others* the mean over learners that had no part in it (linear and RBF support vector machines, a multilayer "
         "perceptron). Regression has twice as many examples in all as a class has otherwise; its scores are R². Random "
@@ -28,8 +29,7 @@ def tables(folder: Path) -> list[str]:
         "classes differ much in size). Constant is the constant prediction: the commonest class, or the mean target. "
         "In rows with † the penalty of kernel ridge regression, one of the panel's five learners, was 1e-6 for every "
         "set, which is hard on random rows; in the others random rows and k-means have it chosen by cross-validation "
-        "on their own rows. "
-        "`python benchmarks/best_of.py`.",
+        "on their own rows. The script that made them went with it.",
         "",
         "| table | examples | score | constant | random, panel | k-means, panel | **best of, panel** | random, others "
         "| k-means, others | **best of, others** | n | kept | seconds |",

@@ -300,7 +300,8 @@ def test_the_version_is_the_packages(capsys):
         (["--method", "kmeans", "--augment", "flip"], "--augment with --method kmeans"),
         (["--method", "network-kip", "--kernel", "rbf"], "--kernel with --method network-kip"),
         (["--method", "label-solve", "--steps", "3"], "--steps with --method label-solve"),
-        (["--method", "best-of", "--reg", "1"], "--reg with --method best-of"),
+        (["--method", "universal", "--ridge", "1"], "--ridge with --method universal"),
+        (["--method", "kip", "--for", "knn"], "--for with --method kip"),
         (["--method", "kip", "--allocation", "proportional"], "--allocation with --method kip"),
         (["--memory-gb", "inf"], "--memory-gb inf; expected a number above 0"),
         (["--seed", "-1"], "--seed"),
@@ -335,7 +336,7 @@ def test_judges_are_in_the_table_and_unknown_ones_refused(blobs, tmp_path, capsy
     words = ["distill", blobs, "--ipc", "2", *QUICK, "--judge-seeds", "1", "--out", str(tmp_path / "run")]
     assert run([*words, "--judges", "knn", "--json"]) == 0
     names = [score["name"] for score in json.loads(capsys.readouterr().out)["scores"]]
-    assert names[-2:] == ["knn: KIP (learned)", "knn: random rows"]
+    assert names[-2:] == ["knn: universal set (learned)", "knn: random rows"]
     assert run([*words, "--out", str(tmp_path / "other")]) == 2
     assert "--judge-seeds and no judges" in capsys.readouterr().err
     assert run([*words, "--judges", "nobody", "--out", str(tmp_path / "other")]) == 2
@@ -512,18 +513,31 @@ def test_bad_words_for_evaluate_and_certify(words, fragment, capsys, tmp_path, m
 
 
 @pytest.mark.slow
-def test_a_table_gets_the_best_of_several_unless_something_is_asked_of_kip(table, tmp_path, capsys):
-    words = ["distill", table, "--target", "tall", "--ipc", "2"]
-    assert run([*words, "--out", str(tmp_path / "best")]) == 0
-    assert "Method: best-of, the default for tables." in capsys.readouterr().err
-    assert run([*words, "--steps", "3", "--out", str(tmp_path / "kip")]) == 0
-    assert "Method: kip, since --steps is given." in capsys.readouterr().err
+def test_the_default_is_the_universal_set_unless_something_is_asked_of_kip(table, tmp_path, capsys):
+    words = ["distill", table, "--target", "tall", "--ipc", "2", "--steps", "6"]
+    assert run([*words, "--for", "knn, logistic", "--out", str(tmp_path / "for")]) == 0
+    assert "Method: universal, the default." in capsys.readouterr().err
+    assert run([*words, "--reg", "1e-3", "--out", str(tmp_path / "kip")]) == 0
+    assert "Method: kip, since --reg is given." in capsys.readouterr().err
     choices = [
         json.loads((tmp_path / name / "manifest.json").read_text())["provenance"].get("choice")
-        for name in ("best", "kip")
+        for name in ("for", "kip")
     ]
-    assert choices[0]["learners"] == ["krr:rbf", "logistic", "knn", "forest", "boosting"]
+    assert choices[0]["learners"] == ["knn", "logistic"]
     assert choices[1] is None
-    report = (tmp_path / "best" / "report.html").read_text()
-    assert "best of several" in report
+    report = (tmp_path / "for" / "report.html").read_text()
+    assert "universal set" in report
     assert choices[0]["chosen"] in report
+
+
+def test_learners_to_teach_are_checked_first_and_taken_from_a_file(blobs, tmp_path, capsys):
+    words = ["distill", blobs, "--ipc", "2", "--steps", "2", "--judges", "none"]
+    assert run([*words, "--for", "nobody", "--out", str(tmp_path / "a")]) == 2
+    assert "the learner 'nobody'" in capsys.readouterr().err
+    (tmp_path / "own.toml").write_text('for = "knn"\n')
+    assert run([*words, "--config", str(tmp_path / "own.toml"), "--out", str(tmp_path / "b")]) == 0
+    manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
+    assert manifest["provenance"]["settings"]["learners"] == ["knn"]
+    (tmp_path / "own.toml").write_text('for = "os.path:join"\n')
+    assert run([*words, "--config", str(tmp_path / "own.toml"), "--out", str(tmp_path / "c")]) == 2
+    assert "may not name" in capsys.readouterr().err

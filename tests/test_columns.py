@@ -16,7 +16,7 @@ import pytest
 from hypothesis import strategies as st
 from PIL import Image
 
-from datastill import KIP, BestOf, Coreset, SupportSet, load
+from datastill import KIP, Coreset, SupportSet, Universal, load
 from datastill._errors import InputError
 from datastill.data import dtypes
 from datastill.data.dataset import Dataset
@@ -377,7 +377,7 @@ def test_columns_of_too_many_texts_are_said_once_and_all_together():
     n = 2 * (MAX_CATEGORIES + 1)
     names = [f"user{i}@example.org" for i in range(n)]
     table = pd.DataFrame({"mail": names, "id": names, "kind": ["u", "v"] * (n // 2), "x": np.arange(n) / 2})
-    for estimator in (BestOf(ipc=1), Coreset(method="random", ipc=1)):
+    for estimator in (Universal(ipc=1), Coreset(method="random", ipc=1)):
         message = refused(estimator.fit, table, np.arange(n) % 2)
         assert message.count("'mail'") == message.count("'id'") == message.count("dropping") == 1
         assert "'kind'" not in message

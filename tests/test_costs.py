@@ -10,7 +10,7 @@ import pytest
 from scipy.sparse import coo_array, csr_array, dok_array, lil_array
 
 import oracles
-from datastill import KIP, BestOf, Coreset, CoresetRegressor, KIPRegressor, LabelSolve, _validate, krr, runs
+from datastill import KIP, Coreset, CoresetRegressor, KIPRegressor, LabelSolve, Universal, _validate, krr, runs
 from datastill._errors import InputError
 from datastill.cli.app import run
 from datastill.data import sampling
@@ -145,9 +145,7 @@ FITS = {
     "label solve": lambda: LabelSolve(2, random_state=0),
     "k-means": lambda: Coreset(2, method="kmeans", random_state=0),
     "facility location": lambda: Coreset(2, method="facility-location", random_state=0),
-    "best of": lambda: BestOf(
-        2, candidates={"k": Coreset(2, method="kmeans", random_state=0)}, learners=("knn",), random_state=0
-    ),
+    "universal": lambda: Universal(2, max_iter=4, learners=("knn",), random_state=0),
     "k-means with targets": lambda: CoresetRegressor(4, method="kmeans-targets", random_state=0),
 }
 
@@ -200,14 +198,14 @@ def test_the_default_learns_from_some_of_many_rows(monkeypatch):
         assert runs.rows_for(data, {"ipc": budget}) is None
 
 
-@pytest.mark.parametrize("method", ["random", "kmeans", "best-of"])
-def test_a_set_of_some_rows_is_judged_beside_all(method, tmp_path, monkeypatch):
+@pytest.mark.parametrize("method", ["random", "kmeans", "universal"])
+def test_a_set_of_some_rows_is_judged_beside_all(method, tmp_path):
     draw = np.random.default_rng(0)
     codes = np.repeat([0, 1], [900, 100])
     table = pd.DataFrame(draw.standard_normal((1000, 3)) + 3 * codes[:, None], columns=["a", "b", "c"])
     data = Dataset("many", table, codes, table[::10], codes[::10])
-    request = runs.Request(method, "classification", {"ipc": 2}, 0, rows=300)
-    monkeypatch.setattr("datastill.estimators.best_of.PATHS", (2,))
+    settings = {"ipc": 2, "max_iter": 4}
+    request = runs.Request(method, "classification", settings, 0, rows=300)
     result = runs.distill(data, request, tmp_path / "run")
     support = runs.SupportSet.load(tmp_path / "run")
     assert support.provenance["n_train"] == 300
@@ -218,7 +216,7 @@ def test_a_set_of_some_rows_is_judged_beside_all(method, tmp_path, monkeypatch):
         np.testing.assert_array_equal(support.y, codes[support.indices])
     assert runs.distill(data, request, tmp_path / "run").resumed
     with pytest.raises(InputError, match="rows=3; expected 4 or more"):
-        runs.distill(data, runs.Request(method, "classification", {"ipc": 2}, 0, rows=3), tmp_path / "few")
+        runs.distill(data, runs.Request(method, "classification", settings, 0, rows=3), tmp_path / "few")
 
 
 @pytest.mark.parametrize("ridge", [0.0, 1e-3, 0.5])

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
         KIP,
         RCIG,
         RFAD,
-        BestOf,
-        BestOfRegressor,
         Coreset,
         CoresetRegressor,
         FRePo,
@@ -22,14 +20,14 @@ if TYPE_CHECKING:
         LabelSolve,
         LabelSolveRegressor,
         NetworkKIP,
+        Universal,
+        UniversalRegressor,
     )
 
 __all__ = [
     "KIP",
     "RCIG",
     "RFAD",
-    "BestOf",
-    "BestOfRegressor",
     "Coreset",
     "CoresetRegressor",
     "Dataset",
@@ -39,6 +37,8 @@ __all__ = [
     "LabelSolveRegressor",
     "NetworkKIP",
     "SupportSet",
+    "Universal",
+    "UniversalRegressor",
     "load",
 ]
 

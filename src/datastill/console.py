@@ -6,7 +6,7 @@ Imports are inside the functions, so that `datastill --help` answers at once.
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +49,28 @@ def print_summary(result: Any, folder: Path) -> None:
                 f"{number(s['low'])} to {number(s['high'])}",
             )
             for s in summary["scores"]
+            if not s.get("learner")
         ],
     )
+    _print_panel(summary["scores"], number)
     say(summary["verdict"]["sentence"])
     if result.resumed:
         say("This run was finished already; nothing was computed again.", aside=True)
     say(f"Report: {(folder / 'report.html').resolve()}")
+
+
+def _print_panel(scores: Sequence[dict[str, Any]], number: Callable[[float | None], str]) -> None:
+    """A table of the learners of a panel and the sets that they were trained on."""
+    cells = {}
+    for score in scores:
+        if learner := score.get("learner"):
+            cells[learner, score["name"].removeprefix(f"{learner}: ")] = score["value"]
+    if not cells:
+        return
+    sets = list(dict.fromkeys(name for _, name in cells))
+    learners = dict.fromkeys(learner for learner, _ in cells)
+    rows = [(learner, *(number(cells.get((learner, name))) for name in sets)) for learner in learners]
+    print_table("Learners trained on each", ("learner", *sets), rows)
 
 
 def print_table(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

@@ -32,8 +32,6 @@ from datastill.estimators import (
     KIP,
     RCIG,
     RFAD,
-    BestOf,
-    BestOfRegressor,
     Coreset,
     CoresetRegressor,
     FRePo,
@@ -41,10 +39,13 @@ from datastill.estimators import (
     LabelSolve,
     LabelSolveRegressor,
     NetworkKIP,
+    Universal,
+    UniversalRegressor,
 )
 from datastill.evaluate.comparison import Compared, compare
 from datastill.evaluate.judge import Judge
 from datastill.evaluate.panel import PANEL, SEEDS, Panel, cheap, fewer, panel
+from datastill.evaluate.protocol import Examples, examples_of
 from datastill.evaluate.references import class_means, nearest_rows
 from datastill.evaluate.scores import Score
 from datastill.evaluate.verdicts import settle
@@ -55,12 +56,12 @@ from datastill.report.names import title
 from datastill.select import methods as selectors
 
 METHODS: dict[str, tuple[Any, Any]] = {
+    "universal": (Universal, UniversalRegressor),
     "kip": (KIP, KIPRegressor),
     "network-kip": (NetworkKIP, None),
     "rfad": (RFAD, None),
     "frepo": (FRePo, None),
     "rcig": (RCIG, None),
-    "best-of": (BestOf, BestOfRegressor),
     "label-solve": (LabelSolve, LabelSolveRegressor),
     **dict.fromkeys(selectors.METHODS, (Coreset, CoresetRegressor)),
 }
@@ -73,6 +74,8 @@ NETWORKS = ("net:dsa", "net:frepo")
 """Judges of such sets: ConvNet-3 of width 128 with instance norm, and a wide one without norm."""
 MANY_ROWS, ROWS_EACH = 100_000, 50
 """Rows that the default learns from where there are more, and how many of them an example of a class needs."""
+MOST_OF_ALL, NUMBERS_OF_ALL = 2000, 1_000_000
+"""Of all rows, and of the numbers in them, that a panel is trained on beside a universal set."""
 LARGE_TARGET = 4.0
 """Standard deviations from the mean."""
 HIDDEN_SETTINGS = ("kernel", "random_state", "checkpoint", "verbose")
@@ -447,7 +450,28 @@ def _judged(estimator: Any, data: Dataset, request: Request, folder: Path, resul
     held = known.held_out(data.x_test, np.asarray(data.y_test))
     every = known.every() if len(data.x) else None  # moments alone: there may be no rows to draw
     learners, seeds = (request.judges, request.judge_seeds) if request.judges else (PANEL, SEEDS)
-    return panel(result, examples, every, held if request.judges else fewer(held), learners, seeds, folder / "judges")
+    beside: dict[str, Examples] = {}
+    if isinstance(estimator, (Universal, UniversalRegressor)) and every is not None:
+        learners = request.judges or tuple(estimator.choice_["learners"])
+        beside = _beside(estimator, data, every, request.seed)
+    held = held if request.judges else fewer(held)
+    return panel(result, examples, every, held, learners, seeds, folder / "judges", beside)
+
+
+def _beside(estimator: Any, data: Dataset, every: Examples, seed: int) -> dict[str, Examples]:
+    """Make what a panel is trained on beside a set and random rows: k-means centres, and all rows or some of them."""
+    if isinstance(estimator, Universal):
+        labels, counts = np.unique(estimator.y_support_, return_counts=True)
+        clusters: Any = Coreset(dict(zip(labels.tolist(), counts.tolist(), strict=True)), method="kmeans")
+    else:
+        clusters = CoresetRegressor(len(estimator.X_support_), method="kmeans-targets")
+    made = clusters.set_params(random_state=seed).fit(data.x, data.y).support_set_
+    most = min(MOST_OF_ALL, max(NUMBERS_OF_ALL // max(every.x[0].size, 1), 1))
+    codes = every.vectors.argmax(axis=1) if isinstance(estimator, Universal) else None
+    rows = sampling.fewer(codes, len(every.x), most, seed)
+    name = "all rows" if len(rows) == len(every.x) else f"{len(rows):,} of all rows"
+    whole = Examples(every.x[rows], every.vectors[rows], None, None if codes is None else codes[rows])
+    return {"k-means centres": examples_of(made, estimator.space_, estimator.labels_), name: whole}
 
 
 def _summary(

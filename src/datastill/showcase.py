@@ -36,7 +36,7 @@ PAGE, SUMMARY = "report.html", "summary.json"
 MAX_COLUMNS = 8
 """Of the gallery."""
 MADE = {"kmeans": "mean", "kmeans-targets": "mean", "archetypes": "mixture"}
-MADE |= dict.fromkeys(("kip", "network-kip", "rfad", "frepo", "rcig"), "learned")
+MADE |= dict.fromkeys(("universal", "kip", "network-kip", "rfad", "frepo", "rcig"), "learned")
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,12 +39,17 @@ OF_KIP = (
     *("batch", "learning_rate", "patience", "reg", "ridge", "memory_gb"),
 )
 """Options that say how KIP is to learn."""
+OF_KIP_ALONE = (
+    *("kernel", "labels", "augment", "corruption", "keep_range", "class_balanced", "reg", "ridge", "memory_gb"),
+)
+"""Those that the universal set has no use for, so that giving one asks for KIP."""
 OF_ROWS = ("kernel", "preprocess", "augment", "batch", "memory_gb")
 """Options of KIP that moments have no use for."""
 PARAMETERS = {"labels": "learn_labels", "steps": "max_iter", "batch": "batch_size", "memory_gb": "memory"}
+PARAMETERS |= {"for": "learners"}
 """Options whose parameter of an estimator has another name."""
 LEAST_ROWS = 50
-"""Of a table, of which some are held out to choose by."""
+"""Of which some can be held out to choose by."""
 
 
 @app.command()
@@ -75,13 +80,23 @@ def distill(
         typer.Option(help="solve, gradient or fixed: how label vectors come about.", rich_help_panel="Method"),
     ] = "solve",
     init: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="What to start from: random rows, noise, coarse (kip, images, a convnet: half the size first), a method "
-            "that chooses rows or makes centres, or the folder of a run.",
+            "that chooses rows or makes centres, or the folder of a run; by default k-means centres for universal, "
+            "random rows for the rest.",
             rich_help_panel="Method",
         ),
-    ] = "random",
+    ] = None,
+    taught: Annotated[
+        str | None,
+        typer.Option(
+            "--for",
+            metavar="LEARNERS",
+            help="Learners, as for `evaluate`, that a universal set is to teach; by default everybody.",
+            rich_help_panel="Method",
+        ),
+    ] = None,
     optimiser: Annotated[
         str,
         typer.Option(
@@ -115,22 +130,22 @@ def distill(
     steps: Annotated[
         int | None,
         typer.Option(
-            help="At most; by default 1,000 for kip, 1,200 for network-kip, as published for rfad, frepo and rcig.",
+            help="At most; by default 600 for universal, 1,000 for kip, 1,200 for network-kip, as published for rfad, frepo and rcig.",
             rich_help_panel="Optimisation",
         ),
     ] = None,
     batch: Annotated[
         int | None,
         typer.Option(
-            help="Training rows in a step; by default 5,000 for kip, and at least 20 for each example, 5,120 for rfad, 1,024 "
-            "for frepo and rcig.",
+            help="Training rows in a step; by default 300 for universal, 5,000 for kip, and at least 20 for each example, 5,120 "
+            "for rfad, 1,024 for frepo and rcig.",
             rich_help_panel="Optimisation",
         ),
     ] = None,
     learning_rate: Annotated[
         float | None,
         typer.Option(
-            help="In units of the standardised data; by default 0.1 for kip, 0.03 for network-kip, 0.001 for "
+            help="In units of the standardised data; by default tried out for universal, 0.1 for kip, 0.03 for network-kip, 0.001 for "
             "rfad, 0.0003 for frepo, 0.003 for rcig.",
             rich_help_panel="Optimisation",
         ),
@@ -194,6 +209,7 @@ def distill(
         "optimiser": optimiser,
         "learn_labels": {"solve": True, "gradient": "gradient", "fixed": False}[labels],
         "init": init,
+        "learners": None if taught is None else list(words(taught)),
         "preprocess": preprocess,
         "augment": augment,
         "corruption": corruption,
@@ -210,7 +226,7 @@ def distill(
     learners = _judges(judges, method)
     if given(context, "judge_seeds") and (not learners or judges == "none"):
         raise InputError("Got --judge-seeds and no judges; expected learners; try --judges logistic.")
-    for one in ("kip", "best-of") if method == "auto" else (method,):
+    for one in ("kip", "universal") if method == "auto" else (method,):
         runs.check(runs.Request(one, check_task(task), settings, seed, learners, judge_seeds))
     fewer, collected = _rows(rows), None
     if is_moments(data):
@@ -252,17 +268,13 @@ def _judges(asked: str | None, method: str) -> tuple[str, ...]:
 
 
 def _method(context: typer.Context, dataset: Any, quiet: bool) -> str:
-    """Of tables the best of several, unless something is asked of KIP; of everything else KIP."""
-    from datastill.data.dataset import row_kind
-
-    table = row_kind(dataset.x) == "table"
-    asked = [name for name in OF_KIP if given(context, name)]
+    """The universal set, unless something is asked of KIP alone, or there are too few rows to hold some out."""
+    asked = [name for name in OF_KIP_ALONE if given(context, name)]
     few = len(dataset.x) < LEAST_ROWS
-    if table and not quiet:
+    if not quiet:
         why = f"since --{asked[0].replace('_', '-')} is given" if asked else f"since there are {len(dataset.x)} rows"
-        chosen = f"kip, {why}" if asked or few else "best-of, the default for tables"
-        say(f"Method: {chosen}.", aside=True)
-    return "best-of" if table and not asked and not few else "kip"
+        say(f"Method: {f'kip, {why}' if asked or few else 'universal, the default'}.", aside=True)
+    return "kip" if asked or few else "universal"
 
 
 def _rows(text: str | None) -> int | None:
@@ -281,9 +293,11 @@ def _rows(text: str | None) -> int | None:
 def _refuse_unused(context: typer.Context, method: str, estimator: Any, moments: bool) -> None:
     """InputError for an option that was given and would change nothing."""
     known = estimator._get_param_names()
-    for option in ("allocation", "optimiser", *OF_KIP):
+    for option in ("allocation", "optimiser", "for", *OF_KIP):
         without = moments and option in OF_ROWS
-        if given(context, option) and (without or PARAMETERS.get(option, option) not in known):
+        if given(context, "taught" if option == "for" else option) and (
+            without or PARAMETERS.get(option, option) not in known
+        ):
             what = "moments, whose pass has settled it" if without else f"--method {method}, which has no such setting"
             raise InputError(f"Got --{option.replace('_', '-')} with {what}; try leaving it out.")
 

@@ -21,19 +21,21 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
         raise InputError(f"Got --config {path}, which cannot be read ({error}); expected a TOML file.") from None
     from datastill.learners import named
 
-    known = {p.name: p for p in context.command.params}
+    known = {p.name: p.name for p in context.command.params}
+    known |= {option.lstrip("-").replace("-", "_"): p.name for p in context.command.params for option in p.opts}
     settings = {k.replace("-", "_"): v for k, v in settings.items()}
     unknown = sorted(set(settings) - set(known))
     if unknown:
         raise InputError(
             f"Got {', '.join(unknown)} in {path}; expected options of `{context.info_name}` such as ipc, kernel, seed."
         )
-    for option in ("judges", "learners"):
+    for option in ("judges", "learners", "for"):
         if any(named.is_import_path(name) for name in words(str(settings.get(option, "")))):
             raise InputError(
                 f"Got {settings[option]!r} as {option} in {path}; expected built-in learners, since others are code that a "
                 f"file may not name; try --{option} on the command line."
             )
+    settings = {known[option]: value for option, value in settings.items()}
     context.default_map = {**(context.default_map or {}), **settings}
     return path
 
@@ -66,9 +68,9 @@ ImageSize = Annotated[
 Method = Annotated[
     str,
     typer.Option(
-        help="auto (best-of for tables, kip for the rest); kip (learned examples); network-kip (images that teach "
-        "networks); rfad, frepo, rcig (the same as published, for GPUs); best-of (several, judged by several learners "
-        "on held-out rows); label-solve; kmeans, kmeans-targets, archetypes (new examples); random, stratified, "
+        help="auto (universal, or kip where its options are given); universal (learned examples that teach many learners); "
+        "kip (learned examples for one kernel); network-kip (images that teach networks); rfad, frepo, rcig (the same as "
+        "published, for GPUs); label-solve; kmeans, kmeans-targets, archetypes (new examples); random, stratified, "
         "kmeans-nearest, kmedoids, kcenter, herding, mmd, lightweight, "
         "leverage, facility-location, saturated-coverage, graph-cut, feature-based, log-determinant, margin, entropy, "
         "forgetting, el2n (chosen rows).",

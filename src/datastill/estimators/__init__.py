@@ -1,6 +1,5 @@
-"""The scikit-learn face of the library: `KIP`, `LabelSolve`, `Coreset`, `BestOf` and their regressors."""
+"""The scikit-learn face of the library: `Universal`, `KIP`, `LabelSolve`, `Coreset` and their regressors."""
 
-from datastill.estimators.best_of import BestOf, BestOfRegressor
 from datastill.estimators.coreset import Coreset, CoresetRegressor
 from datastill.estimators.frepo import FRePo
 from datastill.estimators.kip import KIP, KIPRegressor
@@ -8,13 +7,12 @@ from datastill.estimators.label_solve import LabelSolve, LabelSolveRegressor
 from datastill.estimators.network_kip import NetworkKIP
 from datastill.estimators.rcig import RCIG
 from datastill.estimators.rfad import RFAD
+from datastill.estimators.universal import Universal, UniversalRegressor
 
 __all__ = [
     "KIP",
     "RCIG",
     "RFAD",
-    "BestOf",
-    "BestOfRegressor",
     "Coreset",
     "CoresetRegressor",
     "FRePo",
@@ -22,4 +20,6 @@ __all__ = [
     "LabelSolve",
     "LabelSolveRegressor",
     "NetworkKIP",
+    "Universal",
+    "UniversalRegressor",
 ]

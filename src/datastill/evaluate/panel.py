@@ -1,6 +1,7 @@
 """Learners that the optimiser never saw, trained on a run's set and on random rows: what the set is worth to others."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,6 +49,7 @@ def panel(
     learners: Sequence[str] = PANEL,
     seeds: int = SEEDS,
     folder: Path | None = None,
+    beside: Mapping[str, Examples] | None = None,
 ) -> Panel:
     """Train every learner on the set and on random rows with labels of their own, and judge them on the held-out rows.
 
@@ -61,20 +63,27 @@ def panel(
         learners: names; see `learners.named_learner`.
         seeds: how many.
         folder: where each row of the protocol is kept, and found again.
+        beside: other sets by name, which learners are trained on with the first seed alone.
     """
     sets: dict[str, Maker] = {result.name: lambda seed: examples}
+    others = dict(beside or {})
     drawn = {} if every is None else random_sets(examples, every)
-    sets |= drawn
-    judged = protocol(sets, learners, held, seeds, folder=folder)
+    sets |= drawn | {name: partial(_fixed, other) for name, other in others.items()}
+    judged = protocol(sets, learners, held, seeds, folder=folder, once=others)
     scores, duels = [], []
     for learner in learners:
         for name in sets:
             rows = judged.of(name, learner)
             if len(rows):
                 n = int(judged.table["n"].iloc[rows[0]])
-                scores.append(Score(f"{learner}: {name}", n, *score_of(judged, rows), result.metric))
+                found = score_of(judged, rows)
+                scores.append(Score(f"{learner}: {name}", n, *found, result.metric, learner=learner))
         duels += _duel(judged, result.name, learner, list(drawn))
     return Panel(scores, duels, judged.failures)
+
+
+def _fixed(examples: Examples, seed: int) -> Examples:
+    return examples
 
 
 def _duel(judged: Judged, name: str, learner: str, rivals: Sequence[str]) -> list[Duel]:

@@ -180,7 +180,7 @@ def protocol(
     once = {key: (examples, learner, row) for key, examples, learner, row in reversed(plan)}
     secret = b"" if folder is None else kept.own_key()
     paths = {key: None if folder is None else folder / f"{key}.safetensors" for key in once}
-    work = (delayed(_row)(*once[key], held, paths[key], secret) for key in once)
+    work = (delayed(judged_row)(*once[key], held, paths[key], secret) for key in once)
     try:
         with parallel_config(
             backend="loky", inner_max_num_threads=max((os.cpu_count() or 1) // jobs, 1) if jobs > 1 else None
@@ -240,27 +240,41 @@ def _processes(jobs: int, memory: int | None, held: HeldOut, examples: Sequence[
     return max(min(jobs, memory // need), 1)
 
 
-def _row(
-    examples: Examples, learner: str, where: dict[str, Any], held: HeldOut, path: Path | None, secret: bytes
+def judged_row(
+    examples: Examples,
+    learner: str,
+    where: dict[str, Any],
+    held: HeldOut,
+    path: Path | None = None,
+    secret: bytes = b"",
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """One row of the table and its arrays, from their file if this user's program wrote it."""
+    """Train one learner on one set and judge it: a row of the table, and its arrays.
+
+    Args:
+        examples: the set.
+        learner: its name.
+        where: the row's "seed", and "asked", the way with labels.
+        held: what it is judged on.
+        path: the row's file, from which it is read if this user's program wrote it; None keeps nothing.
+        secret: the key that says so; see `kept`.
+    """
     found = None if path is None else kept.find(path, secret)
     if found is not None:
         return found
-    row: dict[str, Any] = {"n": len(examples.x), "error": "", held.metric: float("nan")}
+    record: dict[str, Any] = {"n": len(examples.x), "error": "", held.metric: float("nan")}
     tensors: dict[str, np.ndarray] = {}
     started = time.perf_counter()
     try:
         with redirect_stdout(sys.stderr):  # a stranger's learner may print, and raise anything; the other rows go on
             measured, tensors = _judged(examples, learner, where["seed"], held, where["asked"])
-        row |= measured
+        record |= measured
     except (Exception, SystemExit) as error:
         said = "".join(c if c.isprintable() else " " for c in str(error))
-        row["error"] = f"{type(error).__name__}: {' '.join(said.split())[:300]}"
-        row["seconds"] = time.perf_counter() - started
-    if path is not None and not row["error"]:
-        kept.keep(path, row, tensors, secret)
-    return row, tensors
+        record["error"] = f"{type(error).__name__}: {' '.join(said.split())[:300]}"
+        record["seconds"] = time.perf_counter() - started
+    if path is not None and not record["error"]:
+        kept.keep(path, record, tensors, secret)
+    return record, tensors
 
 
 def _judged(

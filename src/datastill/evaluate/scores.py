@@ -27,6 +27,8 @@ class Score:
         high: upper end of its interval (NaN when there is none).
         metric: "accuracy" (or a name ending so), shown in percent, or another name such as "R²", shown as is.
         role: what the set is to the report; headline and verdict look for all roles but "other".
+        learner: of a panel, that was trained on the set; its name stands before the set's, as in "knn: random rows".
+            Empty for the report's own learner.
     """
 
     name: str
@@ -36,6 +38,12 @@ class Score:
     high: float = math.nan
     metric: str = "accuracy"
     role: Role = "other"
+    learner: str = ""
+
+    @property
+    def trained_on(self) -> str:
+        """The set, without the learner."""
+        return self.name.removeprefix(f"{self.learner}: ") if self.learner else self.name
 
 
 @dataclass(frozen=True)
@@ -193,7 +201,31 @@ def headline(what: str, scores: Sequence[Score], n_train: int, confidence: float
         told.append(random)
     if constant and any(score.value <= constant.value for score in told):
         sentence += f"; the {_giving(constant.name, constant, 'gives')}"
-    return sentence + "."
+    return f"{sentence}.{_worst(scores, result)}"
+
+
+def panel_table(scores: Sequence[Score]) -> tuple[list[str], dict[str, dict[str, Score]]]:
+    """Return the sets that a panel was trained on, and learner -> set -> score; nothing where there is no panel."""
+    rows: dict[str, dict[str, Score]] = {}
+    for score in scores:
+        if score.learner:
+            rows.setdefault(score.learner, {})[score.trained_on] = score
+    return list(dict.fromkeys(name for row in rows.values() for name in row)), rows
+
+
+def _worst(scores: Sequence[Score], result: Score) -> str:
+    """Return a sentence on the learner of the panel that the set teaches least; empty where few were asked."""
+    _, rows = panel_table(scores)
+    own = {learner: row[result.name] for learner, row in rows.items() if result.name in row}
+    known = {learner: score for learner, score in own.items() if math.isfinite(score.value)}
+    if len(known) < 2:
+        return ""
+    learner = min(known, key=lambda name: known[name].value)
+    drawn = [s for name, s in rows[learner].items() if name.startswith("random rows") and math.isfinite(s.value)]
+    rival = max(drawn, key=lambda score: score.value, default=None)
+    beside = f", where random rows give {score_text(rival.value, rival.metric)}" if rival else ""
+    worst = score_text(known[learner].value, known[learner].metric)
+    return f" Of {len(known)} learners trained on them the worst, {learner}, gives {worst}{beside}."
 
 
 def _giving(what: str, score: Score, verb: str = "") -> str:

@@ -81,6 +81,25 @@ class Space:
         settled = (self.table.settle(free * scale + mean) - mean) / scale
         return free + jax.lax.stop_gradient(settled.astype(free.dtype) - free)
 
+    def occurring(self, z: ArrayLike, levels: int | None = None) -> Array:
+        """As `settle`, and of arrays too: whole numbers are whole, and of each channel only so many grey levels occur.
+
+        Args:
+            z: (s, …) rows.
+            levels: evenly spaced from the least to the greatest value of a column or channel; None allows all values.
+        """
+        if self.table is not None:
+            return self.settle(z)
+        free = jnp.asarray(z)
+        found = free
+        if levels is not None:
+            span = np.where(self.high > self.low, self.high - self.low, 1)
+            found = jnp.round((free - self.low) / span * (levels - 1)) / (levels - 1) * span + self.low
+        if self.dtype.kind in "iub":
+            mean, scale = self.scaling.mean, self.scaling.scale
+            found = (jnp.round(found * scale + mean) - mean) / scale
+        return free + jax.lax.stop_gradient(found.astype(free.dtype) - free)
+
     def features(self, z: ArrayLike) -> Array:
         """What the kernel sees of z; differentiable."""
         return self.whitening.forward(jnp.asarray(z)) if self.whitening else jnp.asarray(z)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from datastill.evaluate.scores import Score, interval_text, score_text
+from datastill.evaluate.scores import Score, interval_text, panel_table, score_text
 from datastill.report.cells import TextTable, text_table
 from datastill.report.figures import data_uri, learning_curve, pictures
 from datastill.report.gallery import Block, Gallery, Panel
@@ -80,7 +80,8 @@ def render(summary: Summary) -> str:
         "report.html.j2",
         summary=summary,
         gallery=gallery,
-        bars=bars(summary.scores),
+        bars=bars([score for score in summary.scores if not score.learner]),
+        panel=panel(summary.scores),
         curves=curves,
         curve_alt=_curve_text(summary),
         table=table,
@@ -90,6 +91,16 @@ def render(summary: Summary) -> str:
         wide=any(panel.shown > 2 for panel in gallery.panels),
         level=f"{100 * summary.confidence:g} %",
     )
+
+
+def panel(scores: Sequence[Score]) -> tuple[tuple[str, ...], tuple[tuple[str, tuple[str, ...]], ...]]:
+    """The sets that a panel of learners was trained on, and each learner with its scores."""
+    sets, rows = panel_table(scores)
+
+    def cell(score: Score | None) -> str:
+        return "—" if score is None else score_text(score.value, score.metric)
+
+    return tuple(sets), tuple((learner, tuple(cell(row.get(name)) for name in sets)) for learner, row in rows.items())
 
 
 def bars(scores: Sequence[Score]) -> tuple[Bar, ...]:

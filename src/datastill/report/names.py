@@ -8,13 +8,13 @@ TAUGHT = ", labelled by a teacher"
 RANDOM, PROPORTIONAL = "random", "random-in-proportion"
 SOLVED = "label-solve"
 TITLES = {
+    "universal": "universal set",
     "kip": "KIP",
     "label-solve": "Label Solve",
     "network-kip": "network KIP",
     "rfad": "RFAD",
     "frepo": "FRePo",
     "rcig": "RCIG",
-    "best-of": "best of several",
     "kmeans": "k-means",
     "kmeans-targets": "k-means with targets",
     "kmeans-nearest": "rows nearest to k-means",

@@ -1,0 +1,72 @@
+"""Which surrogates stand for which learners."""
+
+from collections.abc import Sequence
+
+from datastill.distill.surrogates.base import Surrogate
+from datastill.distill.surrogates.logistic import Logistic
+from datastill.distill.surrogates.margin import LargeMargin
+from datastill.distill.surrogates.neighbours import Neighbours
+from datastill.distill.surrogates.regression import KernelRegression, Ridge
+from datastill.kernels.classical import RBF
+from datastill.kernels.dense import FullyConnected
+
+TREES = "trees"
+"""The family that has no surrogate: what it needs is that values are distributed as in the data (`distill.bands`)."""
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "krr": ("network",),
+    "logistic": ("logistic", "ridge"),
+    "linear-svm": ("large-margin", "ridge"),
+    "rbf-svm": ("smooth",),
+    "knn": ("neighbours",),
+    "forest": (TREES,),
+    "boosting": (TREES,),
+    "mlp": ("network-scaled",),
+}
+"""Learner -> the families that stand for it."""
+EVERY = ("network", "network-scaled", "smooth", "ridge", "logistic", "large-margin", "neighbours", TREES)
+LARGEST_MARGIN = 4e8
+"""Multiplications up to which large-margin classifiers take part; more classes and examples make a step too dear."""
+
+
+def families_of(learners: Sequence[str] | None) -> tuple[str, ...]:
+    """The families that stand for some learners, by name; for None, and for a learner without one, all."""
+    found: dict[str, None] = {}
+    for name in learners or ():
+        known = FAMILIES.get("krr" if name in ("krr", "krr:fc1") else name)
+        if known is None:
+            return EVERY
+        found.update(dict.fromkeys(known))
+    return tuple(name for name in EVERY if name in found) if found else EVERY
+
+
+def surrogates(
+    families: Sequence[str], examples: int, columns: int, classes: int, regression: bool
+) -> tuple[Surrogate, ...]:
+    """The surrogates of these families, for a set of this size.
+
+    Args:
+        families: of `families_of`; trees have none, and stand for neighbours and a network where they are alone.
+        examples: in the set.
+        columns: numbers in a row.
+        classes: C, or columns of targets.
+        regression: which of the two.
+    """
+    network, smooth = FullyConnected(depth=1), RBF(length_scale=(columns / 2) ** 0.5)
+    exact = regression
+    made: dict[str, tuple[Surrogate, ...]] = {
+        "network": (KernelRegression(kernel=network, reg=3e-3, exact=exact),),
+        "network-scaled": (KernelRegression(scaled=True, kernel=network, reg=1e-2, exact=exact),),
+        "smooth": (KernelRegression(scaled=True, kernel=smooth, reg=0.1, exact=exact),),
+        "ridge": (Ridge(exact=exact),),
+        "logistic": () if regression else (Logistic(),),
+        "large-margin": () if regression else (LargeMargin(),),
+        "neighbours": tuple(Neighbours(scaled=own, regression=regression) for own in (True, False)),
+    }
+    alone = [name for name in families if name != TREES] or ["network", "neighbours"]
+    chosen = [member for name in alone for member in made[name]]
+    kept = [
+        member
+        for member in chosen
+        if not isinstance(member, LargeMargin) or member.cost(examples, columns, classes) <= LARGEST_MARGIN
+    ]
+    return tuple(kept or chosen)

@@ -1,0 +1,70 @@
+"""Which of several sets teaches a panel of learners best, on rows that were held out of the training rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from joblib.externals.loky import get_reusable_executor
+from threadpoolctl import threadpool_limits
+
+from datastill.evaluate.protocol import Examples, HeldOut, judged_row
+from datastill.learners.named import is_import_path
+
+WORST = -1.0
+"""An R² below which a regressor is no worse: one learner that is far off says nothing of the others."""
+
+
+@dataclass
+class Chooser:
+    """A panel of learners, and the rows that it judges sets on.
+
+    Attributes:
+        learners: names; see `learners.named_learner`.
+        held: the rows.
+        seed: of learners.
+        seconds: that a stranger's learner may take for a set; it has no part any more once it takes longer.
+        failed: what learners failed with; they are left out, for all sets alike.
+        times: seconds that each learner took for the last set.
+    """
+
+    learners: Sequence[str]
+    held: HeldOut
+    seed: int = 0
+    seconds: float = 60.0
+    failed: dict[str, str] = field(default_factory=dict)
+    times: dict[str, float] = field(default_factory=dict)
+
+    def scores(self, examples: Examples) -> dict[str, float]:
+        """Accuracy, or R², of every learner that has not failed, trained on a set."""
+        found = {}
+        for name in self.learners:
+            if name in self.failed:
+                continue
+            record = self._record(name, examples)
+            if record["error"]:
+                self.failed[name] = str(record["error"])
+                continue
+            found[name] = max(float(record[self.held.metric]), WORST)
+            self.times[name] = float(record["seconds"])
+        return found
+
+    def mean(self, scores: dict[str, float]) -> float:
+        """Return the mean over the learners that are left; NaN where there are none."""
+        left = [score for name, score in scores.items() if name not in self.failed]
+        return float(np.mean(left)) if left else float("nan")
+
+    def _record(self, name: str, examples: Examples) -> dict[str, Any]:
+        where = {"seed": self.seed, "asked": "hard"}
+        if not is_import_path(name):
+            with threadpool_limits(1):  # small sets: threads would wait for each other for longer than they work
+                return judged_row(examples, name, where, self.held)[0]
+        executor = get_reusable_executor(max_workers=1)
+        try:
+            return executor.submit(judged_row, examples, name, where, self.held).result(timeout=self.seconds)[0]
+        except TimeoutError:
+            executor.shutdown(kill_workers=True)
+            return {"error": f"it took more than {self.seconds:g} seconds for {len(examples.x):,} examples"}
+        except Exception as error:  # a process that was killed, or exited
+            executor.shutdown(kill_workers=True)
+            return {"error": f"its process ended ({type(error).__name__})"}
