@@ -3,9 +3,9 @@
     python benchmarks/universal.py --data FOLDER [--only NAME] [--budgets 1,10] [--seeds 5] [--others]
 
 Budgets are per class; of diamonds, 20 times as many in all. Sets are learned with the default settings, the same for
-all data sets, from training rows alone, of which they hold some out to choose by. All sets are judged on test rows. What
-learners make of all rows is from results/judge. With --others the learners are such as are neither on the panel nor in
-the loss. Sets that were made are kept in the work folder, and scores of a seed that is known are not computed again.
+all data sets, from training rows alone, of which they hold some out to choose by. All sets are judged on test rows.
+What learners make of all rows is from results/judge. With --others the learners are such as are neither on the panel
+nor in the loss. Sets that were made are kept in the work folder, and known scores are not computed again.
 """
 
 import argparse

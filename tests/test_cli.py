@@ -336,7 +336,8 @@ def test_judges_are_in_the_table_and_unknown_ones_refused(blobs, tmp_path, capsy
     words = ["distill", blobs, "--ipc", "2", *QUICK, "--judge-seeds", "1", "--out", str(tmp_path / "run")]
     assert run([*words, "--judges", "knn", "--json"]) == 0
     names = [score["name"] for score in json.loads(capsys.readouterr().out)["scores"]]
-    assert names[-2:] == ["knn: universal set (learned)", "knn: random rows"]
+    sets = ("universal set (learned)", "random rows", "k-means centres", "all rows")
+    assert names[-4:] == [f"knn: {name}" for name in sets]
     assert run([*words, "--out", str(tmp_path / "other")]) == 2
     assert "--judge-seeds and no judges" in capsys.readouterr().err
     assert run([*words, "--judges", "nobody", "--out", str(tmp_path / "other")]) == 2

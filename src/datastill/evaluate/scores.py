@@ -12,6 +12,8 @@ Role = Literal["result", "random", "all", "inducing", "constant", "other"]
 the constant prediction, or something else."""
 OWN_KERNEL = "its own kernel"
 """Kernel ridge regression under the kernel that the set was made for, as a learner of verdicts."""
+MANY = 4
+"""Learners from which on "all" stands for their names."""
 Outcome = Literal["better", "better under its own kernel only", "not better", "cannot tell", "not compared"]
 
 
@@ -93,7 +95,10 @@ def verdict(scores: Sequence[Score], under: Mapping[str, str], n_test: int = 0) 
     rows = "random rows with the same budget" if same_budget else counted(random.n_examples, "random row")
     rows += f" on {counted(n_test, 'test row')}" if n_test else ""
     own, *others = under.values()
-    also = listed([name for name, said in list(under.items())[1:] if said == BETTER])
+    better = [name for name, said in list(under.items())[1:] if said == BETTER]
+    also = listed(better)
+    if len(better) == len(under) - 1 >= MANY:
+        also = f"all {len(better)} learners that were asked"
     trivial = constant is not None and result.value <= constant.value
     if trivial:
         assert constant is not None
