@@ -12,7 +12,7 @@ from PIL import Image
 
 from datastill._errors import InputError
 from datastill.data.dataset import SupportSet
-from datastill.evaluate.scores import headline
+from datastill.evaluate.scores import headline, panel_table
 from datastill.evaluate.verdicts import BETTER, UNCLEAR, WORSE
 from datastill.report import (
     Score,
@@ -88,6 +88,34 @@ def test_the_headline_says_which_random_rows(name, said):
     assert headline("10 learned examples", scores, 90).endswith(f"; {said}")
 
 
+PANEL = [
+    Score(f"{learner}: {name}", n, value, learner=learner)
+    for learner, values in {"knn": (0.9, 0.6, 0.8), "a:b": (0.7, 0.5, math.nan)}.items()
+    for name, n, value in zip(("KIP (learned)", "random rows", "all rows"), (3, 3, 90), values, strict=True)
+]
+
+
+def test_the_headline_names_the_learner_that_a_set_teaches_least():
+    scores = [Score("KIP (learned)", 3, 0.896, role="result"), *PANEL]
+    said = " Of 2 learners trained on them the worst, a:b, gives 70.0 %, where random rows give 50.0 %."
+    assert headline("3 learned examples", scores, 90).endswith(said)
+    assert "Of 2" not in headline("3 learned examples", [scores[0], *PANEL[:3]], 90)
+
+
+def test_a_panel_has_a_table_of_its_own():
+    summary = digits(scores=[*digits().scores, *PANEL])
+    page_of(summary)
+    part = render(summary).partition("Learners trained on each")[2]
+    for text in ("knn", "a:b", "70.0", "80.0", "KIP (learned)", "all rows"):
+        assert text in part
+    assert "Learners trained on each" not in render(digits())
+    sets, rows = panel_table(summary.scores)
+    assert sets == ["KIP (learned)", "random rows", "all rows"] and list(rows) == ["knn", "a:b"]
+    assert rows["a:b"]["random rows"].value == 0.5
+    hostile = Score("<b>x: random rows", 3, 0.5, learner="<b>x")
+    assert "<b>x" not in render(digits(scores=[*digits().scores, hostile]))
+
+
 def test_headline_of_one_regression_example():
     scores = [Score("KIP", 1, 0.8712, -0.1, 0.9, metric="R²", role="result")]
     summary = summarise(SupportSet(np.zeros((1, 2)), np.zeros(1)), dataset="d", method="m", n_train=9, scores=scores)
@@ -138,6 +166,10 @@ def test_verdict_sentences():
     ).sentence == (
         "Better than random rows with the same budget on 397 test rows, under its own kernel and knn; worse under "
         "forest; not shown under logistic."
+    )
+    everyone = {OWN: BETTER} | dict.fromkeys(("knn", "forest", "logistic", "mlp"), BETTER)
+    assert verdict(told(0.9, 0.6), everyone).sentence == (
+        "Better than random rows with the same budget, under its own kernel and all 4 learners that were asked."
     )
     assert verdict(told(0.9, 0.6), {OWN: BETTER, "knn": WORSE}).sentence == (
         "Better than random rows with the same budget under its own kernel only; worse under knn."
