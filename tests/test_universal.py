@@ -279,6 +279,11 @@ def test_what_cannot_be_used_is_refused(model, rows, message, table):
         model.set_params(random_state=0).fit(table[0].iloc[:rows], table[1][:rows])
 
 
+def test_very_wide_rows_are_refused(rng):
+    with pytest.raises(InputError, match=r"rows of 20,001 numbers.*fewer columns"):
+        Universal(1, random_state=0).fit(rng.normal(size=(20, 20_001)), np.arange(20) % 2)
+
+
 def test_targets_that_do_not_vary_are_refused(table):
     with pytest.raises(InputError, match="tell sets apart"):
         UniversalRegressor(2, random_state=0).fit(table[0], np.ones(N))
@@ -314,5 +319,9 @@ def test_of_a_large_set_each_step_trains_on_some_of_every_class():
     assert not np.array_equal(some, others)
     share = np.bincount(codes[some]) / np.bincount(codes)
     assert (np.abs(share - 0.6) < 0.02).all()
+    rare = np.concatenate([np.zeros(999, int), [1]])
+    assert all(999 in universal._some(1000, rare, 0, number) for number in range(5))
+    every = np.arange(1000)
+    np.testing.assert_array_equal(universal._some(1000, every, 0, 0), every)
     assert universal._some(30, None, 0, 0).tolist() == list(range(30))
     assert len(universal._some(1000, None, 0, 0)) == universal.AT_ONCE

@@ -268,13 +268,24 @@ def _judges(asked: str | None, method: str) -> tuple[str, ...]:
 
 
 def _method(context: typer.Context, dataset: Any, quiet: bool) -> str:
-    """The universal set, unless something is asked of KIP alone, or there are too few rows to hold some out."""
+    """Return universal, unless something is asked of KIP alone, or rows are too few to hold some out, or too wide."""
+    import numpy as np
+
+    from datastill.estimators.universal import MOST_NUMBERS
+
     asked = [name for name in OF_KIP_ALONE if given(context, name)]
-    few = len(dataset.x) < LEAST_ROWS
+    numbers = int(np.prod(dataset.x.shape[1:]))
+    if asked:
+        why = f"kip, since --{asked[0].replace('_', '-')} is given"
+    elif len(dataset.x) < LEAST_ROWS:
+        why = f"kip, since there are {len(dataset.x)} rows"
+    elif numbers > MOST_NUMBERS:
+        why = f"kip, since a row has {numbers:,} numbers"
+    else:
+        why = "universal, the default"
     if not quiet:
-        why = f"since --{asked[0].replace('_', '-')} is given" if asked else f"since there are {len(dataset.x)} rows"
-        say(f"Method: {f'kip, {why}' if asked or few else 'universal, the default'}.", aside=True)
-    return "kip" if asked or few else "universal"
+        say(f"Method: {why}.", aside=True)
+    return why.partition(",")[0]
 
 
 def _rows(text: str | None) -> int | None:

@@ -200,17 +200,23 @@ def learn(
     )
 
 
+def at_once(examples: int, classes: int) -> int:
+    """How many examples a step trains the surrogates on: one of each class at least."""
+    return min(examples, max(AT_ONCE, classes))
+
+
 def _some(examples: int, codes: np.ndarray | None, seed: int, number: int) -> np.ndarray:
-    """The examples of a step: all, or AT_ONCE of more, of each class in proportion."""
-    if examples <= AT_ONCE:
+    """Draw the examples of a step: all, or AT_ONCE of more, of each class in proportion, and one at least."""
+    most = at_once(examples, 1 if codes is None else len(np.unique(codes)))
+    if most == examples:
         return np.arange(examples)
     order = sampling.rng(seed, 32, number).permutation(examples)
     if codes is None:
-        return np.sort(order[:AT_ONCE])
+        return np.sort(order[:most])
     place = np.empty(examples)
     for rows in sampling.rows_of_classes(codes[order]):
-        place[order[rows]] = (np.arange(len(rows)) + 0.5) / max(len(rows), 1)
-    return np.sort(np.argsort(place, kind="stable")[:AT_ONCE])
+        place[order[rows]] = np.arange(len(rows)) / max(len(rows), 1)
+    return np.sort(np.argsort(place, kind="stable")[:most])
 
 
 def _learned(problem: Problem, state: State) -> dict[str, Array]:

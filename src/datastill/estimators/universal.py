@@ -31,6 +31,8 @@ MOST_HELD = 3000
 """Rows that are held out to choose by."""
 MOST_LEARNED = 3000
 """Examples that are learned; a larger set is the best of its starts."""
+MOST_NUMBERS = 20_000
+"""Numbers in a row."""
 VALIDATIONS = 6
 LEVELS = 9
 """Grey levels of images."""
@@ -74,6 +76,11 @@ class _Universal(Distiller):
 
     def _learn(self, data: Data, start: Support) -> Support:
         """Judge the starts, try the ways of learning, learn on in the best one, and keep what the panel likes best."""
+        if data.targets.x[0].size > MOST_NUMBERS:
+            raise InputError(
+                f"Got rows of {data.targets.x[0].size:,} numbers, on which a panel would take hours; expected "
+                f"at most {MOST_NUMBERS:,}; try fewer columns (a projection, smaller images), or KIP."
+            )
         rest, held = self._split(data)
         inside = data._replace(
             rows=take(data.rows, rest),
@@ -205,7 +212,8 @@ class _Universal(Distiller):
             z = self.space_.encode(data.rows)
             budget = np.bincount(own, minlength=int(codes.max()) + 1)
             bounds = bands.bands(z.reshape(len(z), -1), codes, budget, settings.band, data.seed)
-        examples, columns = min(len(own), universal.AT_ONCE), int(np.prod(start.z.shape[1:]))
+        columns = int(np.prod(start.z.shape[1:]))
+        examples = universal.at_once(len(own), 1 if regression else vectors.shape[1])
         members = surrogates(families, examples, columns, vectors.shape[1], regression)
         extremes = (vectors.min(axis=0), vectors.max(axis=0)) if regression else None
         return universal.Problem(settings, members, self.space_, _levels(start.z), bounds, extremes)
