@@ -157,7 +157,7 @@ class _Universal(Distiller):
             return 1 - mean, mean
 
         def learned(settings: Settings, from_z: np.ndarray, from_y: np.ndarray, part: str) -> loop.Progress:
-            every = max(int(self.max_iter) // VALIDATIONS, 1)
+            every = max(settings.steps // (VALIDATIONS if part == "all steps" else 1), 1)
             title = f"{type(self).__name__}: {len(from_z)} examples, {part}"
             score = "mean R²" if data.codes is None else "mean accuracy"
             file = None if self.checkpoint is None else f"{self.checkpoint}{'' if part == 'all steps' else '.' + part}"

@@ -8,6 +8,7 @@ import numpy as np
 from joblib.externals.loky import get_reusable_executor
 from threadpoolctl import threadpool_limits
 
+from datastill.data.dataset import digest
 from datastill.evaluate.protocol import Examples, HeldOut, judged_row
 from datastill.learners.named import is_import_path
 
@@ -25,7 +26,7 @@ class Chooser:
         seed: of learners.
         seconds: that a stranger's learner may take for a set; it has no part any more once it takes longer.
         failed: what learners failed with; they are left out, for all sets alike.
-        times: seconds that each learner took for the last set.
+        known: what was found of the sets so far, by their digests.
     """
 
     learners: Sequence[str]
@@ -33,10 +34,16 @@ class Chooser:
     seed: int = 0
     seconds: float = 60.0
     failed: dict[str, str] = field(default_factory=dict)
-    times: dict[str, float] = field(default_factory=dict)
+    known: dict[tuple[str, ...], dict[str, float]] = field(default_factory=dict)
 
     def scores(self, examples: Examples) -> dict[str, float]:
         """Accuracy, or R², of every learner that has not failed, trained on a set."""
+        key = digest(examples.x), digest(examples.vectors), examples.learned
+        if key not in self.known:
+            self.known[key] = self._trained(examples)
+        return self.known[key]
+
+    def _trained(self, examples: Examples) -> dict[str, float]:
         found = {}
         for name in self.learners:
             if name in self.failed:
@@ -46,7 +53,6 @@ class Chooser:
                 self.failed[name] = str(record["error"])
                 continue
             found[name] = max(float(record[self.held.metric]), WORST)
-            self.times[name] = float(record["seconds"])
         return found
 
     def mean(self, scores: dict[str, float]) -> float:
