@@ -28,7 +28,7 @@ MOST_TEXT = 2**28
 CHECKSUM = "checksum"
 LEFTOVER = re.compile(r"\.(.+)\.[a-z0-9_]{8}")
 """Name of the temporary file of a write: a dot, the file's name, and what `tempfile.mkstemp` adds."""
-OURS = re.compile(r".*\.(json|safetensors|csv|png|html|md|parquet|npz|sha256)(\.coarse)?")
+OURS = re.compile(r".*\.(json|safetensors|csv|png|html|md|parquet|npz|sha256)(\.coarse|\.trial-\d+)*")
 """Names of files that this package writes."""
 SECONDS_OF_A_WRITE = 3600.0
 DEEPEST = 100
