@@ -400,7 +400,7 @@ def _estimator(request: Request, folder: Path, verbose: bool) -> Any:
     settings = {k: v for k, v in request.settings.items() if k in known and v is not None}
     if "method" in known:
         settings["method"] = request.method
-    if settings.get("init") not in (None, "noise", "coarse", *selectors.METHODS):
+    if settings.get("init") not in (None, "auto", "noise", "coarse", *selectors.METHODS):
         settings["init"] = SupportSet.load(settings["init"])
     if settings.get("patience") == "never":
         settings["patience"] = None
