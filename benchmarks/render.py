@@ -16,6 +16,7 @@ import render_kernels
 import render_moments
 import render_selection
 import render_teaching
+import render_universal
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -203,6 +204,7 @@ def forecasts() -> list[str]:
 def page() -> str:
     """docs/results.md."""
     sections = [part for make in (tables, notebook, scaling, forecasts, optimisers) for part in make()]
+    sections += render_universal.tables(RESULTS / "universal")
     sections += render_best_of.tables(RESULTS / "best_of")
     sections += render_moments.accuracies(RESULTS / "moments") + render_moments.maps(read("maps.json"))
     sections += render_moments.costs(read("moments_scale.json"))
