@@ -19,8 +19,8 @@ def tables(folder: Path) -> list[str]:
         "Mean over eight learners (those of the panel) of score on test rows divided by that of all rows, for sets of "
         "the same number of examples, made with n seeds with the default settings: accuracy, for diamonds R². Random "
         "rows are as many of each class, or in proportion to the classes where these do better. *Worst* is the "
-        "learner with the least share, better and worse are verdicts against random rows over the eight learners. Seconds are those of "
-        "learning on two cores that did other things, too. `python benchmarks/universal.py`.",
+        "learner with the least share, better and worse are verdicts against random rows over the eight learners. "
+        "Seconds are those of learning on two cores that did other things, too. `python benchmarks/universal.py`.",
         "",
         "| data | examples | random | k-means | herding | **universal** | worst | better, worse | n | seconds |",
         "|---|---|---|---|---|---|---|---|---|---|",
