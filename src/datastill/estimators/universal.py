@@ -64,8 +64,7 @@ class _Universal(Distiller):
 
     def problem(self) -> kip.Problem:
         """Return that of kernel ridge regression on the finished set, by which it predicts."""
-        made = super().problem()
-        return kip.Problem(made.kernels, made.features, "fixed", made.optimiser, penalties=made.penalties)
+        return replace(super().problem(), labels="fixed")
 
     def _solves_labels(self) -> bool:
         return False
@@ -209,7 +208,7 @@ class _Universal(Distiller):
         families = families_of(self.learners)
         bounds = None
         if settings.band is not None:
-            z = self.space_.encode(data.rows)
+            z = data.targets.x if self.space_.whitening is None else self.space_.encode(data.rows)
             budget = np.bincount(own, minlength=int(codes.max()) + 1)
             bounds = bands.bands(z.reshape(len(z), -1), codes, budget, settings.band, data.seed)
         columns = int(np.prod(start.z.shape[1:]))

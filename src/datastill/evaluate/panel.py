@@ -65,7 +65,7 @@ def panel(
         folder: where each row of the protocol is kept, and found again.
         beside: other sets by name, which learners are trained on with the first seed alone.
     """
-    sets: dict[str, Maker] = {result.name: lambda seed: examples}
+    sets: dict[str, Maker] = {result.name: partial(_fixed, examples)}
     others = dict(beside or {})
     drawn = {} if every is None else random_sets(examples, every)
     sets |= drawn | {name: partial(_fixed, other) for name, other in others.items()}

@@ -55,10 +55,6 @@ class Surrogate(ABC):
             Logits of the classes, or targets.
         """
 
-    def cost(self, examples: int, columns: int, classes: int) -> float:
-        """Multiplications in one training, about."""
-        return float(examples**3)
-
 
 def standardised(pair: Pair) -> Pair:
     """Both, less the mean of the set's columns and over their deviation, as a learner's own standardiser does.

@@ -62,7 +62,3 @@ class Logistic(Surrogate):
         zero = jnp.zeros_like(hot)
         (alpha, _, _), _ = jax.lax.scan(step, (zero, zero, jnp.ones((), s.dtype)), None, self.steps)
         return pair.t @ (s.T @ alpha) + one * alpha.sum(axis=0)
-
-    def cost(self, examples: int, columns: int, classes: int) -> float:
-        """See `Surrogate.cost`."""
-        return float(self.steps * examples * min(examples, 2 * columns) * classes)

@@ -76,6 +76,6 @@ class LargeMargin(Surrogate):
         return t @ weights[:-1] + weights[-1]
 
     def cost(self, examples: int, columns: int, classes: int) -> float:
-        """See `Surrogate.cost`."""
+        """Multiplications in one training, about."""
         side = examples if self.kernel is not None else min(examples, columns + 1)
         return float((self.rounds + 1) * classes * side**3)

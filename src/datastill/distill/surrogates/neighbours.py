@@ -40,7 +40,3 @@ class Neighbours(Surrogate):
         top = jnp.maximum(top, FAR)  # of a class without examples
         sums = jax.ops.segment_sum(jnp.exp(each - top[codes]), codes, y.shape[1])
         return (top + jnp.log(jnp.maximum(sums, jnp.finfo(votes.dtype).tiny))).T
-
-    def cost(self, examples: int, columns: int, classes: int) -> float:
-        """See `Surrogate.cost`."""
-        return float(examples * columns)

@@ -59,7 +59,3 @@ class Ridge(Surrogate):
             weights = z.T @ cholesky_solve(z @ z.T + self.alpha * jnp.eye(len(z)), v)
         found = (pair.t - centre) @ weights.astype(pair.t.dtype) + middle.astype(pair.t.dtype)
         return found if self.exact else jnp.exp(sharp) * found
-
-    def cost(self, examples: int, columns: int, classes: int) -> float:
-        """See `Surrogate.cost`."""
-        return float(min(examples, columns) ** 3 + examples * columns * min(examples, columns))
