@@ -266,13 +266,18 @@ def test_when_no_learner_can_be_trained_it_is_said(table):
         (Universal(2, learners="logistic"), N, "learners='logistic'"),
         (Universal(2, learners=()), N, "learners=()"),
         (Universal(2, band=-1), N, "band=-1"),
+        (Universal(2, corruption=1.0), N, "corruption=1.0"),
+        (Universal(2, corruption=0.5, band=1), N, "corruption=0.5 with band=1"),
         (Universal(2, learning_rate=-1), N, "learning_rate=-1"),
         (Universal(2, max_iter=-1), N, "max_iter=-1"),
         (Universal(2, init="nowhere"), N, "init='nowhere'"),
         (Universal(0), N, "ipc"),
         (Universal(500), N, "budget of 1,500 examples"),
     ],
-    ids=["few", "fraction", "learner", "text", "none", "band", "rate", "steps", "init", "budget", "large"],
+    ids=[
+        *("few", "fraction", "learner", "text", "none", "band", "noise", "noise in bands", "rate", "steps", "init"),
+        *("budget", "large"),
+    ],
 )
 def test_what_cannot_be_used_is_refused(model, rows, message, table):
     with pytest.raises(InputError, match=re.escape(message)):
@@ -325,3 +330,15 @@ def test_of_a_large_set_each_step_trains_on_some_of_every_class():
     np.testing.assert_array_equal(universal._some(1000, every, 0, 0), every)
     assert universal._some(30, None, 0, 0).tolist() == list(range(30))
     assert len(universal._some(1000, None, 0, 0)) == universal.AT_ONCE
+
+
+@pytest.mark.parametrize("learners", [("knn",), ("knn", "forest")])
+def test_noise_is_never_learned(learners, digits):
+    X, y, *_ = digits
+    few, more = (
+        Universal(1, learners=learners, max_iter=n, init="kmeans", corruption=0.6, random_state=0).fit(X, y)
+        for n in (1, 12)
+    )
+    same = (few.X_support_ == more.X_support_).reshape(10, -1).sum(axis=1)
+    assert (same >= round(0.6 * 64)).all()
+    assert not (same == 64).all()

@@ -39,9 +39,7 @@ OF_KIP = (
     *("batch", "learning_rate", "patience", "reg", "ridge", "memory_gb"),
 )
 """Options that say how KIP is to learn."""
-OF_KIP_ALONE = (
-    *("kernel", "labels", "augment", "corruption", "keep_range", "class_balanced", "reg", "ridge", "memory_gb"),
-)
+OF_KIP_ALONE = (*("kernel", "labels", "augment", "keep_range", "class_balanced", "reg", "ridge", "memory_gb"),)
 """Those that the universal set has no use for, so that giving one asks for KIP."""
 OF_ROWS = ("kernel", "preprocess", "augment", "batch", "memory_gb")
 """Options of KIP that moments have no use for."""

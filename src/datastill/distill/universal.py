@@ -66,6 +66,8 @@ class Problem:
         levels: grey levels of images; see `Space.occurring`.
         bounds: of the values; None leaves them free within the data's range.
         targets: the least and greatest target by column, for real targets, which are learned too; None for classes.
+        learned: 1 where a coordinate is learned and 0 where it stays what it was, as of `kip.corruption_mask`; None
+            learns all.
     """
 
     settings: Settings
@@ -74,6 +76,7 @@ class Problem:
     levels: int | None = None
     bounds: Bands | None = None
     targets: tuple[np.ndarray, np.ndarray] | None = None
+    learned: np.ndarray | None = None
 
     @property
     def optimiser(self) -> optax.GradientTransformation:
@@ -140,6 +143,8 @@ def step(problem: Problem) -> Callable[..., tuple[State, Float[Array, ""]]]:
         updates, memory = problem.optimiser.update(gradient, state.memory)
         moved: Any = optax.apply_updates(learned, updates)
         z, y = problem.allowed(moved["z"], moved.get("y", state.y))
+        if problem.learned is not None:
+            z = jnp.where(problem.learned == 1, z, state.z)
         return State(z, y, moved["sharp"], memory), value
 
     return advance

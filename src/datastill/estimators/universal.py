@@ -56,6 +56,12 @@ class _Universal(Distiller):
             if getattr(self, name) not in (None, "auto"):
                 _validate.check_between(name, getattr(self, name), least)
         _validate.check_between("validation_fraction", self.validation_fraction, 0.01, 0.9)
+        _validate.check_between("corruption", self.corruption, 0, 1)
+        if self.corruption and self.band not in ("auto", None):
+            raise InputError(
+                f"Got corruption={self.corruption:g} with band={self.band}; expected free values, since noise is in no "
+                'band; try band="auto".'
+            )
         if isinstance(self.learners, str) or (self.learners is not None and not len(self.learners)):
             raise InputError(
                 f'Got learners={self.learners!r}; expected names of learners, or None for everybody; try ("logistic",).'
@@ -133,7 +139,18 @@ class _Universal(Distiller):
             found = {name: self._choose(name, data)._replace(chosen=None) for name in (*names, "random")}
         else:
             found = {str(self.init): super()._initial_support(data)._replace(chosen=None)}
-        return {name: self._settled(_grouped(start)) for name, start in found.items()}
+        return {name: self._settled(self._corrupted(_grouped(start), data.seed)) for name, start in found.items()}
+
+    def _corrupted(self, start: Support, seed: int) -> Support:
+        """The same with noise where nothing is learned."""
+        if not self.corruption:
+            return start
+        noise = self._noise(start.z.shape, seed)
+        return start._replace(z=np.where(self._mask(start.z.shape, seed) == 1, start.z, noise), indices=None)
+
+    def _mask(self, shape: tuple[int, ...], seed: int) -> np.ndarray:
+        """1 where a coordinate is learned, 0 where it is noise."""
+        return kip.corruption_mask(shape, self.corruption, sampling.rng(seed, 6))
 
     def _settled(self, support: Support) -> Support:
         """The same with values that occur, where they are not rows."""
@@ -195,6 +212,8 @@ class _Universal(Distiller):
         """The ways of learning that are tried."""
         given = Settings(int(self.max_iter), 0.0, int(self.batch_size), None)
         trees = TREES in families_of(self.learners)
+        if self.corruption:
+            trees = False  # Noise is in no band.
         bounds = (BANDS if trees else (None,)) if self.band == "auto" else (self.band,)
         rates = RATES if self.learning_rate == "auto" else (float(self.learning_rate),)
         ways = [replace(given, band=band, rate=rate) for band in bounds for rate in rates]
@@ -215,7 +234,8 @@ class _Universal(Distiller):
         examples = universal.at_once(len(own), 1 if regression else vectors.shape[1])
         members = surrogates(families, examples, columns, vectors.shape[1], regression)
         extremes = (vectors.min(axis=0), vectors.max(axis=0)) if regression else None
-        return universal.Problem(settings, members, self.space_, _levels(start.z), bounds, extremes)
+        learned = self._mask(start.z.shape, data.seed) if self.corruption else None
+        return universal.Problem(settings, members, self.space_, _levels(start.z), bounds, extremes, learned)
 
     def _describe(self, data: Data, seconds: float) -> SupportSet:
         made = super()._describe(data, seconds)
@@ -258,6 +278,7 @@ class Universal(ClassifierMixin, _Universal):
         batch_size: rows in a step.
         band: how far the rank of a value in its column and class may be from that in the data, in examples; None leaves
             values free within the data's range. "auto" tries 1 and none.
+        corruption: ρ, the fraction of every example's coordinates that is noise and never learned.
         patience: validations, of which there are six, without improvement before stopping; None never stops early.
         validation_fraction: of the rows, held out to choose by.
         kernel: by which `predict` predicts, as a kernel ridge regression on the set.
@@ -292,6 +313,7 @@ class Universal(ClassifierMixin, _Universal):
         learning_rate: float | str = "auto",
         batch_size: int = 300,
         band: float | str | None = "auto",
+        corruption: float = 0.0,
         patience: int | None = None,
         validation_fraction: float = 0.2,
         kernel: KernelLike = "fc1",
@@ -310,6 +332,7 @@ class Universal(ClassifierMixin, _Universal):
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.band = band
+        self.corruption = corruption
         self.patience = patience
         self.validation_fraction = validation_fraction
         self.kernel = kernel
@@ -337,6 +360,7 @@ class UniversalRegressor(RegressorMixin, _Universal):
         learning_rate: float | str = "auto",
         batch_size: int = 300,
         band: float | str | None = "auto",
+        corruption: float = 0.0,
         patience: int | None = None,
         validation_fraction: float = 0.2,
         kernel: KernelLike = "fc1",
@@ -353,6 +377,7 @@ class UniversalRegressor(RegressorMixin, _Universal):
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.band = band
+        self.corruption = corruption
         self.patience = patience
         self.validation_fraction = validation_fraction
         self.kernel = kernel
