@@ -46,9 +46,12 @@ def runs(state, steps, nets=NETS, labels="gradient"):
     return state, losses
 
 
-def loss_of(map, weights, *arrays):
-    found = kip.compiled(lambda weights, *given: pool.member_loss(map.formula(), weights, *given, 1e-2))
-    return float(found(*jax.tree.map(jnp.asarray, (weights, *arrays))))
+def loss_of(map, weights, x_s, y_s, phi_t, y_t):
+    some = pool.Drawn(*jax.tree.map(lambda a: jnp.asarray(a)[None], (weights, phi_t, y_t)))
+    found = kip.compiled(lambda *given: pool.outputs((map.formula(),), *given, 1e-2))(
+        some, jnp.asarray(x_s), jnp.asarray(y_s)
+    )
+    return float(np.mean(np.sum((found[0] - y_t) ** 2, axis=1)) / 2)
 
 
 @pytest.mark.parametrize("norm", ["none", "instance"])

@@ -107,7 +107,12 @@ class State(NamedTuple):
 
 
 def init(problem: kip.Problem, nets: Nets, z: np.ndarray, y: np.ndarray, targets: Targets, seed: int) -> State:
-    """The state before the first step: fresh networks, whose ages are spread so that they are renewed in turn."""
+    """The state before the first step."""
+    return State(kip.init(problem, z, y), filled(nets, targets, seed))
+
+
+def filled(nets: Nets, targets: Targets, seed: int) -> Pool:
+    """A pool of fresh networks, whose ages are spread so that they are renewed in turn."""
     met, shapes = _meeting(nets, targets, seed), nets.shapes(targets.x.shape[1:])
     members = []
     for m in range(nets.size):
@@ -115,7 +120,52 @@ def init(problem: kip.Problem, nets: Nets, z: np.ndarray, y: np.ndarray, targets
         members.append((weights, *met(weights, m, 0)))
     weights, phi, chosen = jax.tree.map(lambda *parts: jnp.stack(parts), *members)
     ages = jnp.arange(nets.size, dtype=jnp.int32) * (nets.oldest // nets.size)
-    return State(kip.init(problem, z, y), Pool(weights, ages, phi, chosen))
+    return Pool(weights, ages, phi, chosen)
+
+
+def renewal(nets: Nets, targets: Targets, seed: int) -> Callable[[Pool, int, Array, Array], Pool]:
+    """(pool, step, x_s, y_s) -> the pool after a step at which a network is renewed, in turn.
+
+    Args:
+        nets: the pool.
+        targets: what networks meet.
+        seed: of networks and targets.
+    """
+    met, shapes = _meeting(nets, targets, seed), nets.shapes(targets.x.shape[1:])
+    trainers = {formula: _trainer(formula, nets) for formula in (map.formula() for map in nets.maps)}
+
+    def renewed(pool: Pool, number: int, x_s: Array, y_s: Array) -> Pool:
+        m, turn = number // nets.every % nets.size, number // nets.every + 1
+        age, key = int(pool.ages[m]) + nets.trained, key_of(seed, m, turn)
+        if nets.trained and age <= nets.oldest:
+            own = jax.tree.map(lambda w: w[m], pool.weights)
+            weights = trainers[nets.formula(m)](own, key, x_s, y_s)
+        else:
+            age, weights = 0, fresh(key, shapes)
+        phi, y = met(weights, m, turn)
+        return Pool(
+            jax.tree.map(lambda all, own: all.at[m].set(own), pool.weights, weights),
+            pool.ages.at[m].set(age),
+            pool.phi.at[m].set(phi),
+            pool.y.at[m].set(y),
+        )
+
+    return renewed
+
+
+class Drawn(NamedTuple):
+    """The networks of a step: their weights, stacked, and the features and label vectors of their targets."""
+
+    weights: Weights
+    phi: Float[Array, "k t f"]
+    y: Float[Array, "k t c"]
+
+
+def drawn(nets: Nets, pool: Pool, seed: int, number: int) -> tuple[tuple[RandomConv, ...], Drawn]:
+    """The architectures and networks of this step."""
+    some = _drawn(nets, sampling.rng(seed, 21, number))
+    weights = jax.tree.map(lambda w: w[some], pool.weights)
+    return tuple(map(nets.formula, some.tolist())), Drawn(weights, pool.phi[some], pool.y[some])
 
 
 def step(
@@ -131,47 +181,20 @@ def step(
     """
     if problem.labels not in ("gradient", "fixed"):
         raise InputError(f"Got labels={problem.labels!r} with a pool of networks; expected gradient or fixed.")
-    met, shapes = _meeting(nets, targets, seed), nets.shapes(targets.x.shape[1:])
+    renewed = renewal(nets, targets, seed)
 
-    def loss(
-        learned: dict[str, Array], formulas: tuple[RandomConv, ...], weights: Weights, phi: Array, y_t: Array
-    ) -> Array:
+    def loss(learned: dict[str, Array], formulas: tuple[RandomConv, ...], some: Drawn) -> Array:
         x_s, y = problem.features(learned["z"]), learned["y"]
-        each = [
-            member_loss(
-                formula, jax.tree.map(lambda w, m=m: w[m], weights), x_s, y, phi[m], y_t[m], problem.penalties.reg
-            )
-            for m, formula in enumerate(formulas)
-        ]
-        return jnp.mean(jnp.stack(each))
+        residuals = outputs(formulas, some, x_s, y, problem.penalties.reg) - some.y
+        return 0.5 * jnp.mean(jnp.sum(residuals**2, axis=2))
 
     advance = kip.compiled(kip.descent(problem, loss), static_argnums=1)
-    trainers = {formula: _trainer(formula, nets) for formula in (map.formula() for map in nets.maps)}
-
-    def renewed(pool: Pool, m: int, learned: kip.State, number: int) -> Pool:
-        turn = number // nets.every + 1
-        age, key = int(pool.ages[m]) + nets.trained, key_of(seed, m, turn)
-        if nets.trained and age <= nets.oldest:
-            own = jax.tree.map(lambda w: w[m], pool.weights)
-            weights = trainers[nets.formula(m)](own, key, problem.features(learned.z), learned.y)
-        else:
-            age, weights = 0, fresh(key, shapes)
-        phi, y = met(weights, m, turn)
-        return Pool(
-            jax.tree.map(lambda all, own: all.at[m].set(own), pool.weights, weights),
-            pool.ages.at[m].set(age),
-            pool.phi.at[m].set(phi),
-            pool.y.at[m].set(y),
-        )
 
     def run(state: State, number: int) -> tuple[State, Array]:
         pool = state.pool
         if number % nets.every == 0 and number:
-            pool = renewed(pool, number // nets.every % nets.size, state.learned, number)
-        some = _drawn(nets, sampling.rng(seed, 21, number))
-        weights = jax.tree.map(lambda w: w[some], pool.weights)
-        formulas = tuple(map(nets.formula, some.tolist()))
-        learned, value = advance(state.learned, formulas, weights, pool.phi[some], pool.y[some])
+            pool = renewed(pool, number, problem.features(state.learned.z), state.learned.y)
+        learned, value = advance(state.learned, *drawn(nets, pool, seed, number))
         return State(learned, pool), value
 
     return run
@@ -185,20 +208,15 @@ def _drawn(nets: Nets, generator: np.random.Generator) -> Int[np.ndarray, " k"]:
     return some[np.lexsort((some, some % kinds))]
 
 
-def member_loss(
-    formula: RandomConv,
-    weights: Weights,
-    x_s: Float[Array, "s *d"],
-    y_s: Float[Array, "s c"],
-    phi_t: Float[Array, "t f"],
-    y_t: Float[Array, "t c"],
-    reg: float,
-) -> Float[Array, ""]:
-    """½ mean ‖φ_t φ_sᵀ (φ_s φ_sᵀ + reg)⁻¹ y_s − y_t‖² of one network; call under `krr.float64(True)`."""
-    phi_s, k_ss = support_features(formula, weights, x_s, reg)
-    last = phi_s.T @ cholesky_solve(k_ss, y_s)
-    residual = phi_t @ last.astype(phi_t.dtype) - y_t
-    return 0.5 * jnp.mean(jnp.sum(residual**2, axis=1))
+def outputs(
+    formulas: tuple[RandomConv, ...], some: Drawn, x_s: Float[Array, "s *d"], y_s: Float[Array, "s c"], reg: float
+) -> Float[Array, "k t c"]:
+    """φ_t φ_sᵀ (φ_s φ_sᵀ + reg)⁻¹ y_s of each network; call under `krr.float64(True)`."""
+    found = []
+    for m, formula in enumerate(formulas):
+        phi_s, k_ss = support_features(formula, jax.tree.map(lambda w, m=m: w[m], some.weights), x_s, reg)
+        found.append(some.phi[m] @ (phi_s.T @ cholesky_solve(k_ss, y_s)).astype(some.phi.dtype))
+    return jnp.stack(found)
 
 
 def _meeting(nets: Nets, targets: Targets, seed: int) -> Callable[[Weights, int, int], tuple[Array, Array]]:
