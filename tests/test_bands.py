@@ -17,7 +17,7 @@ def rows(rng):
 
 def by_hand(limits, z):
     """Each value clipped to the band of its rank, a class and a column at a time."""
-    out, codes = np.array(z), np.asarray(limits.codes)
+    out, codes = np.array(z), np.asarray(limits.first)
     for c in np.unique(codes):
         own = np.flatnonzero(codes == c)
         for j in range(z.shape[1]):
@@ -72,7 +72,7 @@ def test_the_set_is_distributed_as_the_class(rng):
 def test_a_class_without_examples_has_no_band(rng):
     limits = bands.bands(rows(rng), CODES, np.array([0, 3]), 1.0, 0)
     assert limits.low.shape == (3, 2)
-    assert np.asarray(limits.codes).tolist() == [1, 1, 1]
+    assert np.asarray(limits.first).tolist() == [0, 0, 0] and np.asarray(limits.size).tolist() == [3, 3, 3]
 
 
 @pytest.mark.parametrize("width", [0.0, 1.0])

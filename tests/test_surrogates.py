@@ -178,7 +178,8 @@ def test_losses_of_targets_are_half_their_squared_errors(rng):
 
 
 def test_families_are_those_of_the_learners():
-    assert families_of(None) == EVERY == families_of(["net:dsa"]) == families_of(["sklearn.naive_bayes:GaussianNB"])
+    assert families_of(None) == EVERY == families_of(["sklearn.naive_bayes:GaussianNB"])
+    assert families_of(["net:dsa"]) == families_of(["net"]) == ("network", "convolutional")
     assert families_of(["logistic"]) == ("ridge", "logistic")
     assert families_of(["knn", "forest"]) == ("neighbours", "trees")
     assert families_of(["krr:fc1"]) == families_of(["krr"])

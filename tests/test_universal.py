@@ -3,19 +3,25 @@
 import pickle
 import re
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.special
 from sklearn.datasets import load_digits
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+import oracles
 from datastill import SupportSet, Universal, UniversalRegressor
 from datastill._errors import InputError
-from datastill.distill import loop, universal
+from datastill.distill import loop, pool, universal
+from datastill.distill.fit import Targets
 from datastill.distill.surrogates import KernelRegression, Neighbours
+from datastill.estimators import universal as estimators
 from datastill.evaluate.choice import Chooser
 from datastill.evaluate.protocol import Examples, HeldOut
+from datastill.features.conv import RandomConv
 from datastill.kernels import FullyConnected
 from datastill.learners import named_learner
 from datastill.preprocess.space import fit_space
@@ -294,9 +300,9 @@ def test_targets_that_do_not_vary_are_refused(table):
         UniversalRegressor(2, random_state=0).fit(table[0], np.ones(N))
 
 
-def problem_of(x, rate=0.1, **settings):
+def problem_of(x, **settings):
     members = (KernelRegression(kernel=FullyConnected(depth=1)), Neighbours(scaled=True))
-    return universal.Problem(universal.Settings(steps=20, rate=rate), members, fit_space(x), **settings)
+    return universal.Problem(members, fit_space(x), **settings)
 
 
 def test_steps_bring_the_loss_down_and_keep_within_the_range(rng):
@@ -304,17 +310,47 @@ def test_steps_bring_the_loss_down_and_keep_within_the_range(rng):
     x = rng.normal(size=(200, 4)) + 2 * y[:, None]
     problem = problem_of(x)
     z = problem.space.encode(x)
-    advance = universal.compiled(universal.step(problem))
+    advance = universal.step(problem)
     hot = np.eye(2, dtype=np.float32)[y]
     state = universal.init(problem, z[:2] + 0.5, hot[:2] - 0.5)
     values = []
     for _ in range(20):
-        state, value = advance(state, jnp.asarray(z), jnp.asarray(hot), jnp.arange(2))
+        state, value = advance(state, jnp.asarray(z), jnp.asarray(hot), jnp.arange(2), 0.1)
         values.append(float(value))
     assert values[-1] < values[0]
-    assert (np.asarray(state.z) <= problem.space.high + 1e-6).all()
-    assert (np.asarray(state.z) >= problem.space.low - 1e-6).all()
+    assert (np.asarray(state.learned["z"]) <= problem.space.high + 1e-6).all()
+    assert (np.asarray(state.learned["z"]) >= problem.space.low - 1e-6).all()
     np.testing.assert_array_equal(state.y, hot[:2] - 0.5)  # classes stay
+
+
+def test_the_loss_of_a_step_is_the_mean_over_surrogates_and_the_network(digits):
+    X, y, *_ = digits
+    space, hot = fit_space(X), np.eye(10, dtype=np.float32)[y]
+    nets = pool.Nets((RandomConv(4, 2),), size=2, at_once=1, every=5, trained=2, oldest=4, targets=50)
+    z, codes = space.encode(X), np.arange(10)
+    targets = Targets(z, hot)
+    members = (KernelRegression(kernel=FullyConnected(depth=1)), Neighbours(scaled=True))
+    problem = universal.Problem(members, space, nets=nets)
+    start = z[[np.flatnonzero(y == c)[0] for c in codes]], (np.eye(10) - 0.1).astype(np.float32)
+    state, advance = universal.init(problem, *start, pool.filled(nets, targets, 0)), universal.step(problem)
+    given = jnp.asarray(z[:100]), jnp.asarray(hot[:100]), jnp.arange(10), 0.0
+    alone = float(advance(state, *given)[1])
+    formulas, drawn = pool.drawn(nets, state.pool, 0, 0)
+    both = float(advance(state, *given, None, formulas, drawn)[1])
+    weights, phi, y_t = jax.tree.map(lambda a: a[0], drawn)
+    phi_s = np.asarray(formulas[0].block(weights, jnp.asarray(start[0])), np.float64)
+    phi, y_t = np.asarray(phi), np.asarray(y_t)
+    alpha = np.linalg.solve(oracles.regularise(phi_s @ phi_s.T, universal.NETWORK_REG), start[1])
+    logits = np.e**universal.NETWORK_SHARP * phi @ phi_s.T @ alpha
+    own = np.mean(scipy.special.logsumexp(logits, axis=1) - np.sum(y_t * logits, axis=1))
+    assert both == pytest.approx((2 * alone + own) / 3, rel=1e-4)
+
+
+def test_images_are_learned_under_networks_and_other_rows_are_not():
+    assert estimators._nets((8, 8), 20).maps[0].depth == 3
+    assert estimators._nets((2, 9, 3), 20).maps[0].depth == 1
+    for row, examples in (((64,), 20), ((1, 64), 20), ((100, 100, 3), 600)):
+        assert estimators._nets(row, examples) is None
 
 
 def test_of_a_large_set_each_step_trains_on_some_of_every_class():

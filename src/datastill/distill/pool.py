@@ -143,12 +143,7 @@ def renewal(nets: Nets, targets: Targets, seed: int) -> Callable[[Pool, int, Arr
         else:
             age, weights = 0, fresh(key, shapes)
         phi, y = met(weights, m, turn)
-        return Pool(
-            jax.tree.map(lambda all, own: all.at[m].set(own), pool.weights, weights),
-            pool.ages.at[m].set(age),
-            pool.phi.at[m].set(phi),
-            pool.y.at[m].set(y),
-        )
+        return _put(pool, m, Pool(weights, jnp.asarray(age, jnp.int32), phi, y))
 
     return renewed
 
@@ -164,8 +159,18 @@ class Drawn(NamedTuple):
 def drawn(nets: Nets, pool: Pool, seed: int, number: int) -> tuple[tuple[RandomConv, ...], Drawn]:
     """The architectures and networks of this step."""
     some = _drawn(nets, sampling.rng(seed, 21, number))
-    weights = jax.tree.map(lambda w: w[some], pool.weights)
-    return tuple(map(nets.formula, some.tolist())), Drawn(weights, pool.phi[some], pool.y[some])
+    return tuple(map(nets.formula, some.tolist())), _taken(pool, some)
+
+
+@jax.jit
+def _taken(pool: Pool, some: Array) -> Drawn:
+    return jax.tree.map(lambda all: all[some], Drawn(pool.weights, pool.phi, pool.y))
+
+
+@jax.jit
+def _put(pool: Pool, m: Any, member: Pool) -> Pool:
+    """The pool with another network in place m."""
+    return jax.tree.map(lambda all, own: all.at[m].set(own), pool, member)
 
 
 def step(

@@ -1,15 +1,16 @@
 """One set for many learners: hard-labelled examples, learned through surrogates of families of learners.
 
-    init(problem, z, y)                    -> State
-    step(problem)(state, x_t, y_t, some)   -> (State, loss before the step)
-    support(problem, state)                -> (examples, targets), as they are handed out
+    init(problem, z, y, pool)                             -> State
+    step(problem)(state, x_t, y_t, some, rate, bounds, …) -> (State, loss before the step)
+    support(problem, state)                               -> (examples, targets), as they are handed out
 
-The loss is the mean of `surrogates.losses`. Examples descend by Adam with a cosine schedule; after each step they go
-back to where values are distributed as in the data (`bands`). What surrogates see are the values that will be handed
-out, rounded as the data are; the gradient passes straight through the rounding (Bengio, Léonard, Courville 2013,
-arXiv:1308.3432).
+The loss is the mean of `surrogates.losses`; of images, also that of a network of a `pool` that is trained on the set
+while it is learned. Examples descend by Adam with a cosine schedule; after each step they go back to where values are
+distributed as in the data (`bands`). What surrogates see are the values that will be handed out, rounded as the data
+are; the gradient passes straight through the rounding (Bengio, Léonard, Courville 2013, arXiv:1308.3432).
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -24,17 +25,28 @@ import optax
 from datastill._typing import Array, ArrayLike, Float
 from datastill.data import sampling
 from datastill.distill import loop
+from datastill.distill import pool as pools
 from datastill.distill.bands import Bands, within
+from datastill.distill.fit import Targets
 from datastill.distill.kip import compiled
-from datastill.distill.surrogates import Pair, Surrogate, losses
+from datastill.distill.surrogates import Pair, Surrogate, loss_of, losses
+from datastill.features.conv import RandomConv
 from datastill.preprocess.space import Space
 
 SHARPNESS_RATE = 0.03
 """Of the temperatures, by Adam."""
 TARGET_RATE = 0.3
 """Of targets, in times of the examples' rate."""
+NETWORK_REG = 5e-3
+"""Of the last layers of networks, as `NetworkKIP` has it."""
+NETWORK_SHARP = 1.0
+"""The initial logarithm of their temperature."""
 AT_ONCE = 600
 """Examples that a step trains the surrogates on; of a larger set, other ones in every step."""
+
+
+OPTIMISER = optax.adam(1.0)
+"""Of everything that is learned; its moves are taken in times of a rate."""
 
 
 @dataclass(frozen=True)
@@ -47,154 +59,213 @@ class Settings:
         rows: of the data in a step.
         band: how far the rank of a value may be from its rank in the data, in examples (see `bands`); None leaves
             values free within the data's range.
+        networks: whether those of the problem take part.
     """
 
     steps: int = 600
     rate: float = 0.05
     rows: int = 300
     band: float | None = 1.0
+    networks: bool = True
+
+    def rate_at(self, number: int) -> float:
+        """The rate of this step."""
+        return self.rate * 0.5 * (1 + math.cos(math.pi * number / max(self.steps, 1)))
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Say what is minimised, and how.
+    """Say what is minimised.
 
     Attributes:
-        settings: how.
         surrogates: the families of learners.
         space: of the examples.
         levels: grey levels of images; see `Space.occurring`.
-        bounds: of the values; None leaves them free within the data's range.
         targets: the least and greatest target by column, for real targets, which are learned too; None for classes.
         learned: 1 where a coordinate is learned and 0 where it stays what it was, as of `kip.corruption_mask`; None
             learns all.
+        nets: the pool of networks, for images; None leaves them out.
     """
 
-    settings: Settings
     surrogates: tuple[Surrogate, ...]
     space: Space
     levels: int | None = None
-    bounds: Bands | None = None
     targets: tuple[np.ndarray, np.ndarray] | None = None
     learned: np.ndarray | None = None
-
-    @property
-    def optimiser(self) -> optax.GradientTransformation:
-        """Return the optimiser of everything that is learned."""
-        steps, rate = max(self.settings.steps, 1), self.settings.rate
-        rules = {
-            "z": optax.adam(optax.cosine_decay_schedule(rate, steps)),
-            "y": optax.adam(optax.cosine_decay_schedule(TARGET_RATE * rate, steps)),
-            "sharp": optax.adam(SHARPNESS_RATE),
-        }
-        return optax.multi_transform(rules, lambda learned: {name: name for name in learned})
+    nets: pools.Nets | None = None
 
     def occurring(self, z: ArrayLike) -> Array:
         """Examples as they are handed out; differentiable."""
         return self.space.occurring(z, self.levels)
 
-    def allowed(self, z: Float[Array, "s *d"], y: Float[Array, "s c"]) -> tuple[Array, Array]:
-        """The nearest examples and targets that may be."""
+    def allowed(self, z: Float[Array, "s *d"], bounds: Bands | None, before: Float[Array, "s *d"]) -> Array:
+        """The nearest examples that may be."""
         inside = self.space.clip(z)
-        if self.bounds is not None:
-            inside = within(self.bounds, inside.reshape(len(z), -1)).reshape(z.shape)
-        return inside, y if self.targets is None else jnp.clip(y, *self.targets)
+        if bounds is not None:
+            inside = within(bounds, inside.reshape(len(z), -1)).reshape(z.shape)
+        return inside if self.learned is None else jnp.where(self.learned == 1, inside, before)
 
 
 class State(NamedTuple):
-    """Hold what the next step needs: examples, label vectors or targets, temperatures, the optimiser's memory."""
+    """What the next step needs.
 
-    z: Float[Array, "s *d"]
+    Attributes:
+        learned: "z", the examples; "sharp", logarithms of the surrogates' temperatures, that of networks last; and of
+            real targets "y", the examples' targets.
+        y: label vectors or targets of the examples.
+        memory: of the optimiser.
+        pool: the networks, if there are any.
+    """
+
+    learned: dict[str, Array]
     y: Float[Array, "s c"]
-    sharp: Float[Array, " m"]
     memory: Any
+    pool: pools.Pool | None = None
 
 
-def init(problem: Problem, z: np.ndarray, y: np.ndarray) -> State:
+def init(problem: Problem, z: np.ndarray, y: np.ndarray, pool: pools.Pool | None = None) -> State:
     """The state before the first step.
 
     Args:
         problem: what is minimised.
         z: (s, …) initial examples.
         y: (s, c) one-hot classes less 1/C, or standardised targets.
+        pool: the networks of `problem.nets`.
     """
-    sharp = jnp.asarray([member.sharp for member in problem.surrogates], jnp.float32)
-    state = State(jnp.asarray(z, jnp.float32), jnp.asarray(y, jnp.float32), sharp, None)
-    return state._replace(memory=problem.optimiser.init(_learned(problem, state)))
+    vectors = jnp.asarray(y, jnp.float32)
+    learned = {
+        "z": jnp.asarray(z, jnp.float32),
+        "sharp": jnp.asarray([*(member.sharp for member in problem.surrogates), NETWORK_SHARP], jnp.float32),
+    }
+    if problem.targets is not None:
+        learned["y"] = vectors
+    return State(learned, vectors, OPTIMISER.init(learned), pool)
 
 
 def step(problem: Problem) -> Callable[..., tuple[State, Float[Array, ""]]]:
-    """The step (state, x_t, y_t, some) -> (state, loss before the step), to be traced under `krr.float64(True)`.
+    """The step (state, x_t, y_t, some, rate, bounds, formulas, drawn) -> (state, loss before the step).
 
     x_t are rows as kernels see them, y_t their one-hot classes or standardised targets, `some` the numbers of the
-    examples that surrogates are trained on.
+    examples that learners are trained on, `rate` and `bounds` those of the step, the others what `pool.drawn` says.
+    Everything is compiled once for all rates and bounds; networks apart, since they do not take part in every run.
     """
-    regression = problem.targets is not None
+    regression, members = problem.targets is not None, len(problem.surrogates)
 
-    def loss(learned: dict[str, Array], state: State, x_t: Array, y_t: Array, some: Array) -> Array:
-        x_s = problem.space.features(problem.occurring(learned["z"]))[some]
+    def seen(learned: dict[str, Array], y: Array, some: Array) -> tuple[Array, Array]:
+        return problem.space.features(problem.occurring(learned["z"]))[some], learned.get("y", y)[some]
+
+    def loss(learned: dict[str, Array], y: Array, some: Array, x_t: Array, y_t: Array) -> Array:
+        x_s, y_s = seen(learned, y, some)
         pair = Pair(x_s.reshape(len(x_s), -1), x_t.reshape(len(x_t), -1))
-        y_s = learned.get("y", state.y)[some]
-        return jnp.mean(losses(problem.surrogates, learned["sharp"], pair, y_s, y_t, regression))
+        return jnp.mean(losses(problem.surrogates, learned["sharp"][:members], pair, y_s, y_t, regression))
 
-    def advance(state: State, x_t: Array, y_t: Array, some: Array) -> tuple[State, Array]:
-        learned = _learned(problem, state)
-        value, gradient = jax.value_and_grad(loss)(learned, state, x_t, y_t, some)
-        updates, memory = problem.optimiser.update(gradient, state.memory)
-        moved: Any = optax.apply_updates(learned, updates)
-        z, y = problem.allowed(moved["z"], moved.get("y", state.y))
-        if problem.learned is not None:
-            z = jnp.where(problem.learned == 1, z, state.z)
-        return State(z, y, moved["sharp"], memory), value
+    def network_loss(
+        learned: dict[str, Array], y: Array, some: Array, formulas: tuple[RandomConv, ...], drawn: pools.Drawn
+    ) -> Array:
+        outputs = pools.outputs(formulas, drawn, *seen(learned, y, some), NETWORK_REG)
+        outputs = outputs if regression else jnp.exp(learned["sharp"][-1]) * outputs
+        return loss_of(jnp.concatenate(outputs), jnp.concatenate(drawn.y), regression)
+
+    slope, network_slope = (
+        compiled(jax.value_and_grad(loss)),
+        compiled(jax.value_and_grad(network_loss), static_argnums=3),
+    )
+
+    @jax.jit
+    def mean(first: Any, last: Any) -> Any:
+        return jax.tree.map(lambda a, b: (members * a + b) / (members + 1), first, last)
+
+    @jax.jit
+    def moved(learned: dict[str, Array], memory: Any, gradient: Any, rate: Any, bounds: Bands | None) -> Any:
+        moves, memory = OPTIMISER.update(gradient, memory)
+        rates = {"z": rate, "y": TARGET_RATE * rate, "sharp": SHARPNESS_RATE}
+        found = {name: learned[name] + rates[name] * moves[name] for name in learned}
+        found["z"] = problem.allowed(found["z"], bounds, learned["z"])
+        if problem.targets is not None:
+            found["y"] = jnp.clip(found["y"], *problem.targets)
+        return found, memory
+
+    def advance(
+        state: State,
+        x_t: Array,
+        y_t: Array,
+        some: Array,
+        rate: float,
+        bounds: Bands | None = None,
+        formulas: tuple[RandomConv, ...] = (),
+        drawn: pools.Drawn | None = None,
+    ) -> tuple[State, Array]:
+        slopes = slope(state.learned, state.y, some, x_t, y_t)
+        if formulas:
+            slopes = mean(slopes, network_slope(state.learned, state.y, some, formulas, drawn))
+        value, gradient = slopes
+        learned, memory = moved(state.learned, state.memory, gradient, rate, bounds)
+        return state._replace(learned=learned, memory=memory), value
 
     return advance
 
 
 def support(problem: Problem, state: State) -> tuple[np.ndarray, np.ndarray]:
     """The examples and their label vectors or targets, as they are handed out."""
-    return np.asarray(problem.occurring(state.z)), np.asarray(state.y)
+    return np.asarray(problem.occurring(state.learned["z"])), np.asarray(state.learned.get("y", state.y))
 
 
 def learn(
     problem: Problem,
-    z: np.ndarray,
-    y: np.ndarray,
-    x_t: np.ndarray,
-    y_t: np.ndarray,
+    advance: Callable[..., tuple[State, Array]],
+    settings: Settings,
+    start: tuple[np.ndarray, np.ndarray],
+    targets: Targets,
     validate: Callable[[np.ndarray, np.ndarray], tuple[float, float]],
     schedule: loop.Schedule,
     seed: int,
     codes: np.ndarray | None = None,
+    bounds: Bands | None = None,
     checkpoint: Path | None = None,
     identity: str = "",
     watch: loop.Watcher | None = None,
 ) -> loop.Progress:
-    """Learn a set from initial examples z (s, …) and label vectors or targets y (s, c).
+    """Learn a set.
 
     Args:
-        problem: what is minimised, and how.
-        z: initial examples, grouped by class.
-        y: one-hot classes less 1/C, or standardised targets.
-        x_t: rows of the data, as kernels see them.
-        y_t: their one-hot classes, or standardised targets.
+        problem: what is minimised.
+        advance: `step(problem)`, which several runs can share.
+        settings: how it is learned.
+        start: initial examples (s, …), grouped by class, and their label vectors or targets (s, c): one-hot classes
+            less 1/C, or standardised.
+        targets: rows of the data, as kernels see them, and their one-hot classes or standardised targets.
         validate: (examples, label vectors) -> (loss, score), by which the step that is kept is chosen.
         schedule: steps, validations, patience.
         seed: of the rows of each step, which are a function of it and of the step.
-        codes: of the examples, as `z`; None for real targets.
-        checkpoint: file to resume from and write to.
+        codes: of the examples, in their order; None for real targets.
+        bounds: of the values; None leaves them free within the data's range.
+        checkpoint: file to resume from and to write to.
         identity: of the run, so that no other run's checkpoint is resumed.
         watch: told of every step.
     """
-    advance = compiled(step(problem))
-    x_all, y_all = jnp.asarray(x_t), jnp.asarray(y_t)
+    x_all, y_all, examples = jnp.asarray(targets.x), jnp.asarray(targets.y), len(start[0])
+    nets = problem.nets if settings.networks else None
+    pool = None if nets is None else pools.filled(nets, targets, seed)
+    renewed = None if nets is None else pools.renewal(nets, targets, seed)
+
+    def networks(state: State, number: int, some: Array) -> tuple[State, tuple[Any, ...]]:
+        """The state with its pool kept up, and the networks of the step."""
+        pool = state.pool
+        if nets is None or renewed is None or pool is None:
+            return state, ()
+        if number and number % nets.every == 0:
+            x_s = problem.space.features(problem.occurring(state.learned["z"]))[some]
+            pool = renewed(pool, number, x_s, state.learned.get("y", state.y)[some])
+        return state._replace(pool=pool), pools.drawn(nets, pool, seed, number)
 
     def on_rows(state: State, number: int) -> tuple[State, Array]:
-        rows = jnp.asarray(sampling.batch(len(x_t), problem.settings.rows, seed, number))
-        some = jnp.asarray(_some(len(z), codes, seed, number))
-        return advance(state, x_all[rows], y_all[rows], some)
+        rows = jnp.asarray(sampling.batch(len(x_all), settings.rows, seed, number))
+        some = jnp.asarray(_some(examples, codes, seed, number))
+        state, drawn = networks(state, number, some)
+        return advance(state, x_all[rows], y_all[rows], some, settings.rate_at(number), bounds, *drawn)
 
     return loop.run(
-        init(problem, z, y),
+        init(problem, *start, pool),
         on_rows,
         partial(support, problem),
         lambda state: validate(*support(problem, state)),
@@ -222,8 +293,3 @@ def _some(examples: int, codes: np.ndarray | None, seed: int, number: int) -> np
     for rows in sampling.rows_of_classes(codes[order]):
         place[order[rows]] = np.arange(len(rows)) / max(len(rows), 1)
     return np.sort(np.argsort(place, kind="stable")[:most])
-
-
-def _learned(problem: Problem, state: State) -> dict[str, Array]:
-    targets = {} if problem.targets is None else {"y": state.y}
-    return {"z": state.z, "sharp": state.sharp, **targets}

@@ -15,12 +15,15 @@ from datastill.data import sampling
 from datastill.data.dataset import SupportSet, take
 from datastill.data.sampling import Budget
 from datastill.distill import bands, kip, loop, universal
+from datastill.distill.fit import Targets
+from datastill.distill.pool import Nets
 from datastill.distill.surrogates import families_of, surrogates
-from datastill.distill.surrogates.panel import TREES
+from datastill.distill.surrogates.panel import CONVOLUTIONAL, TREES
 from datastill.distill.universal import Settings
 from datastill.estimators.base import Data, Distiller, Support
 from datastill.evaluate.choice import Chooser
 from datastill.evaluate.protocol import Examples, HeldOut
+from datastill.features.conv import NORMS, RandomConv, image_shape
 from datastill.gram.names import KernelLike
 from datastill.learners.named import check_learners
 from datastill.progress import bar
@@ -42,6 +45,13 @@ RATES = (0.05, 0.0125)
 """Of the first step, in standard deviations: what is tried."""
 TRIAL = 4
 """A trial is this part of the steps."""
+DEEPEST = 3
+"""Layers of the networks that images are learned under, each of which halves the image."""
+NETWORKS: dict[str, int] = {"size": 6, "at_once": 1, "every": 12, "trained": 10, "oldest": 100, "targets": 1000}
+"""Their pool; see `pool.Nets`."""
+NETWORK_WIDTH = 32
+LARGEST_LAYER = 2**25
+"""Numbers in their first layer's outputs for the set; larger images and sets do without networks."""
 
 
 class _Universal(Distiller):
@@ -165,29 +175,31 @@ class _Universal(Distiller):
 
     def _descend(self, data: Data, start: Support, chooser: Chooser, identity: str) -> tuple[str, Support]:
         """Try each way for some steps, and learn on in the one that the panel likes best."""
-        x = data.targets.x
-        y = data.targets.y if data.codes is None else np.eye(data.targets.y.shape[1], dtype=np.float32)[data.codes]
+        hot = data.targets.y if data.codes is None else np.eye(data.targets.y.shape[1], dtype=np.float32)[data.codes]
+        problem = self._problem(data, start)
+        advance, targets = universal.step(problem), Targets(data.targets.x, hot)
 
         def judge(z: np.ndarray, vectors: np.ndarray) -> tuple[float, float]:
             mean = chooser.mean(chooser.scores(self._examples(Support(z, vectors, start.codes, None))))
             return 1 - mean, mean
 
-        def learned(settings: Settings, from_z: np.ndarray, from_y: np.ndarray, part: str) -> loop.Progress:
+        def learned(settings: Settings, begin: tuple[np.ndarray, ...], part: str) -> loop.Progress:
             every = max(settings.steps // (VALIDATIONS if part == "all steps" else 1), 1)
-            title = f"{type(self).__name__}: {len(from_z)} examples, {part}"
+            title = f"{type(self).__name__}: {len(start.z)} examples, {part}"
             score = "mean R²" if data.codes is None else "mean accuracy"
             file = None if self.checkpoint is None else f"{self.checkpoint}{'' if part == 'all steps' else '.' + part}"
             with bar(title, settings.steps, score, bool(self.verbose)) as watch:
                 return universal.learn(
-                    self._problem(settings, data, start),
-                    from_z,
-                    from_y,
-                    x,
-                    y,
+                    problem,
+                    advance,
+                    settings,
+                    (begin[0], begin[1]),
+                    targets,
                     judge,
                     loop.Schedule(settings.steps, every, self.patience),
                     data.seed,
                     start.codes,
+                    self._bounds(settings.band, data, start),
                     None if file is None else Path(file),
                     f"{identity} {settings}",
                     watch,
@@ -196,12 +208,11 @@ class _Universal(Distiller):
         ways = self._ways()
         steps = max(int(self.max_iter) // TRIAL, 1) if len(ways) > 1 else 0
         tried = [
-            learned(replace(way, steps=steps), start.z, start.vectors, f"trial-{number}")
+            learned(replace(way, steps=steps, networks=False), (start.z, start.vectors), f"trial-{number}")
             for number, way in enumerate(ways if steps else (), start=1)
         ]
         best = int(np.argmin([progress.best_loss for progress in tried])) if tried else 0
-        z, vectors = tried[best].best if tried else (start.z, start.vectors)
-        progress = learned(ways[best], z, vectors, "all steps")
+        progress = learned(ways[best], tried[best].best if tried else (start.z, start.vectors), "all steps")
         self._record(progress)
         self.snapshots_ = [(at, self.space_.decode(z)) for at, z in progress.snapshots]
         way, (z, vectors) = ways[best], progress.best
@@ -219,27 +230,43 @@ class _Universal(Distiller):
         ways = [replace(given, band=band, rate=rate) for band in bounds for rate in rates]
         return tuple(way for way in ways if way.band != bounds[0] or way.rate == rates[0] or len(bounds) == 1)
 
-    def _problem(self, settings: Settings, data: Data, start: Support) -> universal.Problem:
-        """Return what is minimised in one of the ways."""
-        vectors, regression = data.targets.y, data.codes is None
-        codes = np.zeros(len(vectors), int) if data.codes is None else data.codes
+    def _bounds(self, band: float | None, data: Data, start: Support) -> bands.Bands | None:
+        """The bands of this width, of the start's classes in their order."""
+        if band is None:
+            return None
+        codes = np.zeros(len(data.targets.y), int) if data.codes is None else data.codes
         own = np.zeros(len(start.z), int) if start.codes is None else start.codes
+        z = data.targets.x if self.space_.whitening is None else self.space_.encode(data.rows)
+        budget = np.bincount(own, minlength=int(codes.max()) + 1)
+        return bands.bands(z.reshape(len(z), -1), codes, budget, band, data.seed)
+
+    def _problem(self, data: Data, start: Support) -> universal.Problem:
+        """Return what is minimised."""
+        vectors, regression, row = data.targets.y, data.codes is None, start.z.shape[1:]
         families = families_of(self.learners)
-        bounds = None
-        if settings.band is not None:
-            z = data.targets.x if self.space_.whitening is None else self.space_.encode(data.rows)
-            budget = np.bincount(own, minlength=int(codes.max()) + 1)
-            bounds = bands.bands(z.reshape(len(z), -1), codes, budget, settings.band, data.seed)
-        columns = int(np.prod(start.z.shape[1:]))
-        examples = universal.at_once(len(own), 1 if regression else vectors.shape[1])
-        members = surrogates(families, examples, columns, vectors.shape[1], regression)
-        extremes = (vectors.min(axis=0), vectors.max(axis=0)) if regression else None
-        learned = self._mask(start.z.shape, data.seed) if self.corruption else None
-        return universal.Problem(settings, members, self.space_, _levels(start.z), bounds, extremes, learned)
+        examples = universal.at_once(len(start.z), 1 if regression else vectors.shape[1])
+        return universal.Problem(
+            surrogates(families, examples, int(np.prod(row)), vectors.shape[1], regression),
+            self.space_,
+            _levels(start.z),
+            (vectors.min(axis=0), vectors.max(axis=0)) if regression else None,
+            self._mask(start.z.shape, data.seed) if self.corruption else None,
+            _nets(row, examples) if CONVOLUTIONAL in families else None,
+        )
 
     def _describe(self, data: Data, seconds: float) -> SupportSet:
         made = super()._describe(data, seconds)
         return replace(made, provenance=made.provenance | {"choice": self.choice_})
+
+
+def _nets(row: tuple[int, ...], examples: int) -> Nets | None:
+    """The networks that images of this shape are learned under; None for other rows and for large sets."""
+    if len(row) < 2 or (depth := min(DEEPEST, min(row[:2]).bit_length() - 1)) < 1:
+        return None
+    h, w, _ = image_shape(row)
+    if examples * h * w * NETWORK_WIDTH > LARGEST_LAYER:
+        return None
+    return Nets(tuple(RandomConv(NETWORK_WIDTH, depth, norm=norm) for norm in NORMS), **NETWORKS)
 
 
 def _levels(z: np.ndarray) -> int | None:

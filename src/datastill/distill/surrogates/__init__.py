@@ -1,6 +1,6 @@
 """Differentiable stand-ins for families of learners, one module for each, and which learners each stands for."""
 
-from datastill.distill.surrogates.base import Pair, Surrogate, losses, standardised
+from datastill.distill.surrogates.base import Pair, Surrogate, loss_of, losses, standardised
 from datastill.distill.surrogates.logistic import Logistic
 from datastill.distill.surrogates.margin import LargeMargin
 from datastill.distill.surrogates.neighbours import Neighbours
@@ -17,6 +17,7 @@ __all__ = [
     "Ridge",
     "Surrogate",
     "families_of",
+    "loss_of",
     "losses",
     "standardised",
     "surrogates",

@@ -86,14 +86,17 @@ def losses(
         regression: which of the two.
     """
     own = standardised(pair)
-    found = []
-    for member, t in zip(surrogates, sharp, strict=True):
-        outputs = member.outputs(own if member.scaled else pair, y_s, t)
-        if regression:
-            found.append(0.5 * jnp.mean(jnp.sum((outputs - y_t) ** 2, axis=1)))
-        else:
-            found.append(-jnp.mean(jnp.sum(y_t * jax.nn.log_softmax(outputs, axis=1), axis=1)))
-    return jnp.stack(found)
+    outputs = (
+        member.outputs(own if member.scaled else pair, y_s, t) for member, t in zip(surrogates, sharp, strict=True)
+    )
+    return jnp.stack([loss_of(found, y_t, regression) for found in outputs])
+
+
+def loss_of(outputs: Float[Array, "t c"], y_t: Float[Array, "t c"], regression: bool) -> Float[Array, ""]:
+    """The mean cross-entropy of logits; for real targets half the mean squared error."""
+    if regression:
+        return 0.5 * jnp.mean(jnp.sum((outputs - y_t) ** 2, axis=1))
+    return -jnp.mean(jnp.sum(y_t * jax.nn.log_softmax(outputs, axis=1), axis=1))
 
 
 def square_distances(pair: Pair) -> Float[Array, "t s"]:

@@ -12,6 +12,8 @@ from datastill.kernels.dense import FullyConnected
 
 TREES = "trees"
 """The family that has no surrogate: what it needs is that values are distributed as in the data (`distill.bands`)."""
+CONVOLUTIONAL = "convolutional"
+"""The family whose surrogates are the networks of a pool (`distill.pool`), of images alone."""
 FAMILIES: dict[str, tuple[str, ...]] = {
     "krr": ("network",),
     "logistic": ("logistic", "ridge"),
@@ -21,9 +23,13 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "forest": (TREES,),
     "boosting": (TREES,),
     "mlp": ("network-scaled",),
+    "net": ("network", CONVOLUTIONAL),
 }
-"""Learner -> the families that stand for it."""
-EVERY = ("network", "network-scaled", "smooth", "ridge", "logistic", "large-margin", "neighbours", TREES)
+"""Learner, or what stands before the colon of its name -> the families that stand for it."""
+EVERY = (
+    *("network", "network-scaled", "smooth", "ridge", "logistic", "large-margin", "neighbours"),
+    *(TREES, CONVOLUTIONAL),
+)
 LARGEST_MARGIN = 4e8
 """Multiplications up to which large-margin classifiers take part; more classes and examples make a step too dear."""
 
@@ -32,7 +38,7 @@ def families_of(learners: Sequence[str] | None) -> tuple[str, ...]:
     """The families that stand for some learners, by name; for None, and for a learner without one, all."""
     found: dict[str, None] = {}
     for name in learners or ():
-        known = FAMILIES.get("krr" if name in ("krr", "krr:fc1") else name)
+        known = FAMILIES.get("krr" if name == "krr:fc1" else "net" if name.startswith("net:") else name)
         if known is None:
             return EVERY
         found.update(dict.fromkeys(known))
@@ -45,7 +51,7 @@ def surrogates(
     """The surrogates of these families, for a set of this size.
 
     Args:
-        families: of `families_of`; trees have none, and stand for neighbours and a network where they are alone.
+        families: of `families_of`; where none of them has surrogates here, neighbours and a network take their place.
         examples: in the set.
         columns: numbers in a row.
         classes: C, or columns of targets.
@@ -62,8 +68,8 @@ def surrogates(
         "large-margin": () if regression else (LargeMargin(),),
         "neighbours": tuple(Neighbours(scaled=own, regression=regression) for own in (True, False)),
     }
-    alone = [name for name in families if name != TREES] or ["network", "neighbours"]
-    chosen = [member for name in alone for member in made[name]]
+    known = [name for name in families if name in made] or ["network", "neighbours"]
+    chosen = [member for name in known for member in made[name]]
     kept = [
         member
         for member in chosen
