@@ -109,6 +109,8 @@ def test_sharp_neighbours_are_the_nearest(scaled, rng):
     targets = rng.normal(size=(12, 2))
     soft = outputs(Neighbours(regression=True), np.asarray(pair.s), np.asarray(pair.t), targets, 12.0)
     np.testing.assert_allclose(soft, KNeighborsRegressor(1).fit(a, targets).predict(b), atol=1e-3)
+    fixed = outputs(Neighbours(regression=True, fixed=12.0), np.asarray(pair.s), np.asarray(pair.t), targets, 0.0)
+    np.testing.assert_array_equal(fixed, soft)
 
 
 def test_neighbours_sum_the_votes_of_a_class(rng):

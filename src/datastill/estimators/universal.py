@@ -373,8 +373,8 @@ class Universal(ClassifierMixin, _Universal):
 class UniversalRegressor(RegressorMixin, _Universal):
     """`Universal` for real targets, by mean R²; targets are learned, too, within the range of the data's.
 
-    The budget is `n_support` examples (20 when left out). Starts are k-means on rows and targets together, k-means on
-    rows, and random rows; the first is learned from.
+    The budget is `n_support` examples (20 when left out), the steps are 1,500. Starts are k-means on rows and targets
+    together, k-means on rows, and random rows; the first is learned from.
     """
 
     def __init__(
@@ -383,7 +383,7 @@ class UniversalRegressor(RegressorMixin, _Universal):
         *,
         learners: Sequence[str] | None = None,
         init: Any = "auto",
-        max_iter: int = 600,
+        max_iter: int = 1500,
         learning_rate: float | str = "auto",
         batch_size: int = 300,
         band: float | str | None = "auto",

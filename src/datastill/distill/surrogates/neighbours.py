@@ -26,12 +26,16 @@ class Neighbours(Surrogate):
 
     Attributes:
         regression: whether outputs are targets.
+        fixed: the logarithm of the temperature; None learns it. Of targets a soft average is the better prediction, so
+            that a learned temperature moves away from the nearest neighbour.
     """
 
     regression: bool = False
+    fixed: float | None = None
 
     def outputs(self, pair: Pair, y: Float[Array, "s c"], sharp: Float[Array, ""]) -> Float[Array, "t c"]:
         """See `Surrogate.outputs`."""
+        sharp = sharp if self.fixed is None else jnp.asarray(self.fixed, pair.s.dtype)
         votes = -jnp.exp(sharp) * square_distances(pair) / pair.s.shape[1]
         if self.regression:
             return jax.nn.softmax(votes, axis=1) @ y

@@ -30,6 +30,10 @@ EVERY = (
     *("network", "network-scaled", "smooth", "ridge", "logistic", "large-margin", "neighbours"),
     *(TREES, CONVOLUTIONAL),
 )
+REGS = {"network": (3e-3, 3e-3), "network-scaled": (1e-2, 0.1), "smooth": (0.1, 0.5)}
+"""Of kernel regressions, for classes and for targets."""
+NEAREST = 4.5
+"""The logarithm of the temperature of neighbours that predict targets."""
 LARGEST_MARGIN = 4e8
 """Multiplications up to which large-margin classifiers take part; more classes and examples make a step too dear."""
 
@@ -58,15 +62,16 @@ def surrogates(
         regression: which of the two.
     """
     network, smooth = FullyConnected(depth=1), RBF(length_scale=(columns / 2) ** 0.5)
-    exact = regression
+    exact, fixed = regression, NEAREST if regression else None
+    reg = {name: both[regression] for name, both in REGS.items()}
     made: dict[str, tuple[Surrogate, ...]] = {
-        "network": (KernelRegression(kernel=network, reg=3e-3, exact=exact),),
-        "network-scaled": (KernelRegression(scaled=True, kernel=network, reg=1e-2, exact=exact),),
-        "smooth": (KernelRegression(scaled=True, kernel=smooth, reg=0.1, exact=exact),),
+        "network": (KernelRegression(False, kernel=network, reg=reg["network"], exact=exact),),
+        "network-scaled": (KernelRegression(True, kernel=network, reg=reg["network-scaled"], exact=exact),),
+        "smooth": (KernelRegression(True, kernel=smooth, reg=reg["smooth"], exact=exact),),
         "ridge": (Ridge(exact=exact),),
         "logistic": () if regression else (Logistic(),),
         "large-margin": () if regression else (LargeMargin(),),
-        "neighbours": tuple(Neighbours(scaled=own, regression=regression) for own in (True, False)),
+        "neighbours": tuple(Neighbours(scaled=own, regression=regression, fixed=fixed) for own in (True, False)),
     }
     known = [name for name in families if name in made] or ["network", "neighbours"]
     chosen = [member for name in known for member in made[name]]
