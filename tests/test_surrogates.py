@@ -195,3 +195,26 @@ def test_every_learner_has_surrogates(regression):
         assert surrogates(families, 20, 5, 2, regression)
     dear = surrogates(EVERY, 600, 784, 100, False)
     assert not any(isinstance(member, LargeMargin) for member in dear)
+
+
+@pytest.mark.parametrize("columns", [4, 30])
+@pytest.mark.parametrize("name", ["ridge", "logistic", "large-margin"])
+def test_weights_are_scikit_learns(name, columns, rng):
+    s, t, codes, y = a_set(12, columns, rng)
+    weights = rng.uniform(0.2, 2, size=12)
+    weights /= weights.mean()
+    pair = Pair(*(jnp.asarray(a) for a in (s, t, weights)))
+    surrogate, learner, given = {
+        "ridge": (Ridge(exact=True), SklearnRidge(), y),
+        "logistic": (Logistic(steps=200_000, intercept=100.0), LogisticRegression(tol=1e-10, max_iter=10_000), codes),
+        "large-margin": (LargeMargin(rounds=20), LinearSVC(tol=1e-7, max_iter=1_000_000, random_state=0), codes),
+    }[name]
+    learner.fit(s, given, sample_weight=weights)
+    with krr.float64(True):
+        found = np.asarray(surrogate.outputs(pair, jnp.asarray(y), jnp.asarray(0.0)))
+    if name == "logistic":
+        np.testing.assert_allclose(jax.nn.softmax(found, axis=1), learner.predict_proba(t), atol=2e-3)
+    else:
+        expected = learner.predict(t) if name == "ridge" else learner.decision_function(t)
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert not np.allclose(outputs(surrogate, s, t, y), found)

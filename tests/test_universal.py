@@ -20,7 +20,7 @@ from datastill.distill.fit import Targets
 from datastill.distill.surrogates import KernelRegression, Neighbours
 from datastill.estimators import universal as estimators
 from datastill.evaluate.choice import Chooser
-from datastill.evaluate.protocol import Examples, HeldOut
+from datastill.evaluate.protocol import Examples, HeldOut, examples_of, judged_row
 from datastill.features.conv import RandomConv
 from datastill.kernels import FullyConnected
 from datastill.learners import named_learner
@@ -378,3 +378,20 @@ def test_noise_is_never_learned(learners, digits):
     same = (few.X_support_ == more.X_support_).reshape(10, -1).sum(axis=1)
     assert (same >= round(0.6 * 64)).all()
     assert not (same == 64).all()
+
+
+def test_row_weights_are_learned_for_learners_that_take_them(table, tmp_path):
+    given = {"learners": ("logistic", "knn"), "row_weights": True, "band": None, "random_state": 0}
+    model = Universal(3, max_iter=30, init="kmeans", **given).fit(*table[:2])
+    assert "learned" in model.choice_["chosen"]
+    assert model.weights_.shape == (9,)
+    assert model.weights_.mean() == pytest.approx(1, rel=1e-5)
+    assert model.weights_.min() > 0 and np.ptp(model.weights_) > 1e-3
+    model.support_set_.save(tmp_path / "set")
+    loaded = SupportSet.load(tmp_path / "set")
+    np.testing.assert_array_equal(loaded.weights, model.weights_)
+    held = HeldOut(model.space_.encode_features(table[0]), model.labels_.codes(table[1]), False)
+    judged = judged_row(
+        examples_of(loaded, model.space_, model.labels_), "logistic", {"seed": 0, "asked": "hard"}, held
+    )
+    assert judged[0]["weighted"]

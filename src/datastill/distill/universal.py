@@ -2,7 +2,7 @@
 
     init(problem, z, y, pool)                             -> State
     step(problem)(state, x_t, y_t, some, rate, bounds, …) -> (State, loss before the step)
-    support(problem, state)                               -> (examples, targets), as they are handed out
+    support(problem, state)                               -> (examples, targets[, weights]), as they are handed out
 
 The loss is the mean of `surrogates.losses`; of images, also that of a network of a `pool` that is trained on the set
 while it is learned. Examples descend by Adam with a cosine schedule; after each step they go back to where values are
@@ -37,6 +37,8 @@ SHARPNESS_RATE = 0.03
 """Of the temperatures, by Adam."""
 TARGET_RATE = 0.3
 """Of targets, in times of the examples' rate."""
+WEIGHT_RATE = 0.5
+"""Of the logarithms of row weights, in times of the examples' rate."""
 NETWORK_REG = 5e-3
 """Of the last layers of networks, as `NetworkKIP` has it."""
 NETWORK_SHARP = 1.0
@@ -85,6 +87,7 @@ class Problem:
         learned: 1 where a coordinate is learned and 0 where it stays what it was, as of `kip.corruption_mask`; None
             learns all.
         nets: the pool of networks, for images; None leaves them out.
+        weighted: whether row weights are learned, for learners that take them.
     """
 
     surrogates: tuple[Surrogate, ...]
@@ -93,6 +96,7 @@ class Problem:
     targets: tuple[np.ndarray, np.ndarray] | None = None
     learned: np.ndarray | None = None
     nets: pools.Nets | None = None
+    weighted: bool = False
 
     def occurring(self, z: ArrayLike) -> Array:
         """Examples as they are handed out; differentiable."""
@@ -110,8 +114,8 @@ class State(NamedTuple):
     """What the next step needs.
 
     Attributes:
-        learned: "z", the examples; "sharp", logarithms of the surrogates' temperatures, that of networks last; and of
-            real targets "y", the examples' targets.
+        learned: "z", the examples; "sharp", logarithms of the surrogates' temperatures, that of networks last; of real
+            targets "y", the examples' targets; and, where they are learned, "weights", logarithms of row weights.
         y: label vectors or targets of the examples.
         memory: of the optimiser.
         pool: the networks, if there are any.
@@ -139,6 +143,8 @@ def init(problem: Problem, z: np.ndarray, y: np.ndarray, pool: pools.Pool | None
     }
     if problem.targets is not None:
         learned["y"] = vectors
+    if problem.weighted:
+        learned["weights"] = jnp.zeros(len(z), jnp.float32)
     return State(learned, vectors, OPTIMISER.init(learned), pool)
 
 
@@ -156,7 +162,8 @@ def step(problem: Problem) -> Callable[..., tuple[State, Float[Array, ""]]]:
 
     def loss(learned: dict[str, Array], y: Array, some: Array, x_t: Array, y_t: Array) -> Array:
         x_s, y_s = seen(learned, y, some)
-        pair = Pair(x_s.reshape(len(x_s), -1), x_t.reshape(len(x_t), -1))
+        weights = row_weights(learned["weights"][some]) if problem.weighted else None
+        pair = Pair(x_s.reshape(len(x_s), -1), x_t.reshape(len(x_t), -1), weights)
         return jnp.mean(losses(problem.surrogates, learned["sharp"][:members], pair, y_s, y_t, regression))
 
     def network_loss(
@@ -178,7 +185,7 @@ def step(problem: Problem) -> Callable[..., tuple[State, Float[Array, ""]]]:
     @jax.jit
     def moved(learned: dict[str, Array], memory: Any, gradient: Any, rate: Any, bounds: Bands | None) -> Any:
         moves, memory = OPTIMISER.update(gradient, memory)
-        rates = {"z": rate, "y": TARGET_RATE * rate, "sharp": SHARPNESS_RATE}
+        rates = {"z": rate, "y": TARGET_RATE * rate, "weights": WEIGHT_RATE * rate, "sharp": SHARPNESS_RATE}
         found = {name: learned[name] + rates[name] * moves[name] for name in learned}
         found["z"] = problem.allowed(found["z"], bounds, learned["z"])
         if problem.targets is not None:
@@ -205,18 +212,25 @@ def step(problem: Problem) -> Callable[..., tuple[State, Float[Array, ""]]]:
     return advance
 
 
-def support(problem: Problem, state: State) -> tuple[np.ndarray, np.ndarray]:
-    """The examples and their label vectors or targets, as they are handed out."""
-    return np.asarray(problem.occurring(state.learned["z"])), np.asarray(state.learned.get("y", state.y))
+def row_weights(logarithms: Float[Array, " s"]) -> Float[Array, " s"]:
+    """Row weights, 1 on average."""
+    return len(logarithms) * jax.nn.softmax(logarithms)
+
+
+def support(problem: Problem, state: State) -> tuple[np.ndarray, ...]:
+    """The examples, their label vectors or targets, and row weights if they are learned, as they are handed out."""
+    learned = state.learned
+    weights = (row_weights(learned["weights"]),) if problem.weighted else ()
+    return tuple(map(np.asarray, (problem.occurring(learned["z"]), learned.get("y", state.y), *weights)))
 
 
 def learn(
     problem: Problem,
     advance: Callable[..., tuple[State, Array]],
     settings: Settings,
-    start: tuple[np.ndarray, np.ndarray],
+    start: tuple[np.ndarray, ...],
     targets: Targets,
-    validate: Callable[[np.ndarray, np.ndarray], tuple[float, float]],
+    validate: Callable[..., tuple[float, float]],
     schedule: loop.Schedule,
     seed: int,
     codes: np.ndarray | None = None,
@@ -232,9 +246,9 @@ def learn(
         advance: `step(problem)`, which several runs can share.
         settings: how it is learned.
         start: initial examples (s, …), grouped by class, and their label vectors or targets (s, c): one-hot classes
-            less 1/C, or standardised.
+            less 1/C, or standardised; what follows is not used.
         targets: rows of the data, as kernels see them, and their one-hot classes or standardised targets.
-        validate: (examples, label vectors) -> (loss, score), by which the step that is kept is chosen.
+        validate: (examples, label vectors[, weights]) -> (loss, score), by which the step that is kept is chosen.
         schedule: steps, validations, patience.
         seed: of the rows of each step, which are a function of it and of the step.
         codes: of the examples, in their order; None for real targets.
@@ -265,7 +279,7 @@ def learn(
         return advance(state, x_all[rows], y_all[rows], some, settings.rate_at(number), bounds, *drawn)
 
     return loop.run(
-        init(problem, *start, pool),
+        init(problem, start[0], start[1], pool),
         on_rows,
         partial(support, problem),
         lambda state: validate(*support(problem, state)),

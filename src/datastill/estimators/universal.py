@@ -27,6 +27,7 @@ from datastill.features.conv import NORMS, RandomConv, image_shape
 from datastill.gram.names import KernelLike
 from datastill.learners.named import check_learners
 from datastill.progress import bar
+from datastill.select.methods import Chosen
 
 EVERYBODY = ("krr", "logistic", "linear-svm", "rbf-svm", "knn", "forest", "boosting", "mlp")
 """The panel, unless some are named."""
@@ -171,7 +172,8 @@ class _Universal(Distiller):
     def _examples(self, support: Support) -> Examples:
         """A set as it will be handed out, for the panel."""
         x = self.space_.encode_features(self.space_.decode(support.z))
-        return Examples(x, support.vectors, None, support.codes, "examples" if support.indices is None else "")
+        weights = None if support.chosen is None else support.chosen.weights
+        return Examples(x, support.vectors, weights, support.codes, "examples" if support.indices is None else "")
 
     def _descend(self, data: Data, start: Support, chooser: Chooser, identity: str) -> tuple[str, Support]:
         """Try each way for some steps, and learn on in the one that the panel likes best."""
@@ -179,8 +181,8 @@ class _Universal(Distiller):
         problem = self._problem(data, start)
         advance, targets = universal.step(problem), Targets(data.targets.x, hot)
 
-        def judge(z: np.ndarray, vectors: np.ndarray) -> tuple[float, float]:
-            mean = chooser.mean(chooser.scores(self._examples(Support(z, vectors, start.codes, None))))
+        def judge(*found: np.ndarray) -> tuple[float, float]:
+            mean = chooser.mean(chooser.scores(self._examples(_made(start.codes, *found))))
             return 1 - mean, mean
 
         def learned(settings: Settings, begin: tuple[np.ndarray, ...], part: str) -> loop.Progress:
@@ -193,7 +195,7 @@ class _Universal(Distiller):
                     problem,
                     advance,
                     settings,
-                    (begin[0], begin[1]),
+                    begin,
                     targets,
                     judge,
                     loop.Schedule(settings.steps, every, self.patience),
@@ -215,9 +217,9 @@ class _Universal(Distiller):
         progress = learned(ways[best], tried[best].best if tried else (start.z, start.vectors), "all steps")
         self._record(progress)
         self.snapshots_ = [(at, self.space_.decode(z)) for at, z in progress.snapshots]
-        way, (z, vectors) = ways[best], progress.best
+        way = ways[best]
         bound = "free values" if way.band is None or np.isinf(way.band) else f"band {way.band:g}"
-        return f"{bound}, rate {way.rate:g}", Support(z, vectors, start.codes, None)
+        return f"{bound}, rate {way.rate:g}", _made(start.codes, *progress.best)
 
     def _ways(self) -> tuple[Settings, ...]:
         """The ways of learning that are tried."""
@@ -252,11 +254,18 @@ class _Universal(Distiller):
             (vectors.min(axis=0), vectors.max(axis=0)) if regression else None,
             self._mask(start.z.shape, data.seed) if self.corruption else None,
             _nets(row, examples) if CONVOLUTIONAL in families else None,
+            bool(self.row_weights),
         )
 
     def _describe(self, data: Data, seconds: float) -> SupportSet:
         made = super()._describe(data, seconds)
         return replace(made, provenance=made.provenance | {"choice": self.choice_})
+
+
+def _made(codes: np.ndarray | None, z: np.ndarray, vectors: np.ndarray, weights: np.ndarray | None = None) -> Support:
+    """A learned set."""
+    chosen = None if weights is None else Chosen(None, None, weights, np.full(len(z), np.nan))
+    return Support(z, vectors, codes, None, chosen)
 
 
 def _nets(row: tuple[int, ...], examples: int) -> Nets | None:
@@ -306,6 +315,7 @@ class Universal(ClassifierMixin, _Universal):
         band: how far the rank of a value in its column and class may be from that in the data, in examples; None leaves
             values free within the data's range. "auto" tries 1 and none.
         corruption: ρ, the fraction of every example's coordinates that is noise and never learned.
+        row_weights: whether a weight of each example is learned, for learners that take weights.
         patience: validations, of which there are six, without improvement before stopping; None never stops early.
         validation_fraction: of the rows, held out to choose by.
         kernel: by which `predict` predicts, as a kernel ridge regression on the set.
@@ -318,6 +328,7 @@ class Universal(ClassifierMixin, _Universal):
     Attributes:
         X_support_: the examples, in X's own space.
         y_support_: (s,) their classes.
+        weights_: (s,) their weights, 1 on average, if they were learned; else None.
         results_: a table of starts and learned set × learners of the panel, the best mean first.
         choice_: what was chosen, and by whom.
         history_: (step, loss, 1 − mean score, mean score) at every validation of the last run.
@@ -341,6 +352,7 @@ class Universal(ClassifierMixin, _Universal):
         batch_size: int = 300,
         band: float | str | None = "auto",
         corruption: float = 0.0,
+        row_weights: bool = False,
         patience: int | None = None,
         validation_fraction: float = 0.2,
         kernel: KernelLike = "fc1",
@@ -360,6 +372,7 @@ class Universal(ClassifierMixin, _Universal):
         self.batch_size = batch_size
         self.band = band
         self.corruption = corruption
+        self.row_weights = row_weights
         self.patience = patience
         self.validation_fraction = validation_fraction
         self.kernel = kernel
@@ -388,6 +401,7 @@ class UniversalRegressor(RegressorMixin, _Universal):
         batch_size: int = 300,
         band: float | str | None = "auto",
         corruption: float = 0.0,
+        row_weights: bool = False,
         patience: int | None = None,
         validation_fraction: float = 0.2,
         kernel: KernelLike = "fc1",
@@ -405,6 +419,7 @@ class UniversalRegressor(RegressorMixin, _Universal):
         self.batch_size = batch_size
         self.band = band
         self.corruption = corruption
+        self.row_weights = row_weights
         self.patience = patience
         self.validation_fraction = validation_fraction
         self.kernel = kernel

@@ -38,7 +38,8 @@ class Chooser:
 
     def scores(self, examples: Examples) -> dict[str, float]:
         """Accuracy, or R², of every learner that has not failed, trained on a set."""
-        key = digest(examples.x), digest(examples.vectors), examples.learned
+        weights = "" if examples.weights is None else digest(examples.weights)
+        key = digest(examples.x), digest(examples.vectors), weights, examples.learned
         if key not in self.known:
             self.known[key] = self._trained(examples)
         return self.known[key]

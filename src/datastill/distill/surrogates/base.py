@@ -24,10 +24,15 @@ CONSTANT = 1e-10
 
 
 class Pair(NamedTuple):
-    """The set's rows (s, d), and the rows (t, d) that are predicted from it, as one learner sees them."""
+    """The set's rows (s, d), and the rows (t, d) that are predicted from it, as one learner sees them.
+
+    Attributes:
+        weights: of the set's rows, 1 on average, for surrogates of learners that take weights; None for equal ones.
+    """
 
     s: Float[Array, "s d"]
     t: Float[Array, "t d"]
+    weights: Float[Array, " s"] | None = None
 
 
 @dataclass(frozen=True)
@@ -59,12 +64,12 @@ class Surrogate(ABC):
 def standardised(pair: Pair) -> Pair:
     """Both, less the mean of the set's columns and over their deviation, as a learner's own standardiser does.
 
-    Differentiable in the set's rows, mean and deviation included.
+    Differentiable in the set's rows, mean and deviation included; weights have no part.
     """
     mean = pair.s.mean(axis=0)
     variance = jnp.mean((pair.s - mean) ** 2, axis=0)
     deviation = jnp.sqrt(jnp.where(variance <= CONSTANT, 1.0, variance))
-    return Pair((pair.s - mean) / deviation, (pair.t - mean) / deviation)
+    return Pair((pair.s - mean) / deviation, (pair.t - mean) / deviation, pair.weights)
 
 
 def losses(

@@ -1,8 +1,8 @@
 """Multinomial logistic regression as a surrogate.
 
 In the span of the set's rows z_i (with 1 appended for the intercept), W = Σ_i z_i α_iᵀ, and the optimum of
-‖W‖²/2C + Σ_i cross-entropy is where α = C (Y − softmax(Kα)), K = ZZᵀ. Steps toward it are accelerated (Nesterov 1983)
-in the geometry of K, and are differentiated as they are.
+‖W‖²/2C + Σ_i v_i cross-entropy is where α = C V (Y − softmax(Kα)), K = ZZᵀ, V the rows' weights. Steps toward it are
+accelerated (Nesterov 1983) in the geometry of K, and are differentiated as they are.
 """
 
 from dataclasses import dataclass
@@ -38,6 +38,7 @@ class Logistic(Surrogate):
         """See `Surrogate.outputs`; the temperature has no part, since the loss is the learner's own."""
         s, one = pair.s, self.intercept**2
         hot = y - y.min(axis=1, keepdims=True)
+        v = jnp.ones((len(s), 1), s.dtype) if pair.weights is None else pair.weights[:, None]
         few = s.shape[1] < len(s)
         gram = None if few else s @ s.T
 
@@ -51,11 +52,11 @@ class Logistic(Surrogate):
             vector = across(vector)
             largest = jnp.linalg.norm(vector)
             vector = vector / jnp.maximum(largest, jnp.finfo(s.dtype).tiny)
-        rate = 1 / (MARGIN * 0.5 * jax.lax.stop_gradient(largest) + 1 / self.c)
+        rate = 1 / (MARGIN * 0.5 * jax.lax.stop_gradient(largest * v.max()) + 1 / self.c)
 
         def step(state: tuple[Array, Array, Array], _: None) -> tuple[tuple[Array, Array, Array], None]:
             a, b, momentum = state
-            moved = b - rate * (b / self.c + jax.nn.softmax(across(b), axis=1) - hot)
+            moved = b - rate * (b / self.c + v * (jax.nn.softmax(across(b), axis=1) - hot))
             later = (1 + jnp.sqrt(1 + 4 * momentum**2)) / 2
             return (moved, moved + (momentum - 1) / later * (moved - a), later), None
 

@@ -1,6 +1,7 @@
 """Large-margin classifiers as surrogates: one class against the others, with the squared hinge.
 
-    minimise over w:  ½ ‖w‖² + C Σ_i max(0, 1 − σ_i w·z_i)²        σ_i = ±1, 1 appended to z for the intercept
+    minimise over w:  ½ ‖w‖² + C Σ_i v_i max(0, 1 − σ_i w·z_i)²    σ_i = ±1, v_i the weight of row i,
+                                                                  1 appended to z for the intercept
 
 At the optimum only rows within the margin count. They are found by a few rounds of Newton's method, which are not
 differentiated; with them known, w solves a linear system, which is.
@@ -38,13 +39,14 @@ class LargeMargin(Surrogate):
         """See `Surrogate.outputs`; call under `krr.float64(True)`."""
         signs = jnp.where(y > 0, 1.0, -1.0).astype(jnp.float64).T
         s = pair.s.astype(jnp.float64)
+        v = jnp.ones(len(s)) if pair.weights is None else pair.weights.astype(jnp.float64)
         if self.kernel is None and s.shape[1] + 1 < len(s):
-            return jnp.exp(sharp) * self._primal(s, pair.t, signs)
+            return jnp.exp(sharp) * self._primal(s, pair.t, signs, v)
         if self.kernel is None:
             k_ss, k_ts = s @ s.T + 1, pair.t @ pair.s.T + 1
         else:
             k_ss, k_ts = self.kernel.block(s, s), self.kernel.block(pair.t, pair.s)
-        eye = jnp.eye(len(s)) / (2 * self.c)
+        eye = jnp.diag(1 / (2 * self.c * v))
 
         def solved(k: Array, sign: Array, active: Array) -> Array:
             held = active[:, None] * k * active + eye
@@ -58,13 +60,13 @@ class LargeMargin(Surrogate):
 
         return jnp.exp(sharp) * (k_ts @ jax.lax.map(one, signs).T.astype(k_ts.dtype))
 
-    def _primal(self, s: Float[Array, "s d"], t: Float[Array, "t d"], signs: Float[Array, "c s"]) -> Array:
+    def _primal(self, s: Float[Array, "s d"], t: Float[Array, "t d"], signs: Float[Array, "c s"], v: Array) -> Array:
         """The outputs, through systems of as many equations as there are columns."""
         z = jnp.concatenate([s, jnp.ones((len(s), 1))], axis=1)
         eye = jnp.eye(z.shape[1]) / (2 * self.c)
 
         def solved(z: Array, sign: Array, active: Array) -> Array:
-            return cholesky_solve((z.T * active) @ z + eye, z.T @ (active * sign)[:, None])[:, 0]
+            return cholesky_solve((z.T * (v * active)) @ z + eye, z.T @ (v * active * sign)[:, None])[:, 0]
 
         def one(sign: Array) -> Array:
             fixed, active = jax.lax.stop_gradient(z), jnp.ones(len(s))

@@ -38,7 +38,8 @@ class KernelRegression(Surrogate):
 class Ridge(Surrogate):
     """Linear ridge regression with an intercept that is not penalised: scikit-learn's `Ridge(alpha)`.
 
-    w = (ZᵀZ + αI)⁻¹ Zᵀ(y − ȳ) with Z the centred rows, or the same through ZZᵀ, whichever is smaller.
+    w = (ZᵀZ + αI)⁻¹ Zᵀ(y − ȳ) with Z the centred rows, or the same through ZZᵀ, whichever is smaller. Weights make
+    both means weighted, and multiply rows and targets by their roots.
 
     Attributes:
         alpha: the penalty.
@@ -51,8 +52,10 @@ class Ridge(Surrogate):
 
     def outputs(self, pair: Pair, y: Float[Array, "s c"], sharp: Float[Array, ""]) -> Float[Array, "t c"]:
         """See `Surrogate.outputs`."""
-        centre, middle = pair.s.mean(axis=0), y.mean(axis=0)
-        z, v = (pair.s - centre).astype(jnp.float64), (y - middle).astype(jnp.float64)
+        shares = pair.weights if pair.weights is not None else jnp.ones(len(y), pair.s.dtype)
+        centre, middle = shares @ pair.s / shares.sum(), shares @ y / shares.sum()
+        root = jnp.sqrt(shares.astype(jnp.float64))[:, None]
+        z, v = root * (pair.s - centre), root * (y - middle)
         if z.shape[1] < len(z):
             weights = cholesky_solve(z.T @ z + self.alpha * jnp.eye(z.shape[1]), z.T @ v)
         else:
