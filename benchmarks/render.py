@@ -205,6 +205,12 @@ def page() -> str:
     """docs/results.md."""
     sections = [part for make in (tables, notebook, scaling, forecasts, optimisers) for part in make()]
     sections += render_universal.tables(RESULTS / "universal")
+    sections += render_universal.one_learner(read("own_learner.json")) + render_universal.ablation(
+        read("ablation.json")
+    )
+    sections += render_universal.cost(read("universal_cost.json")) + render_universal.corruption(
+        read("corruption.json")
+    )
     sections += render_best_of.tables(RESULTS / "best_of")
     sections += render_moments.accuracies(RESULTS / "moments") + render_moments.maps(read("maps.json"))
     sections += render_moments.costs(read("moments_scale.json"))
@@ -240,6 +246,8 @@ def readme() -> str:
         lines.append(f"| {data}, {kernel}, {NAMES[variant]} | {' | '.join(shown)} |")
     before, rest = README.read_text(encoding="utf-8").split(MARKS[0])
     lines = [
+        *render_universal.summary(RESULTS / "universal"),
+        "",
         *render_moments.summary(RESULTS / "moments"),
         "",
         *render_teaching.summary(RESULTS / "teaching"),
@@ -253,6 +261,7 @@ def main() -> None:
     draw_scaling()
     render_moments.draw_costs(read("moments_scale.json"), PAGE.parent / "moments.svg")
     render_selection.draw_costs(read("selection_cost.json"), PAGE.parent / "selection.svg")
+    render_universal.draw_corruption(read("corruption.json"), PAGE.parent / "corruption.svg")
     PAGE.write_text(page(), encoding="utf-8")
     README.write_text(readme(), encoding="utf-8")
 
