@@ -7,8 +7,6 @@ from typing import Any
 
 import drawing
 
-SETS = ("random", "random-in-proportion", "kmeans", "herding", "universal")
-
 
 def tables(folder: Path) -> list[str]:
     """The universal set beside random rows, k-means and herding, for the learners of the panel."""
@@ -92,8 +90,8 @@ def ablation(found: dict[str, Any] | None) -> list[str]:
     lines = [
         "## One set for many learners, with a part left out",
         "",
-        "Test accuracy in percent, mean over eight learners and over seeds, of ten examples a class; then each learner's "
-        "change. Without the panel the last step of one way of learning is kept. "
+        "Test accuracy in percent, mean over eight learners and over seeds, of ten examples a class; then the "
+        "change of each learner. Without the panel the last step of one way of learning is kept. "
         "`python benchmarks/ablation.py`.",
         "",
         f"| data | without | n | mean | {' | '.join(learners)} |",
@@ -232,10 +230,10 @@ def _budget(cell: dict[str, Any]) -> str:
 
 def _shares(cell: dict[str, Any]) -> dict[str, dict[str, float]]:
     """Set -> learner -> share of all rows' score."""
-    found = {
-        name: {r["learner"]: r["relative_to_full"] for r in cell["standings"] if r["set"] == name} for name in SETS
-    }
-    return {name: known for name, known in found.items() if known}
+    found: dict[str, dict[str, float]] = {}
+    for row in cell["standings"]:
+        found.setdefault(row["set"], {})[row["learner"]] = row["relative_to_full"]
+    return found
 
 
 def _mean(shares: dict[str, float]) -> float:
