@@ -193,6 +193,35 @@ def test_equal_seeds_give_equal_sets_and_a_resumed_run_the_same_bits(table, tmp_
     assert len(steps) - done == (2 * ways if ways > 1 else 0) + 8 - (done - 1)
 
 
+def test_with_networks_a_resumed_run_ends_in_the_same_bits(digits, tmp_path, monkeypatch):
+    X, y, *_ = digits
+    given = {"max_iter": 30, "band": None, "learning_rate": 0.05, "random_state": 0}
+    whole = Universal(1, **given).fit(X, y)
+    assert whole.choice_["learners"] == ["knn"]
+    again, steps, real = Universal(1, checkpoint=tmp_path / "run.safetensors", **given), [], loop.run
+
+    def stopping(state, step, *rest, **named):
+        assert state.pool is not None
+
+        def counted(state, number):
+            steps.append(number)
+            if steps.count(number) == 1 and number == 20:  # after a network was trained on
+                raise KeyboardInterrupt
+            return step(state, number)
+
+        return real(state, counted, *rest, **named)
+
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(loop, "SAVINGS_BETWEEN", 0)
+    monkeypatch.setattr(universal.loop, "run", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        again.fit(X, y)
+    again.fit(X, y)
+    assert steps.count(19) == 1 and steps.count(20) == 2 and steps[-1] == 29
+    np.testing.assert_array_equal(again.X_support_, whole.X_support_)
+    assert again.history_[1:] == whole.history_[1:]
+
+
 def test_it_goes_on_from_a_given_set(table):
     start = Universal(2, **FAST).fit(*table[:2]).support_set_
     model = Universal(init=start, **FAST).fit(*table[:2])
