@@ -93,6 +93,7 @@ def main() -> None:
             if task == "regression":
                 continue
             learners = tuple(n for n in OTHERS if importlib.util.find_spec(n.partition(":")[0].partition(".")[0]))
+            learners += ("net:mlp", *(("net:fast",) if known.held.x.ndim > 2 else ()))
         for per_class in map(int, arguments.budgets.split(",")):
             budget = per_class * (TARGETS_PER_CLASS if task == "regression" else 1)
             started, work = time.perf_counter(), arguments.work / name
