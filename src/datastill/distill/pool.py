@@ -38,7 +38,7 @@ from datastill.krr import cholesky_solve
 
 @dataclass(frozen=True)
 class Nets:
-    """What the pool is made of, and how it is renewed.
+    """Say what the pool is made of, and how it is renewed.
 
     Attributes:
         maps: architectures, all with weights of the same shapes; those of networks 0, 1, … in turn. Seeds do not
@@ -79,7 +79,7 @@ class Nets:
         return self.maps[member % len(self.maps)].formula()
 
     def shapes(self, row: tuple[int, ...]) -> Any:
-        """Of any network's weights."""
+        """Return the shapes of any network's weights."""
         return weight_shapes(self.maps[0], row)
 
 

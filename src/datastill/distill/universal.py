@@ -111,7 +111,7 @@ class Problem:
 
 
 class State(NamedTuple):
-    """What the next step needs.
+    """Hold what the next step needs.
 
     Attributes:
         learned: "z", the examples; "sharp", logarithms of the surrogates' temperatures, that of networks last; of real
@@ -291,7 +291,7 @@ def learn(
 
 
 def at_once(examples: int, classes: int) -> int:
-    """How many examples a step trains the surrogates on: one of each class at least."""
+    """Return how many examples a step trains the surrogates on: one of each class at least."""
     return min(examples, max(AT_ONCE, classes))
 
 
