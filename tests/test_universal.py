@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.special
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_diabetes, load_digits
+from sklearn.model_selection import train_test_split
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import oracles
@@ -137,6 +138,28 @@ def model_rows(y):
     """Three random rows of each class."""
     draw = np.random.default_rng(1)
     return np.concatenate([draw.choice(np.flatnonzero(y == c), 3, replace=False) for c in np.unique(y)])
+
+
+@pytest.mark.slow
+def test_one_example_a_class_reproduces_logistic_regression_on_all_rows():
+    """Izzo and Zou (2023): few rows can reproduce a generalised linear model."""
+    x, x_test, y, y_test = train_test_split(*load_digits(return_X_y=True), random_state=0)
+    model = Universal(1, learners=("logistic",), random_state=0).fit(x, y)
+    few = named_learner("logistic").fit(model.X_support_, model.y_support_)
+    whole = named_learner("logistic").fit(x, y)
+    assert len(model.X_support_) == 10
+    assert np.mean(few.predict(x_test) == whole.predict(x_test)) > 0.95
+    assert few.score(x_test, y_test) > whole.score(x_test, y_test) - 0.03
+
+
+@pytest.mark.slow
+def test_four_examples_reproduce_ridge_regression_on_all_rows():
+    x, x_test, y, y_test = train_test_split(*load_diabetes(return_X_y=True), random_state=0)
+    model = UniversalRegressor(4, learners=("logistic",), random_state=0).fit(x, y)
+    few = named_learner("logistic", True).fit(model.X_support_, model.y_support_)
+    whole = named_learner("logistic", True).fit(x, y)
+    assert np.corrcoef(few.predict(x_test), whole.predict(x_test))[0, 1] > 0.98
+    assert few.score(x_test, y_test) > whole.score(x_test, y_test) - 0.03
 
 
 def test_images_have_few_grey_levels_in_their_range(digits):
