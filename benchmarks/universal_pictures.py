@@ -24,9 +24,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     arguments = parser.parse_args()
     rows = [(name, method) for name in DATA for method in METHODS]
-    figure = Figure(figsize=(7.2, 0.68 * len(rows)), dpi=110)
+    figure = Figure(figsize=(7.6, 0.68 * len(rows)), dpi=110)
     grid = figure.subplots(len(rows), 10, gridspec_kw={"wspace": 0.04, "hspace": 0.08})
-    figure.subplots_adjust(left=0.27, right=0.995, top=0.99, bottom=0.01)
+    figure.subplots_adjust(left=0.3, right=0.995, top=0.99, bottom=0.01)
     for place, (name, method) in enumerate(rows):
         made = SupportSet.load(arguments.work / name / f"{method}-1-0")
         images = np.asarray(made.x, np.float32)[np.argsort(made.y)]
