@@ -213,14 +213,17 @@ def _others(folder: Path) -> list[str]:
     ]
     for cell in sorted(found, key=lambda cell: (cell["data"], cell["budget"])):
         for learner in cell["learners"]:
-            own = {r["set"]: r for r in cell["standings"] if r["learner"] == learner}
+            own = {r["set"]: r for r in cell["standings"] if r["learner"] == learner and r["mean"] is not None}
             if "universal" not in own:
+                lines.append(
+                    f"| {cell['data']} | {_budget(cell)} | {learner.split(':')[-1]} | | | | cannot be trained |"
+                )
                 continue
-            random = max(r["mean"] for name, r in own.items() if name.startswith("random"))
-            shown = random, own["kmeans"]["mean"] if "kmeans" in own else float("nan"), own["universal"]["mean"]
-            figures = " | ".join(f"{100 * f:.1f}" for f in shown)
+            random = max((r["mean"] for name, r in own.items() if name.startswith("random")), default=None)
+            shown = random, own["kmeans"]["mean"] if "kmeans" in own else None, own["universal"]["mean"]
+            figures = " | ".join("–" if f is None else f"{100 * f:.1f}" for f in shown)
             verdict = own["universal"]["verdict"]
-            lines.append(f"| {cell['data']} | {_budget(cell)} | {learner.split(':')[-1]} | {figures} | {verdict} |")
+            lines.append(f"{start} {figures} | {verdict} |")
     return [*lines, ""]
 
 
