@@ -214,10 +214,9 @@ def _others(folder: Path) -> list[str]:
     for cell in sorted(found, key=lambda cell: (cell["data"], cell["budget"])):
         for learner in cell["learners"]:
             own = {r["set"]: r for r in cell["standings"] if r["learner"] == learner and r["mean"] is not None}
+            start = f"| {cell['data']} | {_budget(cell)} | {learner.split(':')[-1]} |"
             if "universal" not in own:
-                lines.append(
-                    f"| {cell['data']} | {_budget(cell)} | {learner.split(':')[-1]} | | | | cannot be trained |"
-                )
+                lines.append(f"{start} | | | cannot be trained |")
                 continue
             random = max((r["mean"] for name, r in own.items() if name.startswith("random")), default=None)
             shown = random, own["kmeans"]["mean"] if "kmeans" in own else None, own["universal"]["mean"]
