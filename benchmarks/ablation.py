@@ -11,23 +11,22 @@ import argparse
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-from judge import LEARNERS, READERS
+from judge import LEARNERS, READERS, read
 from own_learner import taught
 from timing import machine
 
 from datastill import Universal
 from datastill.data.archive import write_json
 from datastill.data.dataset import versions
-from datastill.data.task import guess_task, with_test
 from datastill.distill.surrogates.panel import EVERY, TREES
 from datastill.estimators import universal
 from datastill.evaluate.choice import Chooser
+from datastill.evaluate.protocol import examples_of
 from datastill.tournament import Encoded
 
 RESULT = Path(__file__).parent / "results" / "ablation.json"
@@ -64,9 +63,7 @@ def main() -> None:
     arguments = parser.parse_args()
     found: dict[str, Any] = json.loads(RESULT.read_text()) if RESULT.exists() else {"cells": {}}
     for name in [arguments.only] if arguments.only else DATA:
-        data = replace(READERS[name](arguments.data), name=name)
-        task, _ = guess_task(data.y)
-        known = Encoded.of(with_test(data, 0, task), task)
+        known = Encoded.of(*read(name, arguments.data))
         for seed in range(arguments.seeds):
             for part in PARTS:
                 key = f"{name}, {part}, {seed}"
@@ -74,7 +71,7 @@ def main() -> None:
                     continue
                 with without(part) as given:
                     model = Universal(IPC, random_state=seed, **given).fit(known.rows.x, known.rows.y)
-                scores = taught(known, model, LEARNERS)
+                scores = taught(examples_of(model.support_set_, known.space, known.labels), known.held, LEARNERS)
                 cell = {"data": name, "without": part, "seed": seed, "mean": float(np.mean(list(scores.values())))}
                 found["cells"][key] = cell | {"accuracy": scores}
                 write_json(RESULT, found | {"ipc": IPC, "machine": machine(), "versions": versions()})

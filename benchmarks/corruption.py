@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from own_learner import taught
 from timing import machine
 
 from datastill import KIP, Coreset, LabelSolve, Universal
 from datastill.data.archive import write_json
 from datastill.data.dataset import Dataset, versions
 from datastill.data.sources import load
-from datastill.evaluate.protocol import HeldOut, examples_of, judged_row
+from datastill.evaluate.protocol import HeldOut, examples_of
 
 RESULT = Path(__file__).parent / "results" / "corruption.json"
 DATA = ("mnist", "cifar10")
@@ -51,10 +52,8 @@ def cell(name: str, data: Dataset, fraction: float, steps: int) -> dict[str, Any
         found["krr, labels solved"] = float(own.score(data.x_test, data.y_test))
         held = HeldOut(model.space_.encode_features(data.x_test), model.labels_.codes(data.y_test), False)
         examples = examples_of(model.support_set_, model.space_, model.labels_)
-        for learner in LEARNERS:
-            row = judged_row(examples, learner, {"seed": 0, "asked": "hard"}, held)[0]
-            found[learner] = float(row[held.metric])
-        found["mean of others"] = float(np.mean([found[learner] for learner in LEARNERS]))
+        others = taught(examples, held, LEARNERS)
+        found |= others | {"mean of others": float(np.mean(list(others.values())))}
     return found
 
 

@@ -81,6 +81,13 @@ READERS: dict[str, Callable[[Path], Dataset]] = {
 }
 
 
+def read(name: str, folder: Path) -> tuple[Dataset, str]:
+    """A data set with test rows, and its task."""
+    data = replace(READERS[name](folder), name=name)
+    task, _ = guess_task(data.y)
+    return with_test(data, 0, task), task
+
+
 def _spent(folder: Path, path: Path) -> float:
     """Seconds of earlier calls: as recorded, or from the first to the last file of one that recorded nothing."""
     if path.exists():
@@ -99,9 +106,7 @@ def main() -> None:
     arguments = parser.parse_args()
     make_folder(RESULTS)
     for name in [arguments.only] if arguments.only else READERS:
-        data = replace(READERS[name](arguments.data), name=name)
-        task, _ = guess_task(data.y)
-        data = with_test(data, 0, task)
+        data, task = read(name, arguments.data)
         budgets = (20, 200) if task == "regression" else (1, 10)
         entrants = Entrants(METHODS, budgets, LEARNERS, arguments.seeds, steps=STEPS)
         folder = arguments.work / name

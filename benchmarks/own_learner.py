@@ -11,19 +11,17 @@ reproduce a generalised linear model). Results are kept cell by cell, so that a 
 import argparse
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from judge import LEARNERS, READERS
+from judge import LEARNERS, READERS, read
 from timing import machine
 
 from datastill import Universal
 from datastill.data.archive import write_json
 from datastill.data.dataset import versions
-from datastill.data.task import guess_task, with_test
-from datastill.evaluate.protocol import examples_of, judged_row
+from datastill.evaluate.protocol import Examples, HeldOut, examples_of, judged_row
 from datastill.learners import named_learner
 from datastill.tournament import Encoded
 
@@ -32,11 +30,10 @@ JUDGED = Path(__file__).parent / "results" / "judge"
 DATA = ("mnist", "fashion_mnist")
 
 
-def taught(known: Encoded, model: Universal, learners: tuple[str, ...]) -> dict[str, float]:
+def taught(examples: Examples, held: HeldOut, learners: tuple[str, ...]) -> dict[str, float]:
     """Test accuracy of each learner on a set."""
-    examples = examples_of(model.support_set_, known.space, known.labels)
-    rows = {name: judged_row(examples, name, {"seed": 0, "asked": "hard"}, known.held)[0] for name in learners}
-    return {name: float(row[known.held.metric]) for name, row in rows.items()}
+    rows = {name: judged_row(examples, name, {"seed": 0, "asked": "hard"}, held)[0] for name in learners}
+    return {name: float(row[held.metric]) for name, row in rows.items()}
 
 
 def agreement(known: Encoded, model: Universal, learner: str) -> float:
@@ -59,9 +56,7 @@ def main() -> None:
     arguments = parser.parse_args()
     found: dict[str, Any] = json.loads(RESULT.read_text()) if RESULT.exists() else {"cells": {}}
     for name in [arguments.only] if arguments.only else DATA:
-        data = replace(READERS[name](arguments.data), name=name)
-        task, _ = guess_task(data.y)
-        known = Encoded.of(with_test(data, 0, task), task)
+        known = Encoded.of(*read(name, arguments.data))
         judged = json.loads((JUDGED / f"{name}.json").read_text())["standings"]
         full = {row["learner"]: row["mean"] for row in judged if row["set"] == "all rows"}
         for ipc in map(int, arguments.budgets.split(",")):
@@ -74,7 +69,8 @@ def main() -> None:
                 model = Universal(ipc, learners=chosen, random_state=0).fit(known.rows.x, known.rows.y)
                 cell: dict[str, Any] = {"data": name, "ipc": ipc, "for": learner}
                 cell["seconds"] = round(time.perf_counter() - started, 1)
-                cell["accuracy"] = taught(known, model, LEARNERS if learner is None else (learner,))
+                examples = examples_of(model.support_set_, known.space, known.labels)
+                cell["accuracy"] = taught(examples, known.held, LEARNERS if learner is None else (learner,))
                 cell["all rows"] = {one: full[one] for one in cell["accuracy"]}
                 if ipc == 1 and learner == "logistic":
                     cell["agreement"] = agreement(known, model, learner)

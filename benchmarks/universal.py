@@ -12,19 +12,17 @@ import argparse
 import importlib.util
 import json
 import time
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from judge import LEARNERS, READERS
+from judge import LEARNERS, READERS, read
 from timing import machine
 
 from datastill import Coreset, CoresetRegressor, SupportSet, Universal, UniversalRegressor
 from datastill.data.archive import make_folder, write_json
 from datastill.data.dataset import versions
-from datastill.data.task import guess_task, with_test
 from datastill.evaluate.protocol import Examples, examples_of, protocol
 from datastill.evaluate.standings import Rivals, standings
 from datastill.tournament import Encoded
@@ -82,9 +80,7 @@ def main() -> None:
     arguments = parser.parse_args()
     make_folder(RESULTS)
     for name in arguments.only.split(",") if arguments.only else READERS:
-        data = replace(READERS[name](arguments.data), name=name)
-        task, _ = guess_task(data.y)
-        data = with_test(data, 0, task)
+        data, task = read(name, arguments.data)
         known = Encoded.of(data, task)
         judged_before = json.loads((JUDGED / f"{name}.json").read_text())["standings"]
         full = {row["learner"]: row["mean"] for row in judged_before if row["set"] == "all rows"}

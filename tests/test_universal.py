@@ -186,17 +186,19 @@ def test_a_class_of_few_rows_gets_as_many_examples_as_it_has(table):
     assert counts["a"] == counts["b"] == 6 and 1 <= counts["c"] <= 4
 
 
-def test_equal_seeds_give_equal_sets_and_a_resumed_run_the_same_bits(table, tmp_path, monkeypatch):
-    file = tmp_path / "run.safetensors"
-    whole = Universal(2, **FAST).fit(*table[:2])
-    again = Universal(2, checkpoint=file, **FAST)
-    steps = []
-    real = loop.run
+def stopped(monkeypatch, when, check=lambda state: None):
+    """The numbers of the steps that loops take from now on.
+
+    Ctrl-C comes before a step at which `when` holds of them; `check` is called with the first state of every loop.
+    """
+    steps, real = [], loop.run
 
     def stopping(state, step, *rest, **named):
+        check(state)
+
         def counted(state, number):
             steps.append(number)
-            if len(steps) == 7:
+            if when(steps):
                 raise KeyboardInterrupt
             return step(state, number)
 
@@ -205,6 +207,14 @@ def test_equal_seeds_give_equal_sets_and_a_resumed_run_the_same_bits(table, tmp_
     monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     monkeypatch.setattr(loop, "SAVINGS_BETWEEN", 0)
     monkeypatch.setattr(universal.loop, "run", stopping)
+    return steps
+
+
+def test_equal_seeds_give_equal_sets_and_a_resumed_run_the_same_bits(table, tmp_path, monkeypatch):
+    file = tmp_path / "run.safetensors"
+    whole = Universal(2, **FAST).fit(*table[:2])
+    again = Universal(2, checkpoint=file, **FAST)
+    steps = stopped(monkeypatch, lambda steps: len(steps) == 7)
     with pytest.raises(KeyboardInterrupt):
         again.fit(*table[:2])
     done = len(steps)
@@ -221,22 +231,13 @@ def test_with_networks_a_resumed_run_ends_in_the_same_bits(digits, tmp_path, mon
     given = {"max_iter": 30, "band": None, "learning_rate": 0.05, "random_state": 0}
     whole = Universal(1, **given).fit(X, y)
     assert whole.choice_["learners"] == ["knn"]
-    again, steps, real = Universal(1, checkpoint=tmp_path / "run.safetensors", **given), [], loop.run
+    again = Universal(1, checkpoint=tmp_path / "run.safetensors", **given)
 
-    def stopping(state, step, *rest, **named):
+    def with_networks(state):
         assert state.pool is not None
 
-        def counted(state, number):
-            steps.append(number)
-            if steps.count(number) == 1 and number == 20:  # after a network was trained on
-                raise KeyboardInterrupt
-            return step(state, number)
-
-        return real(state, counted, *rest, **named)
-
-    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
-    monkeypatch.setattr(loop, "SAVINGS_BETWEEN", 0)
-    monkeypatch.setattr(universal.loop, "run", stopping)
+    # Before step 20 a network was trained.
+    steps = stopped(monkeypatch, lambda steps: steps[-1] == 20 and steps.count(20) == 1, with_networks)
     with pytest.raises(KeyboardInterrupt):
         again.fit(X, y)
     again.fit(X, y)

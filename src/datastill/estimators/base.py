@@ -94,6 +94,7 @@ class Distiller(BaseEstimator):
     """
 
     _selects_rows = False
+    corruption: float = 0.0
     _starts: tuple[str, ...] = ("random", "noise")
     """Starts that no selector chooses."""
 
@@ -300,6 +301,15 @@ class Distiller(BaseEstimator):
     def _start_at(self, x_s: Rows, y_s: np.ndarray) -> Support:
         codes = self.labels_.codes(y_s) if isinstance(self.labels_, label_maps.ClassLabels) else None
         return Support(self.space_.encode(x_s), self.labels_.encode(y_s), codes, None)
+
+    def _mask(self, shape: tuple[int, ...], seed: int) -> np.ndarray | None:
+        """1 where a coordinate is learned and 0 where it is noise; None where all are learned."""
+        return kip.corruption_mask(shape, self.corruption, sampling.rng(seed, 6)) if self.corruption else None
+
+    def _corrupted(self, z: np.ndarray, seed: int) -> np.ndarray:
+        """The same with noise where nothing is learned."""
+        mask = self._mask(z.shape, seed)
+        return z if mask is None else np.where(mask == 1, z, self._noise(z.shape, seed))
 
     def _noise(self, shape: tuple[int, ...], seed: int) -> np.ndarray:
         noise = sampling.rng(seed, 5).standard_normal(shape).astype(np.float32)

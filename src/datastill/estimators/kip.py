@@ -211,9 +211,7 @@ class _KIP(Distiller):
             raise InputError("Got augment for rows that are not images; expected images; try augment=None.")
         z, vectors, subspace = self._apart(start.z, data.seed), start.vectors, None
         if self.corruption:
-            mask = kip.corruption_mask(z.shape, self.corruption, sampling.rng(data.seed, 6))
-            z = np.where(mask == 1, z, self._noise(z.shape, data.seed))
-            problem = replace(problem, learned=mask)
+            z, problem = self._corrupted(z, data.seed), replace(problem, learned=self._mask(z.shape, data.seed))
         learn: Callable[..., loop.Progress]
         if data.sums is not None:
             check_support(data.sums.train, len(z))

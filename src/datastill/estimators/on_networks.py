@@ -15,12 +15,13 @@ from datastill.data.dataset import Rows
 from datastill.distill import loop
 from datastill.estimators.base import Data, Distiller, Support
 from datastill.estimators.kip import validation_interval
-from datastill.features.conv import RandomConv
+from datastill.features.conv import RandomConv, deepest
 from datastill.gram.features import FeatureKernel
 from datastill.kernels.base import Kernel
 from datastill.progress import bar
 
 DEEPEST = 3
+"""Layers of networks whose depth nobody gave."""
 WHOLE = dict.fromkeys(
     ("width", "depth", "networks", "at_once", "renewal", "oldest", "target_rows", "batch_size", "judges"), 1
 ) | {"max_iter": 0}
@@ -63,10 +64,9 @@ class OnNetworks(ClassifierMixin, Distiller):
         """
         if len(row) < 2:
             raise InputError(f"Got rows of {row[0]} numbers; expected images, (n, h, w) or (n, h, w, c); try KIP.")
-        side = min(row[:2])
-        if side < 2:
+        if deepest(row) < 1:
             raise InputError(f"Got images of {row[0]}×{row[1]} pixels; expected 2×2 at least; try KIP.")
-        return min(DEEPEST, side.bit_length() - 1) if self.depth is None else int(self.depth)
+        return min(DEEPEST, deepest(row)) if self.depth is None else int(self.depth)
 
     def _run(
         self,

@@ -21,9 +21,10 @@ from datastill.distill.surrogates import families_of, surrogates
 from datastill.distill.surrogates.panel import CONVOLUTIONAL, TREES
 from datastill.distill.universal import Settings
 from datastill.estimators.base import Data, Distiller, Support
+from datastill.estimators.on_networks import DEEPEST
 from datastill.evaluate.choice import Chooser
 from datastill.evaluate.protocol import Examples, HeldOut
-from datastill.features.conv import NORMS, RandomConv, image_shape
+from datastill.features.conv import NORMS, RandomConv, deepest, image_shape
 from datastill.gram.names import KernelLike
 from datastill.learners.named import check_learners
 from datastill.progress import bar
@@ -46,10 +47,8 @@ RATES = (0.05, 0.0125)
 """Of the first step, in standard deviations: what is tried."""
 TRIAL = 4
 """A trial is this part of the steps."""
-DEEPEST = 3
-"""Layers of the networks that images are learned under, each of which halves the image."""
 NETWORKS: dict[str, int] = {"size": 6, "at_once": 1, "every": 12, "trained": 10, "oldest": 100, "targets": 1000}
-"""Their pool; see `pool.Nets`."""
+"""The pool of networks that images are learned under; see `pool.Nets`."""
 NETWORK_WIDTH = 32
 LARGEST_LAYER = 2**25
 """Numbers in their first layer's outputs for the set; larger images and sets do without networks."""
@@ -150,21 +149,12 @@ class _Universal(Distiller):
             found = {name: self._choose(name, data)._replace(chosen=None) for name in (*names, "random")}
         else:
             found = {str(self.init): super()._initial_support(data)._replace(chosen=None)}
-        return {name: self._settled(self._corrupted(_grouped(start), data.seed)) for name, start in found.items()}
+        return {name: self._settled(_grouped(start), data.seed) for name, start in found.items()}
 
-    def _corrupted(self, start: Support, seed: int) -> Support:
-        """The same with noise where nothing is learned."""
-        if not self.corruption:
-            return start
-        noise = self._noise(start.z.shape, seed)
-        return start._replace(z=np.where(self._mask(start.z.shape, seed) == 1, start.z, noise), indices=None)
-
-    def _mask(self, shape: tuple[int, ...], seed: int) -> np.ndarray:
-        """1 where a coordinate is learned, 0 where it is noise."""
-        return kip.corruption_mask(shape, self.corruption, sampling.rng(seed, 6))
-
-    def _settled(self, support: Support) -> Support:
-        """The same with values that occur, where they are not rows."""
+    def _settled(self, support: Support, seed: int) -> Support:
+        """The same with noise where nothing is learned, and with values that occur, where they are not rows."""
+        if self.corruption:
+            support = support._replace(z=self._corrupted(support.z, seed), indices=None)
         if support.indices is not None:
             return support
         return support._replace(z=np.asarray(self.space_.occurring(support.z, _levels(support.z))))
@@ -179,7 +169,8 @@ class _Universal(Distiller):
         """Try each way for some steps, and learn on in the one that the panel likes best."""
         hot = data.targets.y if data.codes is None else np.eye(data.targets.y.shape[1], dtype=np.float32)[data.codes]
         problem = self._problem(data, start)
-        advance, targets = universal.step(problem), Targets(data.targets.x, hot)
+        advance, targets, ways = universal.step(problem), Targets(data.targets.x, hot), self._ways()
+        bounds = {band: self._bounds(band, data, start) for band in dict.fromkeys(way.band for way in ways)}
 
         def judge(*found: np.ndarray) -> tuple[float, float]:
             mean = chooser.mean(chooser.scores(self._examples(_made(start.codes, *found))))
@@ -201,13 +192,12 @@ class _Universal(Distiller):
                     loop.Schedule(settings.steps, every, self.patience),
                     data.seed,
                     start.codes,
-                    self._bounds(settings.band, data, start),
+                    bounds[settings.band],
                     None if file is None else Path(file),
                     f"{identity} {settings}",
                     watch,
                 )
 
-        ways = self._ways()
         steps = max(int(self.max_iter) // TRIAL, 1) if len(ways) > 1 else 0
         tried = [
             learned(replace(way, steps=steps, networks=False), (start.z, start.vectors), f"trial-{number}")
@@ -224,9 +214,7 @@ class _Universal(Distiller):
     def _ways(self) -> tuple[Settings, ...]:
         """The ways of learning that are tried."""
         given = Settings(int(self.max_iter), 0.0, int(self.batch_size), None)
-        trees = TREES in families_of(self.learners)
-        if self.corruption:
-            trees = False  # Noise is in no band.
+        trees = TREES in families_of(self.learners) and not self.corruption  # noise is in no band
         bounds = (BANDS if trees else (None,)) if self.band == "auto" else (self.band,)
         rates = RATES if self.learning_rate == "auto" else (float(self.learning_rate),)
         ways = [replace(given, band=band, rate=rate) for band in bounds for rate in rates]
@@ -252,7 +240,7 @@ class _Universal(Distiller):
             self.space_,
             _levels(start.z),
             (vectors.min(axis=0), vectors.max(axis=0)) if regression else None,
-            self._mask(start.z.shape, data.seed) if self.corruption else None,
+            self._mask(start.z.shape, data.seed),
             _nets(row, examples) if CONVOLUTIONAL in families else None,
             bool(self.row_weights),
         )
@@ -270,7 +258,7 @@ def _made(codes: np.ndarray | None, z: np.ndarray, vectors: np.ndarray, weights:
 
 def _nets(row: tuple[int, ...], examples: int) -> Nets | None:
     """The networks that images of this shape are learned under; None for other rows and for large sets."""
-    if len(row) < 2 or (depth := min(DEEPEST, min(row[:2]).bit_length() - 1)) < 1:
+    if len(row) < 2 or (depth := min(DEEPEST, deepest(row))) < 1:
         return None
     h, w, _ = image_shape(row)
     if examples * h * w * NETWORK_WIDTH > LARGEST_LAYER:

@@ -69,7 +69,7 @@ class RandomConv(FeatureMap):
         if min(h, w) < shrunk:
             raise InputError(
                 f"Got images of {h}×{w} pixels for {self.depth} layers with pooling; expected at least "
-                f"{shrunk}×{shrunk}; try depth={min(h, w).bit_length() - 1} or pooling=False."
+                f"{shrunk}×{shrunk}; try depth={deepest(row)} or pooling=False."
             )
         return (h // shrunk) * (w // shrunk) * self.width + 1
 
@@ -118,6 +118,11 @@ def image_shape(row: tuple[int, ...]) -> tuple[int, int, int]:
         raise InputError(f"Got rows of shape {row}; expected images, (h, w) or (h, w, c); try a map for vectors.")
     check_channels_last(row)
     return row[0], row[1], row[2] if len(row) == 3 else 1
+
+
+def deepest(row: tuple[int, ...]) -> int:
+    """How many layers with pooling, each of which halves the image, a row bears."""
+    return min(row[:2]).bit_length() - 1
 
 
 def with_channels(x: Array) -> Array:
