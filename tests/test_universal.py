@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.special
+from joblib import Parallel, delayed
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.model_selection import train_test_split
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -301,6 +302,12 @@ def test_a_learner_that_raises_or_never_ends_is_named_and_left_out(tmp_path, mon
     assert "more than 8 seconds" in judge.failed["slow_learners:Endless"]
     assert judge.mean(scores) == scores["knn"]
     assert list(judge.scores(SET)) == ["knn"]  # they have no further part
+
+
+def test_processes_of_joblib_run_after_a_strangers_learner_had_one_of_its_own():
+    judge = chooser(("sklearn.tree:DecisionTreeClassifier",))
+    assert judge.scores(SET)["sklearn.tree:DecisionTreeClassifier"] > 0.8
+    assert Parallel(n_jobs=2, backend="loky")(delayed(abs)(i) for i in (-1, -2)) == [1, 2]
 
 
 def test_a_learner_that_cannot_be_trained_on_the_start_is_left_out_and_said(table):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky import ProcessPoolExecutor
 from threadpoolctl import threadpool_limits
 
 from datastill.data.dataset import digest
@@ -27,6 +27,8 @@ class Chooser:
         seconds: that a stranger's learner may take for a set; it has no part any more once it takes longer.
         failed: what learners failed with; they are left out, for all sets alike.
         known: what was found of the sets so far, by their digests.
+        process: where strangers' learners are trained; its own, since joblib fails where another has made the one that
+            it uses again.
     """
 
     learners: Sequence[str]
@@ -35,6 +37,7 @@ class Chooser:
     seconds: float = 60.0
     failed: dict[str, str] = field(default_factory=dict)
     known: dict[tuple[str, ...], dict[str, float]] = field(default_factory=dict)
+    process: ProcessPoolExecutor | None = None
 
     def scores(self, examples: Examples) -> dict[str, float]:
         """Accuracy, or R², of every learner that has not failed, trained on a set."""
@@ -66,12 +69,14 @@ class Chooser:
         if not is_import_path(name):
             with threadpool_limits(1):  # small sets: threads would wait for each other for longer than they work
                 return judged_row(examples, name, where, self.held)[0]
-        executor = get_reusable_executor(max_workers=1)
+        if self.process is None:
+            self.process = ProcessPoolExecutor(max_workers=1)
         try:
-            return executor.submit(judged_row, examples, name, where, self.held).result(timeout=self.seconds)[0]
+            return self.process.submit(judged_row, examples, name, where, self.held).result(timeout=self.seconds)[0]
         except TimeoutError:
-            executor.shutdown(kill_workers=True)
-            return {"error": f"it took more than {self.seconds:g} seconds for {len(examples.x):,} examples"}
-        except Exception as error:  # a process that was killed, or exited
-            executor.shutdown(kill_workers=True)
-            return {"error": f"its process ended ({type(error).__name__})"}
+            error = f"it took more than {self.seconds:g} seconds for {len(examples.x):,} examples"
+        except Exception as failure:  # a process that was killed, or exited
+            error = f"its process ended ({type(failure).__name__})"
+        self.process.shutdown(kill_workers=True)
+        self.process = None
+        return {"error": error}
