@@ -183,7 +183,8 @@ def test_families_are_those_of_the_learners():
     assert families_of(None) == EVERY == families_of(["sklearn.naive_bayes:GaussianNB"])
     assert families_of(["net:dsa"]) == families_of(["net"]) == ("network", "convolutional")
     assert families_of(["logistic"]) == ("ridge", "logistic")
-    assert families_of(["knn", "forest"]) == ("neighbours", "trees")
+    assert families_of(["knn", "mlp"]) == ("network-scaled", "neighbours", "trees")
+    assert families_of(["forest"]) == tuple(name for name in EVERY if name != "convolutional")
     assert families_of(["krr:fc1"]) == families_of(["krr"])
     assert {family for known in FAMILIES.values() for family in known} == set(EVERY)
 

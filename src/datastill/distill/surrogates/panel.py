@@ -14,22 +14,20 @@ TREES = "trees"
 """The family that has no surrogate: what it needs is that values are distributed as in the data (`distill.bands`)."""
 CONVOLUTIONAL = "convolutional"
 """The family whose surrogates are the networks of a pool (`distill.pool`), of images alone."""
+OF_ROWS = ("network", "network-scaled", "smooth", "ridge", "logistic", "large-margin", "neighbours")
+EVERY = (*OF_ROWS, TREES, CONVOLUTIONAL)
 FAMILIES: dict[str, tuple[str, ...]] = {
     "krr": ("network",),
     "logistic": ("logistic", "ridge"),
     "linear-svm": ("large-margin", "ridge"),
-    "rbf-svm": ("smooth",),
+    "rbf-svm": ("smooth", "neighbours"),
     "knn": ("neighbours",),
-    "forest": (TREES,),
-    "boosting": (TREES,),
-    "mlp": ("network-scaled",),
+    "forest": (*OF_ROWS, TREES),
+    "boosting": (*OF_ROWS, TREES),
+    "mlp": ("network-scaled", TREES),
     "net": ("network", CONVOLUTIONAL),
 }
-"""Learner, or what stands before the colon of its name -> the families that stand for it."""
-EVERY = (
-    *("network", "network-scaled", "smooth", "ridge", "logistic", "large-margin", "neighbours"),
-    *(TREES, CONVOLUTIONAL),
-)
+"""Learner, or what stands before the colon of its name -> the families that serve it best, alone."""
 REGS = {"network": (3e-3, 3e-3), "network-scaled": (1e-2, 0.1), "smooth": (0.1, 0.5)}
 """Of kernel regressions, for classes and for targets."""
 NEAREST = 4.5
@@ -55,7 +53,7 @@ def surrogates(
     """The surrogates of these families, for a set of this size.
 
     Args:
-        families: of `families_of`; where none of them has surrogates here, neighbours and a network take their place.
+        families: of `families_of`.
         examples: in the set.
         columns: numbers in a row.
         classes: C, or columns of targets.
@@ -73,8 +71,7 @@ def surrogates(
         "large-margin": () if regression else (LargeMargin(),),
         "neighbours": tuple(Neighbours(scaled=own, regression=regression, fixed=fixed) for own in (True, False)),
     }
-    known = [name for name in families if name in made] or ["network", "neighbours"]
-    chosen = [member for name in known for member in made[name]]
+    chosen = [member for name in families for member in made.get(name, ())]
     kept = [
         member
         for member in chosen
