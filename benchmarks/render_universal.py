@@ -63,12 +63,12 @@ def one_learner(found: dict[str, Any] | None) -> list[str]:
         "| data, per class | learner | for it alone | for everybody | all rows |",
         "|---|---|---|---|---|",
     ]
-    for cell in cells:
-        name, place = cell["for"], (cell["data"], cell["ipc"])
-        if name is None or place not in everybody:
-            continue
-        figures = cell["accuracy"][name], everybody[place][name], cell["all rows"][name]
-        lines.append(f"| {cell['data']}, {cell['ipc']} | {name} | {' | '.join(f'{100 * f:.1f}' for f in figures)} |")
+    alone = {(c["data"], c["ipc"], c["for"]): c for c in cells}
+    for (data, ipc), known in everybody.items():
+        for name in known:
+            if (cell := alone.get((data, ipc, name))) is not None:
+                figures = cell["accuracy"][name], known[name], cell["all rows"][name]
+                lines.append(f"| {data}, {ipc} | {name} | {' | '.join(f'{100 * f:.1f}' for f in figures)} |")
     same = [c for c in cells if "agreement" in c]
     if same:
         said = "; ".join(f"{c['data']}: {100 * c['agreement']:.1f} %" for c in same)
