@@ -210,8 +210,7 @@ class _KIP(Distiller):
         if problem.augmentation and data.targets.x.ndim < 3:
             raise InputError("Got augment for rows that are not images; expected images; try augment=None.")
         z, vectors, subspace = self._apart(start.z, data.seed), start.vectors, None
-        if self.corruption:
-            z, problem = self._corrupted(z, data.seed), replace(problem, learned=self._mask(z.shape, data.seed))
+        z, problem = self._corrupted(z, data.seed), replace(problem, learned=self._mask(z.shape, data.seed))
         learn: Callable[..., loop.Progress]
         if data.sums is not None:
             check_support(data.sums.train, len(z))

@@ -15,6 +15,7 @@ TREES = "trees"
 CONVOLUTIONAL = "convolutional"
 """The family whose surrogates are the networks of a pool (`distill.pool`), of images alone."""
 OF_ROWS = ("network", "network-scaled", "smooth", "ridge", "logistic", "large-margin", "neighbours")
+"""The families with surrogates for rows of numbers."""
 EVERY = (*OF_ROWS, TREES, CONVOLUTIONAL)
 FAMILIES: dict[str, tuple[str, ...]] = {
     "krr": ("network",),
