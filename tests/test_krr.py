@@ -99,6 +99,31 @@ def test_solves_are_float64_although_jax_is_float32():
     np.testing.assert_allclose(solved, truth, rtol=1e-9)
 
 
+def test_the_derivative_of_a_solve_is_that_through_the_factor(rng):
+    square, b, g = rng.normal(size=(6, 6)), rng.normal(size=(6, 2)), rng.normal(size=(6, 2))
+
+    def through_the_factor(a, b):
+        root = jnp.linalg.cholesky(a)
+        half = jax.scipy.linalg.solve_triangular(root, b, lower=True)
+        return jax.scipy.linalg.solve_triangular(root.T, half)
+
+    with krr.float64(True):
+        found, expected = (
+            jax.grad(lambda z, b, f=f: jnp.sum(g * f(z @ z.T + jnp.eye(6), b) ** 2), argnums=(0, 1))(
+                jnp.asarray(square), jnp.asarray(b)
+            )
+            for f in (krr.cholesky_solve, through_the_factor)
+        )
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9)
+
+
+def test_a_solve_with_an_indefinite_matrix_is_nan_and_so_is_its_derivative():
+    with krr.float64(True):
+        value, slope = jax.value_and_grad(lambda a: krr.cholesky_solve(a, jnp.ones((2, 1))).sum())(-jnp.eye(2))
+    assert np.isnan(value) and np.isnan(slope).all()
+
+
 def test_support_block_is_float64_from_float32_rows(rng):
     x = (1 + 1e-3 * rng.standard_normal((3, 4))).astype(np.float32)
     with krr.float64(True):
