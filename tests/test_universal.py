@@ -414,18 +414,18 @@ def test_images_are_learned_under_networks_and_other_rows_are_not():
 
 
 def test_of_a_large_set_each_step_trains_on_some_of_every_class():
-    codes = np.repeat(np.arange(4), [700, 100, 100, 100])
-    some, others = (universal._some(1000, codes, 0, number) for number in (0, 1))
+    codes = np.repeat(np.arange(4), [1750, 250, 250, 250])
+    some, others = (universal._some(2500, codes, 0, number) for number in (0, 1))
     assert len(some) == universal.AT_ONCE and (np.diff(some) > 0).all()
     assert not np.array_equal(some, others)
     share = np.bincount(codes[some]) / np.bincount(codes)
     assert (np.abs(share - 0.6) < 0.02).all()
-    rare = np.concatenate([np.zeros(999, int), [1]])
-    assert all(999 in universal._some(1000, rare, 0, number) for number in range(5))
-    every = np.arange(1000)
-    np.testing.assert_array_equal(universal._some(1000, every, 0, 0), every)
+    rare = np.concatenate([np.zeros(2499, int), [1]])
+    assert all(2499 in universal._some(2500, rare, 0, number) for number in range(5))
+    every = np.arange(2500)
+    np.testing.assert_array_equal(universal._some(2500, every, 0, 0), every)
     assert universal._some(30, None, 0, 0).tolist() == list(range(30))
-    assert len(universal._some(1000, None, 0, 0)) == universal.AT_ONCE
+    assert len(universal._some(2500, None, 0, 0)) == universal.AT_ONCE
 
 
 @pytest.mark.parametrize("learners", [("knn",), ("knn", "forest")])

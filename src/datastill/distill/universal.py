@@ -43,7 +43,7 @@ NETWORK_REG = 5e-3
 """Of the last layers of networks, as `NetworkKIP` has it."""
 NETWORK_SHARP = 1.0
 """The initial logarithm of their temperature."""
-AT_ONCE = 600
+AT_ONCE = 1500
 """Examples that a step trains the surrogates on; of a larger set, other ones in every step."""
 
 

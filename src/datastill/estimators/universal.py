@@ -50,7 +50,7 @@ TRIAL = 4
 NETWORKS: dict[str, int] = {"size": 6, "at_once": 1, "every": 12, "trained": 10, "oldest": 100, "targets": 1000}
 """The pool of networks that images are learned under; see `pool.Nets`."""
 NETWORK_WIDTH = 32
-LARGEST_LAYER = 2**25
+LARGEST_LAYER = 2**24
 """Numbers in their first layer's outputs for the set; larger images and sets do without networks."""
 
 
