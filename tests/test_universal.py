@@ -413,19 +413,37 @@ def test_images_are_learned_under_networks_and_other_rows_are_not():
         assert estimators._nets(row, examples) is None
 
 
-def test_of_a_large_set_each_step_trains_on_some_of_every_class():
-    codes = np.repeat(np.arange(4), [1750, 250, 250, 250])
-    some, others = (universal._some(2500, codes, 0, number) for number in (0, 1))
-    assert len(some) == universal.AT_ONCE and (np.diff(some) > 0).all()
+def test_of_a_large_set_a_step_trains_on_all_examples_of_some_classes():
+    codes = np.repeat(np.arange(300), 10)
+    (some, classes), (others, _) = (universal._some(3000, codes, 0, number) for number in (0, 1))
+    assert len(some) == universal.at_once(3000, 300) == 10 * universal.CLASSES_AT_ONCE
+    np.testing.assert_array_equal(some, np.flatnonzero(np.isin(codes, classes)))
     assert not np.array_equal(some, others)
-    share = np.bincount(codes[some]) / np.bincount(codes)
-    assert (np.abs(share - 0.6) < 0.02).all()
+    np.testing.assert_array_equal(
+        universal._some(1000, np.arange(1000), 0, 0)[0], universal._some(1000, np.arange(1000), 0, 0)[1]
+    )
+    cut, classes = universal._some(2000, np.repeat(np.arange(5), 400), 0, 0)
+    assert len(cut) == universal.AT_ONCE and len(classes) == 4
+    assert universal._some(1000, codes[:1000], 0, 0)[1] is None
+
+
+def test_some_classes_at_a_time_teach_all_of_them(digits, monkeypatch):
+    monkeypatch.setattr(universal, "CLASSES_AT_ONCE", 4)
+    x, y = digits[0].reshape(len(digits[0]), -1), digits[1]
+    model = Universal(2, learners=("knn", "logistic"), max_iter=80, init="random", random_state=0).fit(x, y)
+    start, learned = model.results_.loc["random"], model.results_.drop("random").iloc[0]
+    assert (learned > start + 0.1).all()
+
+
+def test_where_two_classes_do_not_fit_a_step_trains_on_some_of_each():
+    codes = np.repeat(np.arange(4), [1750, 250, 250, 250])
+    some, classes = universal._some(2500, codes, 0, 0)
+    assert len(some) == universal.AT_ONCE and (np.diff(some) > 0).all() and classes is None
+    assert (np.abs(np.bincount(codes[some]) / np.bincount(codes) - 0.6) < 0.02).all()
     rare = np.concatenate([np.zeros(2499, int), [1]])
-    assert all(2499 in universal._some(2500, rare, 0, number) for number in range(5))
-    every = np.arange(2500)
-    np.testing.assert_array_equal(universal._some(2500, every, 0, 0), every)
-    assert universal._some(30, None, 0, 0).tolist() == list(range(30))
-    assert len(universal._some(2500, None, 0, 0)) == universal.AT_ONCE
+    assert all(2499 in universal._some(2500, rare, 0, number)[0] for number in range(5))
+    assert universal._some(30, None, 0, 0)[0].tolist() == list(range(30))
+    assert len(universal._some(2500, None, 0, 0)[0]) == universal.AT_ONCE
 
 
 @pytest.mark.parametrize("learners", [("knn",), ("knn", "forest")])

@@ -45,6 +45,8 @@ NETWORK_SHARP = 1.0
 """The initial logarithm of their temperature."""
 AT_ONCE = 1500
 """Examples that a step trains the surrogates on; of a larger set, other ones in every step."""
+CLASSES_AT_ONCE = 100
+"""Classes whose examples these are, about."""
 
 
 OPTIMISER = optax.adam(1.0)
@@ -258,11 +260,12 @@ def learn(
         watch: told of every step.
     """
     x_all, y_all, examples = jnp.asarray(targets.x), jnp.asarray(targets.y), len(start[0])
+    of_class = [] if codes is None else sampling.rows_of_classes(np.argmax(targets.y, axis=1), targets.y.shape[1])
     nets = problem.nets if settings.networks else None
     pool = None if nets is None else pools.filled(nets, targets, seed)
     renewed = None if nets is None else pools.renewal(nets, targets, seed)
 
-    def networks(state: State, number: int, some: Array) -> tuple[State, tuple[Any, ...]]:
+    def networks(state: State, number: int, some: np.ndarray) -> tuple[State, tuple[Any, ...]]:
         """The state with its pool kept up, and the networks of the step."""
         pool = state.pool
         if nets is None or renewed is None or pool is None:
@@ -273,10 +276,14 @@ def learn(
         return state._replace(pool=pool), pools.drawn(nets, pool, seed, number)
 
     def on_rows(state: State, number: int) -> tuple[State, Array]:
-        rows = jnp.asarray(sampling.batch(len(x_all), settings.rows, seed, number))
-        some = jnp.asarray(_some(examples, codes, seed, number))
+        some, classes = _some(examples, codes, seed, number)
+        if classes is None:
+            rows = sampling.batch(len(x_all), settings.rows, seed, number)
+        else:
+            among = np.concatenate([of_class[c] for c in classes])
+            rows = sampling.rng(seed, 33, number).choice(among, settings.rows)
         state, drawn = networks(state, number, some)
-        return advance(state, x_all[rows], y_all[rows], some, settings.rate_at(number), bounds, *drawn)
+        return advance(state, x_all[rows], y_all[rows], jnp.asarray(some), settings.rate_at(number), bounds, *drawn)
 
     return loop.run(
         init(problem, start[0], start[1], pool),
@@ -291,19 +298,29 @@ def learn(
 
 
 def at_once(examples: int, classes: int) -> int:
-    """Return how many examples a step trains the surrogates on: one of each class at least."""
-    return min(examples, max(AT_ONCE, classes))
+    """Return how many examples a step trains the surrogates on."""
+    return min(examples, AT_ONCE, math.ceil(examples * CLASSES_AT_ONCE / max(classes, 1)))
 
 
-def _some(examples: int, codes: np.ndarray | None, seed: int, number: int) -> np.ndarray:
-    """Draw the examples of a step: all, or AT_ONCE of more, of each class in proportion, and one at least."""
-    most = at_once(examples, 1 if codes is None else len(np.unique(codes)))
+def _some(examples: int, codes: np.ndarray | None, seed: int, number: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """Draw the examples of a step, and the classes that its rows are of; None for all.
+
+    These are all examples of some classes, since a part of a class would learn to serve as a part. Where so few
+    classes fit that there would be no two, they are examples of each class in proportion.
+    """
+    counts = sampling.class_counts(codes, examples)
+    most = at_once(examples, int(np.count_nonzero(counts)))
     if most == examples:
-        return np.arange(examples)
-    order = sampling.rng(seed, 32, number).permutation(examples)
+        return np.arange(examples), None
+    draw = sampling.rng(seed, 32, number)
+    if codes is not None and most >= 3 * counts.max():  # the last class may be cut
+        turn = draw.permutation(codes.max() + 1)[codes]
+        some = np.sort(np.argsort(turn, kind="stable")[:most])
+        return some, np.unique(codes[some])
+    order = draw.permutation(examples)
     if codes is None:
-        return np.sort(order[:most])
+        return np.sort(order[:most]), None
     place = np.empty(examples)
     for rows in sampling.rows_of_classes(codes[order]):
         place[order[rows]] = np.arange(len(rows)) / max(len(rows), 1)
-    return np.sort(np.argsort(place, kind="stable")[:most])
+    return np.sort(np.argsort(place, kind="stable")[:most]), None

@@ -241,7 +241,7 @@ class _Universal(Distiller):
             _levels(start.z),
             (vectors.min(axis=0), vectors.max(axis=0)) if regression else None,
             self._mask(start.z.shape, data.seed),
-            _nets(row, examples) if CONVOLUTIONAL in families else None,
+            _nets(row, examples) if CONVOLUTIONAL in families and examples == len(start.z) else None,
             bool(self.row_weights),
         )
 

@@ -33,7 +33,7 @@ REGS = {"network": (3e-3, 3e-3), "network-scaled": (1e-2, 0.1), "smooth": (0.1, 
 """Of kernel regressions, for classes and for targets."""
 NEAREST = 4.5
 """The logarithm of the temperature of neighbours that predict targets."""
-LARGEST_MARGIN = 4e8
+LARGEST_MARGIN = 1.5e8
 """Multiplications up to which large-margin classifiers take part; more classes and examples make a step too dear."""
 
 
