@@ -72,6 +72,7 @@ class Chooser:
         if self.process is None:
             self.process = ProcessPoolExecutor(max_workers=1)
         try:
+            self.process.submit(_ready).result()  # a start is none of a learner's seconds
             return self.process.submit(judged_row, examples, name, where, self.held).result(timeout=self.seconds)[0]
         except TimeoutError:
             error = f"it took more than {self.seconds:g} seconds for {len(examples.x):,} examples"
@@ -80,3 +81,7 @@ class Chooser:
         self.process.shutdown(kill_workers=True)
         self.process = None
         return {"error": error}
+
+
+def _ready() -> None:
+    """Import what training needs, since this module does."""
