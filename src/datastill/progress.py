@@ -136,17 +136,17 @@ def _shown(title: str, total: int, unit: str, shown: bool) -> Iterator[Show | No
 
 def _lines(title: str, total: int, unit: str) -> Show:
     """Return what prints a line when half a minute has passed since the last one."""
-    started = printed = time.monotonic()
-    first: float | None = None  # a resumed run does not begin at 0
+    printed = time.monotonic()
+    begun: tuple[float, float] | None = None  # a resumed run does not begin at 0, nor does a first step tell the pace
 
     def show(done: float, words: str) -> None:
-        nonlocal printed, first
+        nonlocal printed, begun
         now = time.monotonic()
-        first = done if first is None else first
+        begun = (now, done) if begun is None else begun
         if now - printed < SECONDS_BETWEEN_LINES:
             return
         printed = now
-        left = (now - started) * (total - done) / (done - first) if done > first else 0.0
+        left = (now - begun[0]) * (total - done) / (done - begun[1]) if done > begun[1] else 0.0
         rest = f"about {_duration(left)} left" if left > 0 else ""
         said = ", ".join(part for part in (f"{done:,.0f} of {total:,} {unit}", words, rest) if part)
         sys.stderr.write(f"{printable(title)}: {said}\n")
