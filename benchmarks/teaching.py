@@ -18,7 +18,7 @@ import moments
 import numpy as np
 
 from datastill import KIP, RCIG, RFAD, FRePo, NetworkKIP, SupportSet
-from datastill._validate import peak_memory
+from datastill._memory import peak_memory
 from datastill.data.archive import read_json, write_json
 from datastill.data.dataset import Dataset
 from datastill.learners.named import named_learner

@@ -1,5 +1,7 @@
 """Time and memory grow with the data and no faster, and data that would not fit are refused."""
 
+import subprocess
+import sys
 import time
 import tracemalloc
 
@@ -10,7 +12,7 @@ import pytest
 from scipy.sparse import coo_array, csr_array, dok_array, lil_array
 
 import oracles
-from datastill import KIP, Coreset, CoresetRegressor, KIPRegressor, LabelSolve, Universal, _validate, krr, runs
+from datastill import KIP, Coreset, CoresetRegressor, KIPRegressor, LabelSolve, Universal, _memory, _validate, krr, runs
 from datastill._errors import InputError
 from datastill.cli.app import run
 from datastill.data import sampling
@@ -96,11 +98,19 @@ def test_sparse_rows_are_dense_in_the_least_type_that_holds_them(kind):
 def test_a_container_may_have_less_memory_than_the_machine(monkeypatch, tmp_path):
     (tmp_path / "max").write_text("1073741824\n")
     (tmp_path / "none").write_text("max\n")
-    monkeypatch.setattr(_validate, "CONTAINERS", (str(tmp_path / "none"), str(tmp_path / "missing")))
-    machine = _validate.memory_present()
-    monkeypatch.setattr(_validate, "CONTAINERS", (str(tmp_path / "max"), str(tmp_path / "none")))
-    assert _validate.memory_present() == min(2**30, machine)
-    assert 0 <= _validate.memory_left() <= 2**30
+    monkeypatch.setattr(_memory, "CONTAINERS", (str(tmp_path / "none"), str(tmp_path / "missing")))
+    machine = _memory.memory_present()
+    monkeypatch.setattr(_memory, "CONTAINERS", (str(tmp_path / "max"), str(tmp_path / "none")))
+    assert _memory.memory_present() == min(2**30, machine)
+    assert 0 <= _memory.memory_left() <= 2**30
+
+
+def test_it_can_be_imported_where_no_resource_limits_are_as_on_windows():
+    code = (
+        "import sys; sys.modules['resource'] = None; import datastill, datastill.cli.app;"
+        "from datastill._memory import memory_left, memory_present; assert 0 < memory_left() < memory_present()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def operations(jaxpr):

@@ -15,7 +15,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import oracles
-from datastill import KIP, Coreset, CoresetRegressor, KIPRegressor, LabelSolve, LabelSolveRegressor, SupportSet
+from datastill import KIP, Coreset, CoresetRegressor, KIPRegressor, LabelSolve, LabelSolveRegressor, SupportSet, _memory
 from datastill._errors import DatastillWarning, InputError
 from datastill.distill import fit as distil
 from datastill.distill.label_solve import label_solve
@@ -488,7 +488,7 @@ def test_targets_that_are_no_numbers_are_refused(kind, y, message, blobs):
 
 
 def test_more_rows_than_memory_are_refused_with_the_numbers(blobs, monkeypatch):
-    monkeypatch.setattr("os.sysconf", lambda name: 10)
+    monkeypatch.setattr(_memory, "memory_present", lambda: 100)
     with pytest.raises(InputError, match=r"80 rows of 3 numbers.*GiB"):
         quick(KIP, 1).fit(*blobs)
 

@@ -126,15 +126,22 @@ def test_a_finished_run_is_read_and_does_no_step(tmp_path, uninterrupted):
     equal(run(path, stop_at(STEPS), advance=never), uninterrupted)
 
 
+@pytest.fixture
+def heeded():
+    """Ctrl-C, although whoever started the tests may ignore it, as a shell does with `&`."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
+    signal.signal(signal.SIGINT, before)
+
+
 def ctrl_c():
     signal.raise_signal(signal.SIGINT)
     time.sleep(0.01)  # until Python has met it: two that wait together would be one
 
 
 @pytest.mark.parametrize("number", [1, 5, STEPS - 1])
-def test_ctrl_c_waits_for_the_step_and_leaves_a_checkpoint(number, tmp_path, uninterrupted):
+def test_ctrl_c_waits_for_the_step_and_leaves_a_checkpoint(number, tmp_path, uninterrupted, heeded):
     path = tmp_path / "checkpoint"
-    before = signal.getsignal(signal.SIGINT)
     seen = []
 
     def watch(progress):
@@ -146,19 +153,18 @@ def test_ctrl_c_waits_for_the_step_and_leaves_a_checkpoint(number, tmp_path, uni
     with pytest.raises(KeyboardInterrupt):
         run(path, watch)
     assert seen[-2:] == [number, "still here"]
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(signal.SIGINT) is heeded
     seen.clear()
     equal(run(path, lambda progress: seen.append(progress.step)), uninterrupted)
     assert seen[0] == number + 1  # nothing was lost
 
 
-def test_ctrl_c_without_a_checkpoint_still_interrupts():
+def test_ctrl_c_without_a_checkpoint_still_interrupts(heeded):
     with pytest.raises(KeyboardInterrupt):
         run(None, lambda progress: ctrl_c())
 
 
-def test_a_second_ctrl_c_does_not_wait():
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # lest it is ignored, as by `&`
+def test_a_second_ctrl_c_does_not_wait(heeded):
     seen = []
 
     def watch(progress):
@@ -167,12 +173,15 @@ def test_a_second_ctrl_c_does_not_wait():
         ctrl_c()
         seen.append("second")
 
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            run(None, watch)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt):
+        run(None, watch)
     assert seen == ["first"]
+
+
+def test_where_ctrl_c_is_ignored_it_stays_so(heeded, uninterrupted):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    equal(run(watch=lambda progress: ctrl_c()), uninterrupted)
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
 def test_other_threads_leave_signals_alone(uninterrupted):

@@ -1,11 +1,6 @@
 """Strangers' arrays to checked arrays: the one border where values are inspected."""
 
 import math
-import os
-import resource
-import sys
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,15 +9,13 @@ from scipy.sparse import issparse
 from sklearn.utils.validation import validate_data
 
 from datastill._errors import InputError
+from datastill._memory import memory_left
 
 LARGEST = 1e100
 """Beyond this, squares and sums of squares overflow even float64."""
 
 MOST_CHANNELS = 4
 """Of images, where sides are larger: what has more in its last axis, and no more in its first, has channels first."""
-
-CONTAINERS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-"""Where Linux says what a container may have: version 2 of its control groups, and version 1."""
 
 COPIES = 2
 """Of the data in float32 that are held at once: all rows, and those not held out for validation."""
@@ -142,32 +135,6 @@ def check_memory(rows: int, columns: int, sparse: int = 0) -> None:
             f"Got {rows}{what} rows of {columns} numbers, which need {needed / 2**30:.1f} GiB while they are learned "
             f"from; {left / 2**30:.1f} GiB are left; try fewer rows {way}."
         )
-
-
-def memory_present() -> int:
-    """Bytes of memory that this process may have: the machine's, or less where a container or a limit says so."""
-    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for place in CONTAINERS:
-        with suppress(OSError, ValueError):  # there is none, or it says "max"
-            limits.append(int(Path(place).read_text()))
-    space, _ = resource.getrlimit(resource.RLIMIT_AS)
-    return min(*limits, space) if space != resource.RLIM_INFINITY else min(limits)
-
-
-def memory_left() -> int:
-    """Bytes of memory that this process may still take: of what it may have, and of what no process uses."""
-    left = memory_present()
-    with suppress(OSError, IndexError, ValueError):  # where there are no such files, as on a Mac
-        left -= os.sysconf("SC_PAGE_SIZE") * int(Path("/proc/self/statm").read_text().split()[1])
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        left = min([left, *(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))])
-    return max(left, 0)
-
-
-def peak_memory() -> int:
-    """Bytes of memory that this process has held at most."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _plain(x: np.ndarray) -> np.ndarray:

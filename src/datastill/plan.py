@@ -19,7 +19,8 @@ import pandas as pd
 
 from datastill import krr
 from datastill._errors import InputError
-from datastill._validate import check_between, peak_memory
+from datastill._memory import peak_memory
+from datastill._validate import check_between
 from datastill.data.dataset import Dataset
 from datastill.distill import fit as distil
 from datastill.distill import kip

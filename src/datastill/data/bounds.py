@@ -6,12 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from datastill._errors import InputError
-from datastill._validate import memory_present
-
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
+from datastill._memory import memory_present
 
 LARGE = 2**28
 """Bytes up to which any file may expand."""
@@ -19,14 +14,6 @@ EXPANSION = 1000
 """Times its own size that a file may expand to: deflate ends at 1,032, on zeros alone."""
 NUMBER = 8
 """Bytes of a cell in memory, at least: a float64, or where a text is."""
-
-
-def room() -> int:
-    """Bytes of memory that this process may take: the machine's, or fewer where it runs under a limit."""
-    if resource is None:
-        return memory_present()
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return memory_present() if limit == resource.RLIM_INFINITY else min(memory_present(), limit)
 
 
 def most(size: int) -> int:
@@ -59,10 +46,11 @@ def check_room(path: Path, expanded: int) -> None:
     Raises:
         InputError: with the numbers.
     """
-    if expanded > room():
+    present = memory_present()
+    if expanded > present:
         raise InputError(
-            f"Got {path}, which needs {expanded / 2**30:.1f} GiB of memory; expected at most {room() / 2**30:.1f} GiB; "
-            "try fewer rows, or `datastill moments`, which reads files in parts."
+            f"Got {path}, which needs {expanded / 2**30:.1f} GiB of memory; expected at most {present / 2**30:.1f} "
+            "GiB; try fewer rows, or `datastill moments`, which reads files in parts."
         )
 
 
@@ -104,7 +92,7 @@ def decompressed(path: Path) -> bytes:
         InputError: as `check_expansion` and `check_room`.
         OSError, EOFError, zlib.error: for damaged content.
     """
-    most_bytes = min(most(path.stat().st_size), room())
+    most_bytes = min(most(path.stat().st_size), memory_present())
     with gzip.open(path) as file:
         found = file.read(most_bytes + 1)
     check_expansion(path, len(found))

@@ -118,13 +118,14 @@ def run(
 def interrupt_at_step_boundary() -> Iterator[Callable[[], bool]]:
     """Ctrl-C sets what the yielded function tells, so that state and step number are never saved out of step.
 
-    A second Ctrl-C interrupts at once. Outside the main thread signals are left alone.
+    A second Ctrl-C interrupts at once. Signals are left alone outside the main thread, and where Ctrl-C is ignored, as
+    shells have it for jobs in the background.
     """
-    if threading.current_thread() is not threading.main_thread():
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is signal.SIG_IGN:
         yield lambda: False
         return
     asked: list[int] = []
-    before = signal.getsignal(signal.SIGINT)
 
     def ask(number: int, _: object) -> None:
         asked.append(number)

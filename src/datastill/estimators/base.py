@@ -19,7 +19,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from datastill import _validate, krr
+from datastill import _memory, _validate, krr
 from datastill._errors import DatastillWarning, InputError, SolveError
 from datastill.data import sampling
 from datastill.data.dataset import Rows, SupportSet, digest, take, versions
@@ -391,7 +391,7 @@ class Distiller(BaseEstimator):
             "seed": data.seed,
             **data.origin,
             "seconds": round(seconds, 3),
-            "peak_memory_bytes": _validate.peak_memory(),
+            "peak_memory_bytes": _memory.peak_memory(),
             "versions": versions(),
         }
         if short := self._short(data.counts):

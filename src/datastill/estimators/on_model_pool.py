@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from datastill._errors import InputError
-from datastill._validate import memory_present
+from datastill._memory import memory_present
 from datastill.distill import kip, model_pool
 from datastill.distill.model_pool import Learned, ModelPool, Objective
 from datastill.estimators.base import Data, Support

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from datastill._errors import InputError
-from datastill._validate import check_present, memory_present
+from datastill._memory import memory_present
+from datastill._validate import check_present
 from datastill.data import cells, images, tables
 from datastill.data.dataset import Dataset
 from datastill.data.labels import check_classes, check_targets, class_values, guess_task, is_one_hot, plain
