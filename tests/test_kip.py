@@ -177,3 +177,21 @@ def test_balanced_rows_are_judged_as_they_are_learned_from(rng):
     for found, of_row in ((loss, squares), (score, hits)):
         assert found == pytest.approx(np.mean([of_row[held.codes == c].mean() for c in (0, 1)]), rel=1e-4)
     assert loss != pytest.approx(squares.mean(), rel=1e-2)
+
+
+def test_rows_are_arguments_of_the_validation_and_no_constants_in_its_program(rng, monkeypatch):
+    x, y = rng.standard_normal((60, 3)).astype(np.float32), rng.standard_normal((60, 2)).astype(np.float32)
+    codes, found = np.arange(30) % 2, []
+
+    def watched(make, room):
+        def run(*arguments):
+            found.extend(make(room.memory).trace(*arguments).jaxpr.consts)
+            return make(room.memory)(*arguments)
+
+        return run
+
+    monkeypatch.setattr(fit, "within_memory", watched)
+    targets, held = fit.Targets(x[:30], y[:30], codes, True), fit.Targets(x[30:], y[30:], codes, True)
+    validate = fit.validator(PROBLEM, targets, held, jnp.asarray(targets.x), jnp.asarray(targets.y), 5)
+    validate(kip.init(PROBLEM, x[:5], y[:5]))
+    assert all(np.size(constant) <= 1 for constant in found)

@@ -186,13 +186,23 @@ def validator(
     most = validation_rows(examples, problem.kernels, targets.x.shape[1:])
     thin = slice(None, None, -(-len(targets.x) // min(VALIDATION_TARGETS, most)))
     root = None if weights is None else jnp.sqrt(jnp.asarray(weights))[thin, None]
-    x_t, y_t = x_all[thin], y_all[thin]
     judged = slice(None, None, -(-len(held.x) // min(VALIDATION_ROWS, most)))
-    x_h, y_h = (jnp.asarray(a[judged]) for a in (held.x, held.y))
     shares = None if held.weights is None else held.weights[judged]
+    # As arguments: XLA would take constants into the program, and evaluate for seconds what depends on them alone.
+    rows = x_all[thin], y_all[thin], root, jnp.asarray(held.x[judged]), jnp.asarray(held.y[judged]), shares
     classes = held.codes is not None
 
-    def judge(memory: int, z: Array, y: Array) -> tuple[Array, Array]:
+    def judge(
+        memory: int,
+        z: Array,
+        y: Array,
+        x_t: Array,
+        y_t: Array,
+        root: Array | None,
+        x_h: Array,
+        y_h: Array,
+        shares: Array | None,
+    ) -> tuple[Array, Array]:
         x_s = problem.features(z)
         losses, scores = [], []
         for kernel in (kernel.within(memory) for kernel in problem.kernels):
@@ -218,7 +228,7 @@ def validator(
 
     def validate(state: kip.State) -> tuple[float, float]:
         with float64(True):
-            loss, score = compiled(state.z, state.y)
+            loss, score = compiled(state.z, state.y, *rows)
         return float(loss), float(score)
 
     return validate

@@ -109,14 +109,14 @@ def validator(problem: kip.Problem, settings: Settings, held: Targets, seed: int
     phi = features(settings.map, networks, x)
 
     @jax.jit
-    def judge(state: kip.State, networks: list[Weights], phi: list[Array]) -> tuple[Array, Array]:
+    def judge(state: kip.State, networks: list[Weights], phi: list[Array], y: Array) -> tuple[Array, Array]:
         learned = {"z": state.z, "y": state.y, **state.others}
         loss, f = _loss(problem, settings, learned, networks, phi, y)
         return loss, jnp.mean(jnp.argmax(f, axis=1) == jnp.argmax(y, axis=1))
 
     def validate(state: kip.State) -> tuple[float, float]:
         with float64(True):
-            loss, score = judge(state, networks, phi)
+            loss, score = judge(state, networks, phi, y)
         return float(loss), float(score)
 
     return validate
