@@ -130,10 +130,13 @@ def test_predictions_are_those_of_kernel_ridge_regression_on_the_support(kind, b
     np.testing.assert_array_equal(model.predict(X), np.array(["cat", "dog"])[vectors.argmax(axis=1)])
 
 
+@pytest.mark.parametrize("whole", [False, True])
 @pytest.mark.parametrize("kind", CLASSIFIERS)
-def test_the_labels_of_the_rows_that_are_handed_out_are_the_best_ones(kind, blobs):
+def test_the_labels_of_the_rows_that_are_handed_out_are_the_best_ones(kind, whole, blobs):
     X, y = blobs
+    X = np.round(2 * X).astype(int) if whole else X  # examples are rounded first, labels solved on what they are then
     model = quick(kind, 2, reg=1e-3).fit(X, y)
+    assert model.X_support_.dtype == X.dtype
     x, x_s = (((rows - X.mean(axis=0)) / X.std(axis=0)) for rows in (X, model.X_support_))
     blocks = oracles.dense(x_s, x_s)[1], oracles.dense(x, x_s)[1]
     y_t = (y[:, None] == model.classes_) - 0.5

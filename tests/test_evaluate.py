@@ -13,7 +13,7 @@ from datastill.distill import fit as distil
 from datastill.evaluate import comparison, intervals
 from datastill.evaluate.comparison import RANDOM_DRAWS, compare
 from datastill.evaluate.constant import CONSTANT, with_constant
-from datastill.evaluate.draws import PROPORTIONAL, RANDOM, draws_of
+from datastill.evaluate.draws import PROPORTIONAL, RANDOM, draws_of, random_sets
 from datastill.evaluate.judge import Judge
 from datastill.evaluate.protocol import Examples, HeldOut, protocol
 from datastill.evaluate.references import class_means, nearest_rows
@@ -123,6 +123,7 @@ def test_every_rival_has_the_budget_and_its_role(data):
     assert rival.value == max(s.value for s in scores[1:3])
     assert duel.difference == pytest.approx(scores[0].value - rival.value)
     assert duel.gains.shape == (RANDOM_DRAWS, 60)
+    assert len(np.unique(duel.gains, axis=0)) > 1  # the draws are not all the same
     assert duel.gains.mean() == pytest.approx(duel.difference)
     # The method here is random rows with solved labels; so is the rival, on other draws of the same kind.
     seeds = range(20)
@@ -309,3 +310,13 @@ def test_one_centre_is_the_mean_and_a_small_class_repeats_its_rows(rng):
 def test_repeated_rows_have_no_more_centres_than_there_are_rows():
     z = np.array([[0.0], [0.0], [0.0], [1.0]])
     assert set(kmeans_centres(z, np.zeros(4, int), np.array([3]), 0).ravel()) == {0.0, 1.0}
+
+
+def test_random_rows_of_other_seeds_are_other_rows(rng):
+    codes = np.arange(60) % 3
+    every = Examples(rng.standard_normal((60, 2)).astype(np.float32), np.eye(3)[codes] - 1 / 3, None, codes)
+    for set_codes in (np.arange(6) % 3, None):
+        few = Examples(every.x[:6], every.vectors[:6], None, set_codes)
+        (drawn,) = random_sets(few, every).values()
+        assert len({drawn(seed).x.tobytes() for seed in range(5)}) == 5
+        assert drawn(3).x.tobytes() == drawn(3).x.tobytes()

@@ -62,6 +62,13 @@ def equal(a, b):
         assert one.tobytes() == two.tobytes()
 
 
+def test_of_equal_validations_the_first_is_kept():
+    found = run(validate=lambda state: (1.0, 0.5))
+    assert found.best_step == 0 and len(found.history) == 1 + STEPS // 3
+    equal_first = run(validate=lambda state: (1.0, 0.5), schedule=loop.Schedule(STEPS, 3, 2))
+    assert equal_first.step == 6 and equal_first.converged  # an equal one is no improvement
+
+
 class Stop(Exception):
     """What the tests raise to end a run."""
 
