@@ -285,9 +285,10 @@ class Universal(ClassifierMixin, _Universal):
 
     The examples descend the mean loss of differentiable surrogates of families of learners, each trained on the set and
     tested on fresh rows (see `distill.universal`), while their values stay distributed as the data's
-    (`distill.bands`). Some rows (a fifth, at most 3,000) are held out; on them a panel of learners judges the starts
-    (k-means centres and random rows), short trials of some ways of learning, and the steps of the best way. What it
-    likes best is kept, so that the set is never worse on the panel than any of its starts.
+    (`distill.bands`). Of more than 100 classes, or 1,500 examples, each step learns those of some classes. Some rows (a
+    fifth, at most 3,000) are held out; on them a panel of learners judges the starts (k-means centres and random rows),
+    short trials of some ways of learning, and the steps of the best way. What it likes best is kept, so that the set is
+    never worse on the panel than any of its starts.
 
     Args:
         ipc: examples per class: a number, a fraction of the class, or a dict from labels to either; 10, or half the
