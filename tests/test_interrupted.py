@@ -259,16 +259,17 @@ class Server:
 
     def __init__(self):
         words = [sys.executable, "-W", "ignore", "-c", SERVER]
-        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout.readline() == "ready\n"
+        # Unbuffered: `select` sees no line that a buffer has already taken.
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        assert self.process.stdout.readline() == b"ready\n"
 
     def run(self, words, place, seconds=None):
         """The exit code of a command, which is killed after so many seconds."""
-        self.process.stdin.write(json.dumps([str(place), words]) + "\n")
-        self.process.stdin.flush()
+        self.process.stdin.write(json.dumps([str(place), words]).encode() + b"\n")
         child = int(self.process.stdout.readline())
         if seconds is not None and not select.select([self.process.stdout], [], [], seconds)[0]:
-            os.kill(child, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it ended just now
+                os.kill(child, signal.SIGKILL)
         return int(self.process.stdout.readline())
 
 

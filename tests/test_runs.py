@@ -221,11 +221,11 @@ def test_without_a_terminal_a_line_says_how_far_it_is(monkeypatch):
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     with progress.bar("KIP", 1000, "accuracy", True) as watch:
-        for step in (200, 300, 310, 600):  # a resumed run: 200 steps were done before
+        for step in (200, 300, 310, 600):  # a resumed run: its first call tells where it began
             watch(loop.Progress(step=step, loss=0.5, history=[loop.Record(step, 0.5, 0.2, 0.875)]))
     assert screen.getvalue().splitlines() == [
-        "KIP: 300 of 1,000 steps, loss 0.5000, validation accuracy 0.875, about 5 min left",
-        "KIP: 600 of 1,000 steps, loss 0.5000, validation accuracy 0.875, about 2 min left",
+        "KIP: 300 of 1,000 steps, loss 0.5000, validation accuracy 0.875, about 4 min left",
+        "KIP: 600 of 1,000 steps, loss 0.5000, validation accuracy 0.875, about 90 s left",
     ]
 
 
