@@ -27,7 +27,7 @@ from datastill.distill.surrogates.panel import CONVOLUTIONAL, EVERY, TREES
 from datastill.estimators import universal
 from datastill.evaluate.choice import Chooser
 from datastill.evaluate.protocol import examples_of
-from datastill.tournament import Encoded
+from datastill.workflows.compare import Encoded
 
 RESULT = Path(__file__).parent / "results" / "ablation.json"
 DATA = ("mnist", "letter")

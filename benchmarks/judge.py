@@ -26,7 +26,7 @@ from datastill.data.archive import make_folder, write_json
 from datastill.data.dataset import Dataset
 from datastill.data.sources import load
 from datastill.data.task import guess_task, with_test
-from datastill.tournament import Entrants, compare
+from datastill.workflows.compare import Entrants, compare
 
 RESULTS = Path(__file__).parent / "results" / "judge"
 METHODS = ("kmeans", "herding", "kcenter", "facility-location", "leverage", "label-solve", "kip")

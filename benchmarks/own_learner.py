@@ -23,7 +23,7 @@ from datastill.data.archive import write_json
 from datastill.data.dataset import versions
 from datastill.evaluate.protocol import Examples, HeldOut, examples_of, judged_row
 from datastill.learners import named_learner
-from datastill.tournament import Encoded
+from datastill.workflows.compare import Encoded
 
 RESULT = Path(__file__).parent / "results" / "own_learner.json"
 JUDGED = Path(__file__).parent / "results" / "judge"

@@ -25,7 +25,7 @@ from datastill.data.archive import make_folder, write_json
 from datastill.data.dataset import versions
 from datastill.evaluate.protocol import Examples, examples_of, protocol
 from datastill.evaluate.standings import Rivals, standings
-from datastill.tournament import Encoded
+from datastill.workflows.compare import Encoded
 
 RESULTS = Path(__file__).parent / "results" / "universal"
 JUDGED = Path(__file__).parent / "results" / "judge"

@@ -56,7 +56,7 @@ def forget_programs():
 @pytest.fixture(autouse=True)
 def small_panel(monkeypatch):
     """The learners that judge every run by default cost more than most of what is tested here; one of them will do."""
-    monkeypatch.setattr("datastill.runs.PANEL", ("knn",))
+    monkeypatch.setattr("datastill.workflows.distill.PANEL", ("knn",))
     monkeypatch.setattr("datastill.estimators.universal.EVERYBODY", ("knn",))
 
 

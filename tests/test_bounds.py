@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from datastill._errors import InputError
-from datastill.evaluate.bounds import betting, clopper_pearson, empirical_bernstein, gap
+from datastill.certify.bounds import betting, clopper_pearson, empirical_bernstein, gap
 
 DELTA, REPETITIONS = 0.05, 2000
 MONTE_CARLO = 3 * (DELTA * (1 - DELTA) / REPETITIONS) ** 0.5

@@ -11,17 +11,17 @@ from sklearn.datasets import load_breast_cancer, load_digits, make_blobs
 
 from datastill import Coreset, CoresetRegressor, Dataset, SupportSet
 from datastill._errors import InputError
-from datastill.artefact import Artefact, open_artefact, row_digests, write_row_digests
-from datastill.audit import Question, certify_set, evaluate, held_out_rows, without_seen
-from datastill.budget import HALVINGS, find_budget
-from datastill.certificates import read, write
 from datastill.certify import CAP, Certificate, Losses, certify, guessing, state
+from datastill.certify.overlap import overlap
 from datastill.data.archive import read_tensors, write_json, write_tensors
 from datastill.data.task import with_test
-from datastill.evaluate.overlap import overlap
 from datastill.evaluate.protocol import Examples, HeldOut
-from datastill.tournament import Entrants
-from datastill.verification import ALWAYS, verify
+from datastill.workflows.certificate_files import read, write
+from datastill.workflows.certify import Question, certify_set, evaluate, held_out_rows, without_seen
+from datastill.workflows.compare import Entrants
+from datastill.workflows.find_budget import HALVINGS, find_budget
+from datastill.workflows.saved_set import Artefact, open_artefact, row_digests, write_row_digests
+from datastill.workflows.verify import ALWAYS, verify
 
 REPETITIONS = 2000
 SLACK = 3 * (0.05 * 0.95 / REPETITIONS) ** 0.5

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from datastill import SupportSet
-from datastill.cli import making
+from datastill.cli import distill
 from datastill.cli.app import run
 
 QUICK = ("--steps", "20", "--patience", "0")
@@ -324,7 +324,7 @@ def test_the_steps_of_a_method_are_its_own_unless_given(blobs, tmp_path, capsys,
 
 
 def test_judges_are_those_asked_for_and_networks_for_sets_that_teach_them_on_a_gpu(monkeypatch):
-    judges = making._judges
+    judges = distill._judges
     assert judges("forest, knn", "kip") == ("forest", "knn") and judges("none", "frepo") == ("none",)
     monkeypatch.setattr("jax.default_backend", lambda: "cpu")
     assert judges(None, "frepo") == ()

@@ -28,8 +28,8 @@ from datastill.report import (
     statement_text,
     summarise_comparison,
 )
-from datastill.report.comparison_html import outcome
-from datastill.report.entries import mean_text, range_text, share_text
+from datastill.report.comparison.entries import mean_text, range_text, share_text
+from datastill.report.comparison.html import outcome
 from datastill.report.names import TAUGHT, SetName, spoken
 from pages import HOSTILE, checked_page
 

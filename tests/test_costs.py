@@ -12,7 +12,7 @@ import pytest
 from scipy.sparse import coo_array, csr_array, dok_array, lil_array
 
 import oracles
-from datastill import KIP, Coreset, CoresetRegressor, KIPRegressor, LabelSolve, Universal, _memory, _validate, krr, runs
+from datastill import KIP, Coreset, CoresetRegressor, KIPRegressor, LabelSolve, Universal, _memory, _validate, krr
 from datastill._errors import InputError
 from datastill.cli.app import run
 from datastill.data import sampling
@@ -20,6 +20,7 @@ from datastill.data.dataset import Dataset
 from datastill.evaluate import queries
 from datastill.kernels import RBF, ConvNet, FullyConnected
 from datastill.select.sensitivity import leverage
+from datastill.workflows import distill
 
 
 def peak_of(work):
@@ -200,12 +201,12 @@ def test_fewer_rows_keep_the_proportions_and_the_rare():
 def test_the_default_learns_from_some_of_many_rows(monkeypatch):
     x = np.zeros((200, 1))
     data = Dataset("many", x, np.arange(200) % 2)
-    assert runs.rows_for(data, {"ipc": 10}) is None
-    monkeypatch.setattr(runs, "MANY_ROWS", 100)
-    assert runs.rows_for(data, {"ipc": 2}) == 100
-    assert runs.rows_for(data, {"ipc": None, "n_support": None}) == 100
+    assert distill.rows_for(data, {"ipc": 10}) is None
+    monkeypatch.setattr(distill, "MANY_ROWS", 100)
+    assert distill.rows_for(data, {"ipc": 2}) == 100
+    assert distill.rows_for(data, {"ipc": None, "n_support": None}) == 100
     for budget in (0.1, 50, {"a": 1, "b": 0.5}):
-        assert runs.rows_for(data, {"ipc": budget}) is None
+        assert distill.rows_for(data, {"ipc": budget}) is None
 
 
 @pytest.mark.parametrize("method", ["random", "kmeans", "universal"])
@@ -215,18 +216,18 @@ def test_a_set_of_some_rows_is_judged_beside_all(method, tmp_path):
     table = pd.DataFrame(draw.standard_normal((1000, 3)) + 3 * codes[:, None], columns=["a", "b", "c"])
     data = Dataset("many", table, codes, table[::10], codes[::10])
     settings = {"ipc": 2, "max_iter": 4}
-    request = runs.Request(method, "classification", settings, 0, rows=300)
-    result = runs.distill(data, request, tmp_path / "run")
-    support = runs.SupportSet.load(tmp_path / "run")
+    request = distill.Request(method, "classification", settings, 0, rows=300)
+    result = distill.distill(data, request, tmp_path / "run")
+    support = distill.SupportSet.load(tmp_path / "run")
     assert support.provenance["n_train"] == 300
     assert support.provenance["learned_from"] == {"rows": 300, "of": 1000}
     assert any("300 of the 1,000 training rows" in warning for warning in result.summary["warnings"])
     if support.indices is not None:
         pd.testing.assert_frame_equal(support.x, table.iloc[support.indices].reset_index(drop=True))
         np.testing.assert_array_equal(support.y, codes[support.indices])
-    assert runs.distill(data, request, tmp_path / "run").resumed
+    assert distill.distill(data, request, tmp_path / "run").resumed
     with pytest.raises(InputError, match="rows=3; expected 4 or more"):
-        runs.distill(data, runs.Request(method, "classification", settings, 0, rows=3), tmp_path / "few")
+        distill.distill(data, distill.Request(method, "classification", settings, 0, rows=3), tmp_path / "few")
 
 
 @pytest.mark.parametrize("ridge", [0.0, 1e-3, 0.5])
@@ -247,7 +248,7 @@ def test_the_command_line_takes_some_rows_or_all(tmp_path, capsys):
     assert run([*asked, "--rows", "all", "--out", str(tmp_path / "all")]) == 0
     assert run([*asked, "--rows", "2000", "--out", str(tmp_path / "more")]) == 0
     assert "Rows:" not in capsys.readouterr().err
-    sets = [runs.SupportSet.load(tmp_path / name) for name in ("some", "all", "more")]
+    sets = [distill.SupportSet.load(tmp_path / name) for name in ("some", "all", "more")]
     assert [s.provenance["n_train"] for s in sets] == [200, 1347, 1347]
     assert run([*asked, "--rows", "some", "--out", str(tmp_path / "bad")]) == 2
     assert "expected a whole number, 2 or more, or all" in capsys.readouterr().err

@@ -28,12 +28,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datastill import Dataset, SupportSet, runs
+from datastill import Dataset, SupportSet
 from datastill._errors import InputError
 from datastill.cli.app import run
 from datastill.data import archive, claims
 from datastill.data.task import with_test
 from datastill.distill import checkpoints, loop
+from datastill.workflows import distill as workflow
 
 STAGES = ("made", "half written", "written", "in place")
 
@@ -236,7 +237,7 @@ def test_a_run_that_learns_is_killed_at_some_writes_and_goes_on(places, monkeypa
 SERVER = """
 import json, os, sys
 import jax
-import datastill.audit, datastill.budget, datastill.passes, datastill.tournament
+from datastill.workflows import certify, compare, find_budget, moments
 from datastill.cli.app import run
 from datastill.distill import loop
 loop.SECONDS_BETWEEN_CHECKPOINTS = 0.01
@@ -452,7 +453,9 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished") / "run"
 
     def distill(folder):
-        return runs.distill(split, runs.Request("random", "classification", {"ipc": 1}, 0, runs.NO_JUDGES), folder)
+        return workflow.distill(
+            split, workflow.Request("random", "classification", {"ipc": 1}, 0, workflow.NO_JUDGES), folder
+        )
 
     distill(folder)
     return lambda place: shutil.copytree(folder, place), distill
@@ -476,9 +479,9 @@ def test_any_files_that_a_finished_run_lacks_are_told(damage, finished, tmp_path
         for name in lacks:
             DAMAGE[damage](folder / name)
         with pytest.warns(UserWarning, match="missing or damaged; the run is made again"):
-            assert runs._found(folder) is None
+            assert workflow._found(folder) is None
         with pytest.raises(InputError, match=r"missing or damaged|holds no finished run"):
-            runs.read_summary(folder)
+            workflow.read_summary(folder)
         shutil.rmtree(folder)
 
 
@@ -566,10 +569,10 @@ def test_without_locks_nothing_is_held(finished, tmp_path, monkeypatch):
 def test_of_two_runs_that_claim_a_folder_at_once_one_is_refused(data, tmp_path):
     code = textwrap.dedent("""
         import sys, time
-        from datastill import runs
+        from datastill.workflows import distill as workflow
         from datastill.cli.app import main
-        write = runs.write_json
-        runs.write_json = lambda path, value: (time.sleep(1), write(path, value))
+        write = workflow.write_json
+        workflow.write_json = lambda path, value: (time.sleep(1), write(path, value))
         sys.stdin.readline()
         main()
     """)

@@ -24,8 +24,8 @@ from datastill.report import (
     to_markdown,
     verdict,
 )
-from datastill.report.columns import column_text
-from datastill.report.figures import picture
+from datastill.report.pictures import picture
+from datastill.report.run.columns import column_text
 from pages import HOSTILE, checked_page
 
 

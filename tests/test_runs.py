@@ -10,9 +10,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from datastill import Dataset, plan, progress, runs
+from datastill import Dataset, progress
 from datastill._errors import InputError
-from datastill.artefact import open_artefact
 from datastill.data.sharding import shards_of
 from datastill.data.task import guess_task, with_test
 from datastill.distill import loop
@@ -22,6 +21,9 @@ from datastill.kernels import RBF, ConvNet, FullyConnected
 from datastill.learners.named import named_learner
 from datastill.moments import collect_all, survey
 from datastill.moments.sample import Sample
+from datastill.workflows import distill as workflow
+from datastill.workflows import plan
+from datastill.workflows.saved_set import open_artefact
 
 
 @pytest.fixture
@@ -59,26 +61,26 @@ def test_a_quarter_of_each_class_is_held_out(blobs):
 
 
 def request(**settings):
-    return runs.Request("kip", "classification", {"ipc": 1, "max_iter": 5, **settings}, 0)
+    return workflow.Request("kip", "classification", {"ipc": 1, "max_iter": 5, **settings}, 0)
 
 
 def test_a_run_is_done_once_and_refused_to_others(blobs, tmp_path):
     data = with_test(blobs, 0, "classification")
-    first = runs.distill(data, request(), tmp_path / "run")
-    again = runs.distill(data, request(), tmp_path / "run")
+    first = workflow.distill(data, request(), tmp_path / "run")
+    again = workflow.distill(data, request(), tmp_path / "run")
     assert not first.resumed and again.resumed
     assert first.summary == again.summary
     with pytest.raises(InputError, match="max_iter: 5, not 6"):
-        runs.distill(data, request(max_iter=6), tmp_path / "run")
+        workflow.distill(data, request(max_iter=6), tmp_path / "run")
     other = with_test(Dataset("blobs", blobs.x + 1, blobs.y), 0, "classification")
     with pytest.raises(InputError, match="different data"):
-        runs.distill(other, request(), tmp_path / "run")
+        workflow.distill(other, request(), tmp_path / "run")
 
 
 def test_a_refused_request_leaves_no_folder_behind(blobs, tmp_path):
     data = with_test(blobs, 0, "classification")
     with pytest.raises(InputError, match="ipc=0"):
-        runs.distill(data, request(ipc=0), tmp_path / "run")
+        workflow.distill(data, request(ipc=0), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -88,13 +90,13 @@ def test_a_disk_that_fills_up_loses_no_checkpoint(blobs, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(runs.report, "render", full)
+    monkeypatch.setattr(workflow.report, "render", full)
     with pytest.raises(OSError, match="No space left"):
-        runs.distill(data, request(), tmp_path / "run")
+        workflow.distill(data, request(), tmp_path / "run")
     assert (tmp_path / "run" / "checkpoint.safetensors").exists()
     monkeypatch.undo()
-    resumed = runs.distill(data, request(), tmp_path / "run")
-    whole = runs.distill(data, request(), tmp_path / "whole")
+    resumed = workflow.distill(data, request(), tmp_path / "run")
+    whole = workflow.distill(data, request(), tmp_path / "whole")
     assert resumed.summary == whole.summary
 
 
@@ -102,7 +104,7 @@ def test_unseen_test_classes_are_refused(blobs, tmp_path):
     data = with_test(blobs, 0, "classification")
     strange = Dataset("blobs", data.x, data.y, data.x_test, data.y_test + 1)
     with pytest.raises(InputError, match=r"training data does not have: 2"):
-        runs.distill(strange, request(), tmp_path / "run")
+        workflow.distill(strange, request(), tmp_path / "run")
 
 
 def test_test_rows_that_are_not_finite_are_refused_before_anything_is_learned(blobs, tmp_path):
@@ -110,7 +112,7 @@ def test_test_rows_that_are_not_finite_are_refused_before_anything_is_learned(bl
     broken = data.x_test.copy()
     broken[1, 0] = np.inf
     with pytest.raises(InputError, match=r"the test rows with 1 entries that are inf, the first at \[1, 0\]"):
-        runs.distill(replace(data, x_test=broken), request(), tmp_path / "run")
+        workflow.distill(replace(data, x_test=broken), request(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -254,7 +256,7 @@ def test_nothing_is_shown_where_nobody_wants_it(screen, monkeypatch):
 
 def test_a_start_that_is_not_there_leaves_no_folder_behind(blobs, tmp_path):
     with pytest.raises(InputError, match="tpyo"):
-        runs.distill(with_test(blobs, 0, "classification"), request(init=str(tmp_path / "tpyo")), tmp_path / "run")
+        workflow.distill(with_test(blobs, 0, "classification"), request(init=str(tmp_path / "tpyo")), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -262,14 +264,14 @@ def test_a_start_that_is_not_there_leaves_no_folder_behind(blobs, tmp_path):
 def test_a_coarse_start_leaves_no_checkpoint_behind(tmp_path, rng):
     y = np.arange(60) % 2
     data = with_test(Dataset("images", rng.random((60, 8, 8)) + y[:, None, None], y), 0, "classification")
-    runs.distill(data, request(kernel="convnet2", init="coarse"), tmp_path / "run")
+    workflow.distill(data, request(kernel="convnet2", init="coarse"), tmp_path / "run")
     assert (tmp_path / "run" / "metrics.json").exists()
     assert not list((tmp_path / "run").glob("checkpoint*"))
 
 
 def test_a_coarse_start_of_a_table_leaves_no_folder_behind(blobs, tmp_path):
     with pytest.raises(InputError, match='init="coarse"'):
-        runs.distill(with_test(blobs, 0, "classification"), request(init="coarse"), tmp_path / "run")
+        workflow.distill(with_test(blobs, 0, "classification"), request(init="coarse"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -284,7 +286,7 @@ def test_a_class_none_of_whose_rows_were_kept_does_not_stop_a_run(blobs, tmp_pat
     fewer = Sample(starts.z[kept], starts.y[kept], starts.hashes[kept], starts.most, starts.cuts)
     collected = replace(collected, starts=fewer)
     asked = replace(request(ipc=2), judges=("knn",), judge_seeds=1)
-    found = runs.distill(runs.sampled(collected, "blobs"), asked, tmp_path / "run", collected=collected)
+    found = workflow.distill(workflow.sampled(collected, "blobs"), asked, tmp_path / "run", collected=collected)
     scores = {score["name"]: score for score in found.summary["scores"]}
     assert next(iter(scores.values()))["n_examples"] == 6
     assert scores["random rows, labels solved"]["n_examples"] == scores["knn: random rows"]["n_examples"] == 4
@@ -295,8 +297,8 @@ def test_judges_are_trained_on_the_set_and_on_random_rows(blobs, tmp_path, task)
     real = task == "regression"
     data = with_test(replace(blobs, y=blobs.x.sum(axis=1)) if real else blobs, 0, task)
     settings = {"n_support": 6, "max_iter": 5} if real else {"ipc": 3, "max_iter": 5}
-    asked = runs.Request("kip", task, settings, 0, ("forest", "knn"), 2)
-    found = runs.distill(data, asked, tmp_path / "run").summary
+    asked = workflow.Request("kip", task, settings, 0, ("forest", "knn"), 2)
+    found = workflow.distill(data, asked, tmp_path / "run").summary
     scores = {score["name"]: score for score in found["scores"]}
     names = [f"{learner}: {of}" for learner in ("forest", "knn") for of in ("KIP (learned)", "random rows")]
     assert list(scores)[-4:] == names and all(scores[name]["n_examples"] == 6 for name in names)
@@ -304,9 +306,9 @@ def test_judges_are_trained_on_the_set_and_on_random_rows(blobs, tmp_path, task)
     assert scores["knn: KIP (learned)"]["value"] == pytest.approx(by_hand(data, tmp_path / "run", real, "knn"))
     assert any("learner's name before the set" in warning for warning in found["warnings"])
     assert len(list((tmp_path / "run" / "judges").iterdir())) == 2 + 1 + 2 + 2  # knn has no chance on the same set
-    assert runs.distill(data, asked, tmp_path / "run").resumed
+    assert workflow.distill(data, asked, tmp_path / "run").resumed
     with pytest.raises(InputError, match=r"judges: \['forest', 'knn'\], not \['knn'\]"):
-        runs.distill(data, replace(asked, judges=("knn",)), tmp_path / "run")
+        workflow.distill(data, replace(asked, judges=("knn",)), tmp_path / "run")
 
 
 def by_hand(data, folder, real, learner):
@@ -321,32 +323,34 @@ def by_hand(data, folder, real, learner):
 
 def test_an_unknown_judge_is_refused_before_anything_is_learned(blobs, tmp_path, monkeypatch):
     data = with_test(blobs, 0, "classification")
-    monkeypatch.setattr(runs, "_estimator", lambda *_: pytest.fail("began to learn"))
+    monkeypatch.setattr(workflow, "_estimator", lambda *_: pytest.fail("began to learn"))
     with pytest.raises(InputError, match="'nobody'"):
-        runs.distill(data, replace(request(), judges=("krr", "nobody")), tmp_path / "run")
+        workflow.distill(data, replace(request(), judges=("krr", "nobody")), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_a_judge_that_fails_is_said_and_the_run_goes_on(blobs, tmp_path):
     data = with_test(blobs, 0, "classification")
-    found = runs.distill(data, replace(request(), judges=("net:fast", "knn"), judge_seeds=1), tmp_path / "run").summary
+    found = workflow.distill(
+        data, replace(request(), judges=("net:fast", "knn"), judge_seeds=1), tmp_path / "run"
+    ).summary
     assert any(warning.startswith("net:fast failed: ") for warning in found["warnings"])
     names = [score["name"] for score in found["scores"]]
     assert names[-2:] == ["knn: KIP (learned)", "knn: random rows"]
 
 
 def test_every_run_asks_a_panel_unless_told_not_to_or_the_set_is_large(blobs, tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "PANEL", PANEL)
+    monkeypatch.setattr(workflow, "PANEL", PANEL)
     data = with_test(blobs, 0, "classification")
-    found = runs.distill(data, request(), tmp_path / "default").summary
+    found = workflow.distill(data, request(), tmp_path / "default").summary
     assert list(found["verdict"]["under"]) == ["its own kernel", *PANEL]
     assert [s["name"].partition(":")[0] for s in found["scores"][-2 * len(PANEL) :: 2]] == list(PANEL)
-    assert runs.distill(data, request(), tmp_path / "default").resumed
-    none = runs.distill(data, replace(request(), judges=runs.NO_JUDGES), tmp_path / "none").summary
+    assert workflow.distill(data, request(), tmp_path / "default").resumed
+    none = workflow.distill(data, replace(request(), judges=workflow.NO_JUDGES), tmp_path / "none").summary
     assert list(none["verdict"]["under"]) == ["its own kernel"]
     assert none["verdict"]["outcome"] != "better" and not (tmp_path / "none" / "judges").exists()
     monkeypatch.setattr("datastill.evaluate.panel.MOST_NUMBERS", 1)
-    large = runs.distill(data, request(), tmp_path / "large").summary
+    large = workflow.distill(data, request(), tmp_path / "large").summary
     assert large["verdict"] == none["verdict"]
 
 
@@ -355,7 +359,7 @@ def test_chosen_rows_are_judged_with_a_penalty_as_fairly_chosen_as_their_rivals(
     draw = np.random.default_rng(0)
     x = draw.standard_normal((500, 3))
     data = with_test(Dataset("noise", x, x[:, 0] + 2 * draw.standard_normal(500)), 0, "regression")
-    asked = runs.Request("random", "regression", {"n_support": 80, "kernel": "rbf"}, 0, runs.NO_JUDGES)
-    scores = {s["role"]: s for s in runs.distill(data, asked, tmp_path / "run").summary["scores"]}
+    asked = workflow.Request("random", "regression", {"n_support": 80, "kernel": "rbf"}, 0, workflow.NO_JUDGES)
+    scores = {s["role"]: s for s in workflow.distill(data, asked, tmp_path / "run").summary["scores"]}
     assert scores["result"]["value"] > 0 and scores["random"]["value"] > 0
     assert abs(scores["result"]["value"] - scores["random"]["value"]) < 0.15

@@ -9,7 +9,7 @@ import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_diabetes, load_digits
 
-from datastill import Coreset, Dataset, SupportSet, tournament
+from datastill import Coreset, Dataset, SupportSet
 from datastill._errors import InputError
 from datastill.certify import FULL
 from datastill.data.task import with_test
@@ -17,7 +17,7 @@ from datastill.evaluate.constant import CONSTANT
 from datastill.evaluate.standings import Rivals
 from datastill.learners import named_learner
 from datastill.learners.training import label_vectors, train
-from datastill.tournament import Encoded, Entrants, compare
+from datastill.workflows.compare import Encoded, Entrants, compare
 
 
 class Angry(ClassifierMixin, BaseEstimator):
@@ -68,7 +68,7 @@ def test_what_is_kept_is_not_made_again_and_other_settings_make_it_anew(digits, 
     first = compare(digits, "classification", entrants, tmp_path)
     for kind in ("Coreset", "KIP", "LabelSolve"):
         monkeypatch.setattr(f"datastill.estimators.{kind}.fit", lambda *_: pytest.fail("made again"))
-    monkeypatch.setattr(tournament, "train", lambda *_: pytest.fail("taught again"))
+    monkeypatch.setattr("datastill.workflows.compare.train", lambda *_: pytest.fail("taught again"))
     again = compare(digits, "classification", entrants, tmp_path)
     pd.testing.assert_frame_equal(first.standings, again.standings)
     with pytest.raises(pytest.fail.Exception, match="made again"):

@@ -25,24 +25,24 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wi
 from datastill import Coreset, Dataset, SupportSet, load
 from datastill._errors import InputError, OutputError
 from datastill._text import printable
-from datastill.artefact import open_artefact, write_row_digests
-from datastill.audit import Question, certify_set, evaluate
-from datastill.certificates import CERTIFICATE, pages
 from datastill.certify import Certificate, Check
+from datastill.certify.copies import RATIOS, copies, forms, ratios
 from datastill.cli.app import run
-from datastill.console import print_facts, print_json, print_table, say
+from datastill.cli.output import print_facts, print_json, print_table, say
 from datastill.data import named
 from datastill.data.archive import read_json, read_tensors, unpack, write_atomic, write_json, write_tensors
 from datastill.data.spreadsheet import support_csv
 from datastill.data.task import with_test
 from datastill.evaluate import kept
-from datastill.evaluate.copies import RATIOS, copies, forms, ratios
 from datastill.learners.named import named_learner
 from datastill.preprocess.space import fit_space
 from datastill.report import certificate_markdown, render_certificate
-from datastill.report.markdown import escaped
-from datastill.tournament import Entrants, compare
-from datastill.verification import ALWAYS, verify
+from datastill.report.text import escaped
+from datastill.workflows.certificate_files import CERTIFICATE, pages
+from datastill.workflows.certify import Question, certify_set, evaluate
+from datastill.workflows.compare import Entrants, compare
+from datastill.workflows.saved_set import open_artefact, write_row_digests
+from datastill.workflows.verify import ALWAYS, verify
 
 FORMULAS = "=+-@"
 NASTY = [
@@ -421,16 +421,16 @@ def test_edited_pages_are_refused(certified, tmp_path, name):
 
 
 def test_rows_that_were_trained_on_do_not_verify(certified, tmp_path):
-    from datastill import audit
-    from datastill.certificates import write
     from datastill.certify import certify
+    from datastill.workflows import certify as workflow
+    from datastill.workflows.certificate_files import write
 
     folder, data, _ = certified
     forge(folder, read_json(folder / CERTIFICATE), tmp_path)
     artefact, rows = open_artefact(tmp_path, data), (data.x[:300], data.y[:300])
     held = artefact.held_out(*rows)
     made, losses = certify(artefact.examples(), artefact.every(), held, ["knn"])
-    about = {**audit.about_set(artefact), "held_out": audit.row_facts(*rows), "dropped": 0, "distance": 0.001}
+    about = {**workflow.about_set(artefact), "held_out": workflow.row_facts(*rows), "dropped": 0, "distance": 0.001}
     about |= {name: read_json(folder / CERTIFICATE)["about"][name] for name in ("date", "versions")}
     forged = replace(made, checks=(Check("never seen", "none was"), *made.checks), about=about)
     write(forged, losses, held.y, tmp_path)

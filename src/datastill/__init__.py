@@ -6,6 +6,8 @@ Names are imported when they are first used, so that `datastill --help` need not
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from datastill import _moved
+
 if TYPE_CHECKING:
     from datastill.data.dataset import Dataset, SupportSet
     from datastill.data.sources import load
@@ -44,6 +46,8 @@ __all__ = [
 
 ELSEWHERE = {"Dataset": "data.dataset", "SupportSet": "data.dataset", "load": "data.sources"}
 """Modules of the public names that are no estimators."""
+
+_moved.install()
 
 
 def __getattr__(name: str) -> Any:

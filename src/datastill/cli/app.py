@@ -14,7 +14,7 @@ import typer
 
 from datastill._errors import DatastillError, DatastillWarning
 from datastill._text import printable
-from datastill.console import say
+from datastill.cli.output import say
 
 INTERRUPTED = 130
 

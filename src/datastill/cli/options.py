@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from datastill._errors import InputError
-from datastill.console import say
+from datastill.cli.output import say
 
 
 def read_config(context: typer.Context, path: Path | None) -> Path | None:
@@ -188,9 +188,9 @@ def load_moments(
     path: str, target: str | None, test: str | None, task: str, image_size: int | None
 ) -> tuple[Any, str, Any]:
     """What a pass left: the rows that it kept as a dataset, the task, and all of it."""
-    from datastill import runs
     from datastill.data.dataset import Dataset
     from datastill.moments import load as load_collected
+    from datastill.workflows.distill import sampled
 
     collected = load_collected(path)
     recipe, held = collected.recipe, None
@@ -201,7 +201,7 @@ def load_moments(
         found = load_labelled(test, target=target or recipe.target, image_size=image_size, like=recipe.like)
         own = found.x_test is not None and found.y_test is not None
         held = Dataset(found.name, found.x_test, found.y_test) if own else found
-    return runs.sampled(collected, Path(path).stem, held), recipe.source.task, collected
+    return sampled(collected, Path(path).stem, held), recipe.source.task, collected
 
 
 def given(context: typer.Context, option: str) -> bool:

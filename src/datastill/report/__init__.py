@@ -1,15 +1,15 @@
 """Reports: numbers gathered into a `Summary` or a `Comparison`, drawn, and rendered as HTML, Markdown or JSON."""
 
 from datastill.evaluate.scores import Score, Verdict, verdict
-from datastill.report.certificate import certificate_markdown, certificate_sentences, statement_text
-from datastill.report.certificate_html import render_certificate
-from datastill.report.comparison import Certified, Comparison, Exhibit, summarise_comparison
-from datastill.report.comparison_html import render_comparison
-from datastill.report.comparison_markdown import comparison_markdown
-from datastill.report.figures import learning_curve, support_grid
-from datastill.report.html import render
-from datastill.report.markdown import to_markdown
-from datastill.report.summary import Summary, summarise
+from datastill.report.certificate.html import render_certificate
+from datastill.report.certificate.text import certificate_markdown, certificate_sentences, statement_text
+from datastill.report.comparison.html import render_comparison
+from datastill.report.comparison.markdown import comparison_markdown
+from datastill.report.comparison.summary import Certified, Comparison, Exhibit, summarise_comparison
+from datastill.report.run.figures import learning_curve, support_grid
+from datastill.report.run.html import render
+from datastill.report.run.markdown import to_markdown
+from datastill.report.run.summary import Summary, summarise
 
 __all__ = [
     "Certified",

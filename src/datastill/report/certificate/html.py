@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from datastill.certify import Certificate
-from datastill.report.certificate import (
+from datastill.report.certificate.text import (
     CHOSEN,
     LIMITS,
     facts,

@@ -8,7 +8,7 @@ from datastill.evaluate.constant import WORDS
 from datastill.evaluate.scores import counted, in_percent
 from datastill.evaluate.verdicts import BETTER, UNCLEAR, WORSE
 from datastill.learners.kernel_ridge import INDUCING_ROWS, MOST_ROWS
-from datastill.report.entries import Entry, budget_text, mean_text, meaningful, range_text, share_text
+from datastill.report.comparison.entries import Entry, budget_text, mean_text, meaningful, range_text, share_text
 from datastill.report.names import SOLVED, spoken
 
 

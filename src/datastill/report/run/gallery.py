@@ -10,13 +10,13 @@ import pandas as pd
 
 from datastill._errors import InputError
 from datastill.data.dataset import Rows, SupportSet, row_kind
-from datastill.report.columns import column_text
+from datastill.report.pictures import MAX_THUMBNAIL
+from datastill.report.run.columns import column_text
 
 MAX_STATES = 8
 MAX_CLASSES = 100
 MAX_PER_CLASS = 20
 MAX_COLUMNS = 24
-MAX_THUMBNAIL = 96
 PICTURE_BYTES = 5_000_000
 
 

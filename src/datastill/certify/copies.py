@@ -20,8 +20,8 @@ import numpy as np
 from scipy.stats import hypergeom
 
 from datastill._typing import Bool, Float, Int
+from datastill.certify.overlap import nearest_rows
 from datastill.data import sampling
-from datastill.evaluate.overlap import nearest_rows
 from datastill.preprocess.space import Space
 
 LEVEL = 1e-4

@@ -9,8 +9,8 @@ from typing import Any
 from datastill.certify import CAP, Certificate, Statement
 from datastill.evaluate.scores import counted
 from datastill.report import rounding
-from datastill.report.markdown import escaped
 from datastill.report.names import spoken
+from datastill.report.text import escaped
 
 LOSS_WORDS = {
     "zero-one": "The loss is 1 for a row that is given a wrong class, else 0; its mean is the share of wrong answers.",

@@ -8,11 +8,8 @@ import numpy as np
 
 from datastill.data.archive import finite
 from datastill.evaluate.scores import counted
-from datastill.report.certificate import CHANCE, LIMITS, LOSS_WORDS, opening, statement_text
-from datastill.report.comparison import Certified, Comparison, Exhibit
-from datastill.report.comparison_panels import Panels, budget_panels, reliability_panels
-from datastill.report.comparison_words import best_set, by_budget, tally_text
-from datastill.report.entries import (
+from datastill.report.certificate.text import CHANCE, LIMITS, LOSS_WORDS, opening, statement_text
+from datastill.report.comparison.entries import (
     Entry,
     budget_text,
     mean_text,
@@ -21,10 +18,12 @@ from datastill.report.entries import (
     set_title,
     share_text,
 )
-from datastill.report.figures import data_uri, picture
-from datastill.report.html import Picture
+from datastill.report.comparison.panels import Panels, budget_panels, reliability_panels
+from datastill.report.comparison.summary import Certified, Comparison, Exhibit
+from datastill.report.comparison.words import best_set, by_budget, tally_text
 from datastill.report.names import method_title, spoken
 from datastill.report.pages import render_page
+from datastill.report.pictures import Picture, data_uri, picture
 from datastill.report.rounding import at_least, at_most
 
 ACROSS = 10

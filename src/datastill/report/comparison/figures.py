@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from datastill.report.figures import QUIET
+from datastill.report.pictures import QUIET
 
 WIDTH, HEIGHT = 3.6, 2.7
 SMALLEST = 3.0

@@ -8,7 +8,7 @@ import typer
 from datastill._errors import InputError
 from datastill.cli.app import app
 from datastill.cli.options import AsJson, Config, ImageSize, Seed, Target, Task, check_task, given
-from datastill.console import bytes_text, print_facts, print_json, say, seconds_text
+from datastill.cli.output import bytes_text, print_facts, print_json, say, seconds_text
 
 LARGE_OVERLAP = 0.01
 OF_A_PASS = ("features", "task", "preprocess", "held", "keep", "by_class", "augment", "versions", "seed")
@@ -99,8 +99,8 @@ def moments(
     as_json: AsJson = False,
 ) -> None:
     """Pass over DATA once, and keep the sums that `distill` needs of it; or add, take out and compare such sums."""
-    from datastill import passes
     from datastill.moments.files import SUFFIX, is_moments
+    from datastill.workflows import moments as workflow
 
     if out is not None and out.suffix not in ("", SUFFIX):
         raise InputError(
@@ -112,7 +112,7 @@ def moments(
         if settled:
             option = settled[0].replace("_", "-")
             raise InputError(f"Got --{option} with moments, whose pass has settled it; try leaving it out.")
-    request = passes.Request(
+    request = workflow.Request(
         data=tuple(data),
         features=features,
         add=tuple(add or ()),
@@ -132,7 +132,7 @@ def moments(
         seed=seed,
     )
     out = out if out is None else out.with_suffix(SUFFIX)
-    found = passes.carry_out(request, out, drift, verbose=True)
+    found = workflow.carry_out(request, out, drift, verbose=True)
     if as_json:
         print_json(found)
     else:

@@ -10,7 +10,8 @@ import numpy as np
 from datastill.data.archive import finite
 from datastill.data.dataset import Rows, SupportSet
 from datastill.evaluate.scores import Score, Verdict, by_role, counted, headline, verdict
-from datastill.report.gallery import Gallery, build_gallery
+from datastill.report.run.gallery import Gallery, build_gallery
+from datastill.report.text import setting_text
 
 
 @dataclass(frozen=True)
@@ -182,15 +183,6 @@ def _per_class_text(support: SupportSet) -> str:
     counts = [int(np.sum(np.asarray(support.y) == label)) for label in support.classes]
     low, high = min(counts, default=0), max(counts, default=0)
     return f" ({low} per class)" if low == high else f" ({low} to {high} per class)"
-
-
-def setting_text(value: object) -> str:
-    """A setting as text: `1e-06`, `yes`, `none`, `1, 10`."""
-    if value is None or isinstance(value, bool):
-        return {None: "none", True: "yes", False: "no"}[value]
-    if isinstance(value, (list, tuple)):
-        return ", ".join(setting_text(item) for item in value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _usage(support: SupportSet, folder: str) -> str:

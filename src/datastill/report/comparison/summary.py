@@ -10,9 +10,9 @@ import pandas as pd
 
 from datastill.certify import Certificate, Statement
 from datastill.data.archive import finite
-from datastill.report import comparison_words as words
-from datastill.report.entries import Entry, entries_of
-from datastill.report.summary import setting_text
+from datastill.report.comparison import words
+from datastill.report.comparison.entries import Entry, entries_of
+from datastill.report.text import setting_text
 
 
 @dataclass(frozen=True)

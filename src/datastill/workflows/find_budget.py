@@ -15,7 +15,7 @@ from datastill.certify import Certificate, certify, check_delta
 from datastill.data import claims
 from datastill.data.archive import write_json
 from datastill.data.dataset import Dataset
-from datastill.tournament import Encoded, Entrants, check_method, made
+from datastill.workflows.compare import Encoded, Entrants, check_method, made
 
 HALVINGS = 3
 
@@ -68,7 +68,7 @@ def find_budget(
     """Make sets of growing size until every learner's gap to all rows is certified to be at most ε.
 
     Args:
-        data: with held-out rows; no row of them may be among the training rows, see `evaluate.overlap`.
+        data: with held-out rows; no row of them may be among the training rows, see `certify.overlap`.
         task: "classification" or "regression".
         entrants: one method; its learners, kernel and steps. Budgets and seeds are not looked at.
         epsilon: wanted.

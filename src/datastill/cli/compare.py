@@ -26,7 +26,7 @@ from datastill.cli.options import (
     slug,
     words,
 )
-from datastill.console import print_json, print_standings, print_summary, print_table, say
+from datastill.cli.output import print_json, print_standings, print_summary, print_table, say
 
 LEGEND = "▲ better, ▼ worse than random rows of the same budget and labels; all marks together hold with 95 %."
 
@@ -65,16 +65,16 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Train several learners on the sets of several methods, beside random rows and all rows."""
-    from datastill import tournament
+    from datastill.workflows import compare as workflow
 
-    entrants = tournament.Entrants(
+    entrants = workflow.Entrants(
         words(methods), budgets(ipc), words(learners), seeds, kernel, steps, labels, relabel_with, robust
     )
-    tournament.check(entrants, check_task(task), delta)
+    workflow.check(entrants, check_task(task), delta)
     memory = None if memory_gb is None else gibibytes(memory_gb)
     dataset, task = load_data(data, target, test, task, image_size, 0, as_json)
     folder = out or Path("runs") / f"{slug(dataset.name)}-compare"
-    outcome = tournament.compare(dataset, task, entrants, folder, jobs, memory, delta)
+    outcome = workflow.compare(dataset, task, entrants, folder, jobs, memory, delta)
     for failure in outcome.judged.failures:
         say(failure, aside=True)
     if as_json:
@@ -105,16 +105,16 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Train learners on a saved set and judge them on held-out rows, beside random rows and all rows."""
-    from datastill import audit
     from datastill.evaluate.standings import standings
     from datastill.learners.named import check_learners
+    from datastill.workflows import certify as workflow
 
     names = words(learners)
     check_learners(names, "auto")
     artefact, (x, y) = _opened(folder, train, test, "--test", target, image_size)
-    judged = audit.evaluate(artefact, x, y, names, seeds, labels, jobs, folder / "learners")
-    rivals = audit.rivals_of(judged)
-    found = standings(judged, rivals, audit.FULL)
+    judged = workflow.evaluate(artefact, x, y, names, seeds, labels, jobs, folder / "learners")
+    rivals = workflow.rivals_of(judged)
+    found = standings(judged, rivals, workflow.FULL)
     if as_json:
         parts = {"rows": judged.table, "standings": found}
         print_json({"out": str(folder)} | {name: part.to_dict(orient="records") for name, part in parts.items()})
@@ -182,13 +182,14 @@ def certify(
     as_json: AsJson = False,
 ) -> None:
     """State, with a probability, what learners trained on a saved set risk, and how far that is from all rows."""
-    from datastill import audit, verification
     from datastill.certify import check_delta
     from datastill.data.claims import held, tidy
     from datastill.learners.named import check_learners
-    from datastill.report.certificate import certificate_sentences
+    from datastill.report.certificate.text import certificate_sentences
+    from datastill.workflows.certify import Question, certify_set
+    from datastill.workflows.verify import verify as verify_certificate
 
-    question = audit.Question(words(learners), delta, loss, distance, drop_seen)
+    question = Question(words(learners), delta, loss, distance, drop_seen)
     if verify and find_budget:
         raise InputError("Got --verify with --find-budget; expected one of them.")
     if find_budget:
@@ -197,7 +198,7 @@ def certify(
     folder = Path(what)
     if verify:
         artefact, rows = _opened(folder, train, holdout, "--holdout", target, image_size, needed=holdout is not None)
-        found = verification.verify(artefact, folder, rows, question.learners)
+        found = verify_certificate(artefact, folder, rows, question.learners)
         if as_json:
             checks = [check._asdict() for check in found.checks]
             print_json({"out": str(folder), "verified": True, "unverified": found.unverified, "checks": checks})
@@ -211,7 +212,7 @@ def certify(
     artefact, (x, y) = _opened(folder, train, holdout, "--holdout", target, image_size)
     with held(folder) as stale:
         tidy(folder, stale)
-        certificate = audit.certify_set(artefact, x, y, question, folder)
+        certificate = certify_set(artefact, x, y, question, folder)
     if as_json:
         print_json({"out": str(folder), **certificate.as_dict()})
         return
@@ -237,18 +238,19 @@ def _search(
     as_json: bool,
 ) -> None:
     """Find the smallest budget and print what was found on the way."""
-    from datastill import audit, budget
     from datastill.report.rounding import at_most, probability
-    from datastill.tournament import Entrants, check
+    from datastill.workflows.certify import without_seen
+    from datastill.workflows.compare import Entrants, check
+    from datastill.workflows.find_budget import find_budget
 
     if question.loss is not None:
         raise InputError("Got --loss with --find-budget; expected the usual loss of the task; try leaving it out.")
     entrants = Entrants((method,), (), question.learners, steps=steps)
     check(entrants, check_task(task), question.delta)
     dataset, task = load_data(what, target, holdout, task, image_size, 0, as_json)
-    dataset, new = audit.without_seen(dataset, question)
+    dataset, new = without_seen(dataset, question)
     folder = out or Path("runs") / f"{slug(dataset.name)}-budget-{slug(method)}"
-    search = budget.find_budget(dataset, task, entrants, epsilon, largest, folder, question.delta)
+    search = find_budget(dataset, task, entrants, epsilon, largest, folder, question.delta)
     if as_json:
         print_json({"out": str(folder), "epsilon": epsilon, "checks": [new._asdict()], **search.as_dict()})
         return
@@ -279,11 +281,11 @@ def _opened(
     needed: bool = True,
 ) -> tuple[Any, Any]:
     """A saved set, and held-out rows with their labels (None unless needed)."""
-    from datastill import audit
-    from datastill.artefact import load_support, open_artefact
     from datastill.data.dataset import Dataset, row_kind
     from datastill.data.reading import Reading
     from datastill.data.sources import load
+    from datastill.workflows.certify import held_out_rows
+    from datastill.workflows.saved_set import load_support, open_artefact
 
     support = load_support(folder)
     if row_kind(support.x) == "table":
@@ -297,7 +299,7 @@ def _opened(
         reading = Reading.from_json(support.provenance.get("reading"))
         like = Dataset("", support.x, support.y, reading=reading)
         given = load_labelled(held, target=target, image_size=image_size, like=like)
-    return artefact, audit.held_out_rows(artefact, given, option)
+    return artefact, held_out_rows(artefact, given, option)
 
 
 @app.command()
@@ -306,11 +308,12 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Show again what a finished run or comparison found."""
-    from datastill import runs, showcase
     from datastill.data.archive import DAMAGED
+    from datastill.workflows import comparison_files
+    from datastill.workflows import distill as workflow
 
-    compared = (folder / showcase.SUMMARY).exists()
-    summary = showcase.read_summary(folder) if compared else runs.read_summary(folder)
+    compared = (folder / comparison_files.SUMMARY).exists()
+    summary = comparison_files.read_summary(folder) if compared else workflow.read_summary(folder)
     if as_json:
         print_json({"out": str(folder), **summary})
         return
@@ -318,7 +321,7 @@ def report(
         if compared:
             _report_comparison(folder, summary)
         else:
-            print_summary(runs.Result(folder, summary, True), folder)
+            print_summary(workflow.Result(folder, summary, True), folder)
     except DAMAGED as error:
         raise InputError(
             f"Got {folder}, whose summary lacks a part, or has it of another kind ({error}); expected that of a "

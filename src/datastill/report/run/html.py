@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from PIL import Image
 
 from datastill.evaluate.scores import Score, interval_text, panel_table, score_text
-from datastill.report.cells import TextTable, text_table
-from datastill.report.figures import data_uri, learning_curve, pictures
-from datastill.report.gallery import Block, Gallery, Panel
 from datastill.report.pages import in_both_schemes, render_page
-from datastill.report.summary import Summary
+from datastill.report.pictures import Picture, data_uri
+from datastill.report.run.figures import learning_curve, pictures
+from datastill.report.run.gallery import Block, Gallery, Panel
+from datastill.report.run.summary import Summary
+from datastill.report.run.table import TextTable, text_table
 
 
 @dataclass(frozen=True)
@@ -34,15 +35,6 @@ class Bar:
     width: float | None
     low: float | None
     high: float | None
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image element: its data URI, its text alternative, and a caption (possibly empty)."""
-
-    uri: str
-    alt: str
-    caption: str
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from datastill._errors import InputError
-from datastill.artefact import Artefact, set_digest, split_as
-from datastill.certificates import write
 from datastill.certify import FULL, Certificate, Check, certify
 from datastill.data.archive import make_folder
 from datastill.data.dataset import Dataset, Rows, digest, take, versions
@@ -18,7 +16,9 @@ from datastill.evaluate.constant import with_constant
 from datastill.evaluate.draws import PROPORTIONAL, RANDOM, random_sets
 from datastill.evaluate.protocol import HeldOut, Judged, Maker, protocol
 from datastill.evaluate.standings import Rivals
-from datastill.unseen import known_rows, nearness, repeats, rows_of, unseen, used_before
+from datastill.workflows.certificate_files import write
+from datastill.workflows.saved_set import Artefact, set_digest, split_as
+from datastill.workflows.unseen import known_rows, nearness, repeats, rows_of, unseen, used_before
 
 SET = "this set"
 

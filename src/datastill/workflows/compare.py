@@ -19,15 +19,14 @@ import numpy as np
 import pandas as pd
 
 from datastill._errors import InputError
-from datastill.artefact import set_digest
 from datastill.certify import FULL, check_delta
+from datastill.certify.overlap import overlap, usual_distance
 from datastill.data import claims
 from datastill.data.archive import write_atomic, write_json
 from datastill.data.dataset import Dataset, SupportSet, digest
 from datastill.evaluate import kept
 from datastill.evaluate.constant import with_constant
 from datastill.evaluate.draws import imbalanced
-from datastill.evaluate.overlap import overlap, usual_distance
 from datastill.evaluate.protocol import Examples, HeldOut, Maker, examples_of, protocol
 from datastill.evaluate.standings import Rivals, robustness, standings
 from datastill.gram.names import as_kernels
@@ -36,9 +35,10 @@ from datastill.learners.training import LABELS, as_seen, label_vectors, train, t
 from datastill.preprocess.labels import ClassLabels, Labels, RealTargets
 from datastill.preprocess.space import Space, fit_space
 from datastill.report.names import PROPORTIONAL, RANDOM, SOLVED, TAUGHT
-from datastill.runs import CLAIM, METHODS, estimator_of
 from datastill.select.methods import SEEDLESS
-from datastill.showcase import Found, set_folder, write_report
+from datastill.workflows.comparison_files import Found, set_folder, write_report
+from datastill.workflows.distill import CLAIM, METHODS, estimator_of
+from datastill.workflows.saved_set import set_digest
 
 
 @dataclass(frozen=True)

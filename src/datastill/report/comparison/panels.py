@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from datastill.evaluate.scores import in_percent, score_text
-from datastill.report.comparison import Comparison
-from datastill.report.comparison_figures import (
+from datastill.report.comparison.entries import Entry, mean_text, set_title
+from datastill.report.comparison.figures import (
     RANDOM_STYLE,
     STYLES,
     Point,
@@ -15,8 +15,8 @@ from datastill.report.comparison_figures import (
     budget_curve,
     reliability_diagram,
 )
-from datastill.report.comparison_words import best_of, by_budget
-from datastill.report.entries import Entry, mean_text, set_title
+from datastill.report.comparison.summary import Comparison
+from datastill.report.comparison.words import best_of, by_budget
 from datastill.report.names import RANDOM, method_title, spoken
 from datastill.report.pages import in_both_schemes
 

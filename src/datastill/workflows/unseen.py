@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from datastill._errors import InputError
-from datastill.artefact import Artefact, row_digests
 from datastill.certify import Check
+from datastill.certify.copies import copies
+from datastill.certify.overlap import NEAR_ROWS, overlap, usual_distance
 from datastill.data.dataset import Dataset, Rows, digest
-from datastill.evaluate.copies import copies
-from datastill.evaluate.overlap import NEAR_ROWS, overlap, usual_distance
 from datastill.preprocess.space import Space, fit_space
+from datastill.workflows.saved_set import Artefact, row_digests
 
 
 class Known(NamedTuple):

@@ -1,10 +1,10 @@
 """A `Comparison` as a short Markdown text."""
 
-from datastill.report.certificate import opening, statement_text
-from datastill.report.comparison import Comparison
-from datastill.report.comparison_words import best_set, by_budget, tally_text
-from datastill.report.entries import Entry, budget_text, mean_text, range_text, set_title
-from datastill.report.markdown import escaped
+from datastill.report.certificate.text import opening, statement_text
+from datastill.report.comparison.entries import Entry, budget_text, mean_text, range_text, set_title
+from datastill.report.comparison.summary import Comparison
+from datastill.report.comparison.words import best_set, by_budget, tally_text
+from datastill.report.text import escaped
 
 
 def comparison_markdown(comparison: Comparison) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from datastill import artefact, report
+from datastill import report
 from datastill._errors import DatastillWarning, InputError
 from datastill._validate import check_finite
 from datastill.data import claims, sampling
@@ -54,6 +54,7 @@ from datastill.moments import Collected, Sample
 from datastill.preprocess.labels import ClassLabels
 from datastill.report.names import title
 from datastill.select import methods as selectors
+from datastill.workflows import saved_set
 
 METHODS: dict[str, tuple[Any, Any]] = {
     "universal": (Universal, UniversalRegressor),
@@ -203,8 +204,8 @@ def _carry_out(
     support.save(folder)
     seen = 0  # test rows that equal a training row in every number, to three decimals
     if collected is None:
-        digests = artefact.write_row_digests(folder, estimator.space_.encode(data.x))
-        seen = int(np.isin(artefact.row_digests(estimator.space_.encode(data.x_test)), digests).sum())
+        digests = saved_set.write_row_digests(folder, estimator.space_.encode(data.x))
+        seen = int(np.isin(saved_set.row_digests(estimator.space_.encode(data.x_test)), digests).sum())
     if isinstance(support.x, pd.DataFrame):
         write_atomic(folder / "support.csv", support_csv(support, data.target))
     judged = _judged(estimator, data, request, folder, compared.scores[0])
@@ -443,7 +444,7 @@ def _compared(estimator: Any, data: Dataset, request: Request) -> Compared:
 
 def _judged(estimator: Any, data: Dataset, request: Request, folder: Path, result: Score) -> Panel:
     """Train the judges on the set and on random rows: those asked for, else the panel where the set is small enough."""
-    known = artefact.Artefact(folder, estimator.support_set_, estimator.space_, estimator.labels_, data, None)
+    known = saved_set.Artefact(folder, estimator.support_set_, estimator.space_, estimator.labels_, data, None)
     examples = known.examples()
     if request.judges == NO_JUDGES or not (request.judges or cheap(examples)):
         return Panel([], [], [])

@@ -1,6 +1,5 @@
-"""Pictures: single examples as data URIs, the contact sheet (PNG), the learning curve (SVG)."""
+"""The figures of a run: its examples as pictures, the contact sheet (PNG), the learning curve (SVG)."""
 
-import base64
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,10 +17,10 @@ from PIL import Image, ImageDraw, ImageFont
 from datastill._errors import InputError
 from datastill.data.dataset import Rows
 from datastill.evaluate.scores import in_percent
-from datastill.report.gallery import MAX_THUMBNAIL, Gallery
-from datastill.report.summary import Progress
+from datastill.report.pictures import INK, PAPER, QUIET, picture, png
+from datastill.report.run.gallery import Gallery
+from datastill.report.run.summary import Progress
 
-INK, QUIET, PAPER = "#1c2024", "#6b7280", "#ffffff"
 TILE, GAP, CAPTION, MARGIN, LABEL = 64, 8, 20, 24, 132
 STRIP_WIDTH, STRIP_HEIGHT = 512, 18
 
@@ -40,28 +39,6 @@ def pictures(gallery: Gallery) -> list[list[list[Image.Image]]]:
     return [[[_strip(row) for row in next(scaled)] for _ in panel] for panel in blocks]
 
 
-def picture(image: np.ndarray, low: float, high: float) -> Image.Image:
-    """One example as a picture: black at `low`, white at `high`, sides of at most `MAX_THUMBNAIL` pixels.
-
-    Args:
-        image: (h, w) or (h, w, c); three or four channels are red, green, blue; others are averaged.
-        low: value drawn black (missing values too).
-        high: value drawn white.
-    """
-    values = np.nan_to_num(np.asarray(image, dtype=float), nan=low, posinf=high, neginf=low)
-    if values.ndim == 3:
-        values = values[..., :3] if values.shape[-1] in (3, 4) else values.mean(axis=-1)
-    span = high - low if high > low else 1.0
-    drawn = Image.fromarray((255 * np.clip((values - low) / span, 0, 1)).round().astype(np.uint8))
-    drawn.thumbnail((MAX_THUMBNAIL, MAX_THUMBNAIL), Image.Resampling.BOX)
-    return drawn
-
-
-def data_uri(drawn: Image.Image) -> str:
-    """A picture as the text of a `data:` URI holding a PNG."""
-    return "data:image/png;base64," + base64.b64encode(_png(drawn)).decode("ascii")
-
-
 def support_grid(gallery: Gallery) -> bytes:
     """The finished examples on one white sheet, as PNG bytes.
 
@@ -73,14 +50,14 @@ def support_grid(gallery: Gallery) -> bytes:
         rows.append((panel.name, panel.targets, [_enlarged(one, gallery.kind) for one in drawn[-1]]))
     cells = [(targets[i] if targets else name, one) for name, targets, row in rows for i, one in enumerate(row)]
     if not cells:
-        return _png(_sheet([("no examples", Image.new("RGB", (TILE, TILE), PAPER))], across=1))
+        return png(_sheet([("no examples", Image.new("RGB", (TILE, TILE), PAPER))], across=1))
     if gallery.kind == "images" and all(targets or len(row) <= 1 for _, targets, row in rows):
         across = max(1, round((1.6 * len(cells)) ** 0.5)) if len(cells) > 5 else len(cells)
-        return _png(_sheet(cells, across))
+        return png(_sheet(cells, across))
     if gallery.kind == "images":
-        return _png(_ledger([(name, row) for name, _, row in rows]))
+        return png(_ledger([(name, row) for name, _, row in rows]))
     lines = [(caption if i == 0 or caption != cells[i - 1][0] else "", [one]) for i, (caption, one) in enumerate(cells)]
-    return _png(_ledger(lines))
+    return png(_ledger(lines))
 
 
 def learning_curve(history: Sequence[Progress], metric: str = "accuracy", ink: str = INK) -> bytes:
@@ -131,12 +108,6 @@ def _plot(ax: Axes, name: str, points: Sequence[tuple[int, float]], colour: str,
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if min(values) > 0 and max(values) > 20 * min(values):
         ax.set_yscale("log")
-
-
-def _png(drawn: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    drawn.save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue()
 
 
 def _scaled(parts: Sequence[Rows]) -> list[np.ndarray]:

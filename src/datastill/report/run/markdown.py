@@ -2,13 +2,9 @@
 
 import re
 
-from datastill._text import printable
 from datastill.evaluate.scores import interval_text, score_text
-from datastill.report.summary import Summary
-
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~&@$])")
-_LINK = re.compile(r"(?i)\b(https?|ftp|www)([:.])")
-"""Some readers turn bare addresses into links."""
+from datastill.report.run.summary import Summary
+from datastill.report.text import escaped
 
 
 def to_markdown(summary: Summary) -> str:
@@ -41,8 +37,3 @@ def to_markdown(summary: Summary) -> str:
     fence = "`" * max(3, 1 + max(map(len, re.findall(r"`+", summary.usage)), default=0))
     lines += ["", f"{fence}python", summary.usage, fence, ""]
     return "\n".join(lines).encode("utf-8", "replace").decode("utf-8")
-
-
-def escaped(text: str) -> str:
-    """One line on which no character means anything to Markdown or HTML."""
-    return _LINK.sub(r"\1\\\2", _SPECIAL.sub(r"\\\1", printable(text)))

@@ -15,7 +15,7 @@ Losses, all in [0, 1]:
     brier      ½ ‖p − onehot(y)‖², for learners with probabilities
     squared    min(mean over targets of (y − f)², 9)/9, in standard deviations of the training targets
 
-Source: Nguyen, Chen, Lee (2021), arXiv:2011.00050, definition 1; for the bounds see `evaluate.bounds`.
+Source: Nguyen, Chen, Lee (2021), arXiv:2011.00050, definition 1; for the bounds see `certify.bounds`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,8 +26,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from datastill._errors import InputError
+from datastill.certify import bounds
 from datastill.data import sampling
-from datastill.evaluate import bounds
 from datastill.evaluate.protocol import Examples, HeldOut, Judged, Maker, protocol
 
 SCHEMA = "datastill.certificate/2"
@@ -150,7 +150,7 @@ def certify(
     Args:
         examples: the set.
         every: all rows; None leaves out the gap.
-        held: rows that had no part in making the set; see `evaluate.overlap`.
+        held: rows that had no part in making the set; see `certify.overlap`.
         learners: names; see `learners.named_learner`.
         delta: probability that any statement fails.
         loss: one of LOSSES; by default "zero-one", in regression "squared".

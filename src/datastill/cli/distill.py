@@ -32,7 +32,7 @@ from datastill.cli.options import (
     slug,
     words,
 )
-from datastill.console import bytes_text, print_json, print_summary, print_table, say, seconds_text
+from datastill.cli.output import bytes_text, print_json, print_summary, print_table, say, seconds_text
 
 OF_KIP = (
     *("kernel", "labels", "init", "preprocess", "augment", "corruption", "keep_range", "class_balanced", "steps"),
@@ -192,11 +192,11 @@ def distill(
     as_json: AsJson = False,
 ) -> None:
     """Learn a small set from DATA, or from moments of it, judge it on test rows, and write both to a folder."""
-    from datastill import runs
     from datastill.moments.files import is_moments
+    from datastill.workflows import distill as workflow
 
-    if method != "auto" and method not in runs.METHODS:
-        raise InputError(f"Got --method {method}; expected one of auto, {', '.join(runs.METHODS)}.")
+    if method != "auto" and method not in workflow.METHODS:
+        raise InputError(f"Got --method {method}; expected one of auto, {', '.join(workflow.METHODS)}.")
     if labels not in ("solve", "gradient", "fixed"):
         raise InputError(f"Got --labels {labels}; expected solve, gradient or fixed.")
     settings = {
@@ -225,7 +225,7 @@ def distill(
     if given(context, "judge_seeds") and (not learners or judges == "none"):
         raise InputError("Got --judge-seeds and no judges; expected learners; try --judges logistic.")
     for one in ("kip", "universal") if method == "auto" else (method,):
-        runs.check(runs.Request(one, check_task(task), settings, seed, learners, judge_seeds))
+        workflow.check(workflow.Request(one, check_task(task), settings, seed, learners, judge_seeds))
     fewer, collected = _rows(rows), None
     if is_moments(data):
         if method not in ("auto", "kip"):
@@ -238,16 +238,16 @@ def distill(
         raise InputError("Got --rows with moments, which stand for all rows; try leaving it out.")
     if method == "auto":
         method = _method(context, dataset, as_json)
-        fewer = runs.rows_for(dataset, settings) if rows is None else fewer
+        fewer = workflow.rows_for(dataset, settings) if rows is None else fewer
     if fewer is not None and fewer < len(dataset.x) and not as_json:
         say(f"Rows: {fewer:,} of {len(dataset.x):,} to learn from (--rows all takes all).", aside=True)
-    _refuse_unused(context, method, runs.estimator_of(method, task == "regression"), collected is not None)
+    _refuse_unused(context, method, workflow.estimator_of(method, task == "regression"), collected is not None)
     if task == "regression" and ipc is not None:
         raise InputError("Got --ipc for regression, which has no classes; expected --n-support; try --n-support 20.")
-    request = runs.Request(method, task, settings, seed, learners, judge_seeds, fewer)
-    folder = out or Path("runs") / f"{slug(dataset.name)}-{method}-{runs.identify(dataset, request)[:8]}"
+    request = workflow.Request(method, task, settings, seed, learners, judge_seeds, fewer)
+    folder = out or Path("runs") / f"{slug(dataset.name)}-{method}-{workflow.identify(dataset, request)[:8]}"
     unseen = collected is None or test is not None
-    result = runs.distill(dataset, request, folder, verbose=True, collected=collected, unseen=unseen)
+    result = workflow.distill(dataset, request, folder, verbose=True, collected=collected, unseen=unseen)
     if as_json:
         print_json({"out": str(folder), "resumed_finished_run": result.resumed, **result.summary})
     else:
@@ -258,11 +258,11 @@ def _judges(asked: str | None, method: str) -> tuple[str, ...]:
     """Return those asked for; else networks for methods that teach them, where they take no longer than the run."""
     import jax
 
-    from datastill import runs
+    from datastill.workflows import distill as workflow
 
     if asked is not None:
-        return runs.NO_JUDGES if asked == "none" else words(asked)
-    return runs.NETWORKS if method in runs.TEACHERS and jax.default_backend() != "cpu" else ()
+        return workflow.NO_JUDGES if asked == "none" else words(asked)
+    return workflow.NETWORKS if method in workflow.TEACHERS and jax.default_backend() != "cpu" else ()
 
 
 def _method(context: typer.Context, dataset: Any, quiet: bool) -> str:
@@ -326,16 +326,16 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Forecast the memory and time of a run before it is started."""
-    from datastill import plan as planning
     from datastill.gram.names import as_kernels
+    from datastill.workflows import plan as workflow
 
     sizes, memory = budgets(ipc), gibibytes(memory_gb)
     named = [(name.strip(), k) for name in kernel.split(",") for k in as_kernels(name)]
     dataset, task = load_data(data, target, None, task, image_size, 0, True)
-    shape = planning.Shape.of(dataset, task)
-    baseline = planning.Baseline.now()
+    shape = workflow.Shape.of(dataset, task)
+    baseline = workflow.Baseline.now()
     asked = [(name, (m.strip(), k, b)) for m in method.split(",") for name, k in named for b in sizes]
-    made = planning.forecasts(shape, [one for _, one in asked], steps, batch, memory, baseline)
+    made = workflow.forecasts(shape, [one for _, one in asked], steps, batch, memory, baseline)
     rows = [(name, found) for (name, _), found in zip(asked, made, strict=True)]
     if as_json:
         print_json({"data": dataset.name, "forecasts": [{"name": name, **row.as_dict()} for name, row in rows]})

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from datastill.data.dataset import Rows
-from datastill.report.columns import column_text
-from datastill.report.gallery import Gallery
+from datastill.report.run.columns import column_text
+from datastill.report.run.gallery import Gallery
 
 
 @dataclass(frozen=True)

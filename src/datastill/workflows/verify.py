@@ -14,9 +14,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from datastill._errors import InputError
-from datastill.artefact import Artefact
-from datastill.audit import Sample, about_set, row_facts, sample
-from datastill.certificates import CERTIFICATE, LABELS, lacking, pages, read
 from datastill.certify import LOSSES as LOSS_NAMES
 from datastill.certify import (
     NOT_AT_HAND,
@@ -33,7 +30,10 @@ from datastill.data.dataset import Rows, versions
 from datastill.evaluate.protocol import HeldOut
 from datastill.learners.named import is_import_path
 from datastill.preprocess.labels import ClassLabels
-from datastill.unseen import known_rows, unseen
+from datastill.workflows.certificate_files import CERTIFICATE, LABELS, lacking, pages, read
+from datastill.workflows.certify import Sample, about_set, row_facts, sample
+from datastill.workflows.saved_set import Artefact
+from datastill.workflows.unseen import known_rows, unseen
 
 TOLERANCE = 1e-9
 LOSS_TOLERANCE = 1e-4

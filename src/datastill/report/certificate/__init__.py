@@ -1,0 +1,1 @@
+"""A certificate in words and as a page."""

@@ -1,0 +1,1 @@
+"""Workflows: what each command does, from names and paths to files."""
