@@ -114,7 +114,7 @@ def networks() -> list[str]:
         "## The field's network",
         "",
         "CIFAR-10, one image for each class, test accuracy of ConvNet-3 in %, mean ± deviation over network seeds "
-        f"(random rows drawn anew for each): `benchmarks/networks.py` on {found['machine']}. Herding and k-center "
+        f"(fresh random rows for each): `benchmarks/networks.py` on {found['machine']}. Herding and k-center "
         f"look at features of a network trained on all images for {found['features']['steps']} steps "
         f"({100 * found['features']['test_accuracy']:.0f} % test accuracy; in publications it is trained to the end).",
         "",

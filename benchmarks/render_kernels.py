@@ -80,7 +80,7 @@ def processes(found: dict[str, Any] | None) -> list[str]:
     lines = [
         "## Cost of communication",
         "",
-        f"Two processes on {found['machine']} that find each other by `jax.distributed`, a core each: seconds of a "
+        f"Two processes on {found['machine']} connected by `jax.distributed`, a core each: seconds of a "
         "block of n × n of a `sharded` kernel and of its derivative in the shorter side, beside what one process takes "
         "for half the rows alone. What is more is gathering and waiting; the linear kernel has next to no other work. "
         "Each process receives the other half of the block. `python benchmarks/processes.py`.",

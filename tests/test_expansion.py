@@ -169,5 +169,5 @@ def test_a_summary_with_anything_in_it_is_shown_or_told(at, value, tmp_path, mon
     if at:
         place[at[-1]] = value
     (tmp_path / "metrics.json").write_text(json.dumps(summary if at else value))
-    monkeypatch.setattr("datastill.workflows.distill._wrong", lambda folder: [])
+    monkeypatch.setattr("datastill.workflows.run_files.missing_or_damaged", lambda folder: [])
     assert run(["report", str(tmp_path)]) in (0, 2)

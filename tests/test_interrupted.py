@@ -35,6 +35,7 @@ from datastill.data import archive, claims
 from datastill.data.task import with_test
 from datastill.distill import checkpoints, loop
 from datastill.workflows import distill as workflow
+from datastill.workflows import run_files
 
 STAGES = ("made", "half written", "written", "in place")
 
@@ -479,7 +480,7 @@ def test_any_files_that_a_finished_run_lacks_are_told(damage, finished, tmp_path
         for name in lacks:
             DAMAGE[damage](folder / name)
         with pytest.warns(UserWarning, match="missing or damaged; the run is made again"):
-            assert workflow._found(folder) is None
+            assert run_files.finished(folder) is None
         with pytest.raises(InputError, match=r"missing or damaged|holds no finished run"):
             workflow.read_summary(folder)
         shutil.rmtree(folder)
@@ -569,10 +570,10 @@ def test_without_locks_nothing_is_held(finished, tmp_path, monkeypatch):
 def test_of_two_runs_that_claim_a_folder_at_once_one_is_refused(data, tmp_path):
     code = textwrap.dedent("""
         import sys, time
-        from datastill.workflows import distill as workflow
+        from datastill.workflows import run_files
         from datastill.cli.app import main
-        write = workflow.write_json
-        workflow.write_json = lambda path, value: (time.sleep(1), write(path, value))
+        write = run_files.write_json
+        run_files.write_json = lambda path, value: (time.sleep(1), write(path, value))
         sys.stdin.readline()
         main()
     """)

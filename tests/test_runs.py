@@ -323,7 +323,7 @@ def by_hand(data, folder, real, learner):
 
 def test_an_unknown_judge_is_refused_before_anything_is_learned(blobs, tmp_path, monkeypatch):
     data = with_test(blobs, 0, "classification")
-    monkeypatch.setattr(workflow, "_estimator", lambda *_: pytest.fail("began to learn"))
+    monkeypatch.setattr(workflow, "make_estimator", lambda *_: pytest.fail("began to learn"))
     with pytest.raises(InputError, match="'nobody'"):
         workflow.distill(data, replace(request(), judges=("krr", "nobody")), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -53,7 +53,9 @@ class Finder(MetaPathFinder):
         if package != "datastill" or name not in MOVED:
             return None
         new = f"{package}.{MOVED[name]}"
-        warnings.warn(f"{fullname} is now {new}; the old name will be removed in the next release.", DeprecationWarning, 2)
+        warnings.warn(
+            f"{fullname} is now {new}; the old name will be removed in the next release.", DeprecationWarning, 2
+        )
         return spec_from_loader(fullname, _Alias(new))
 
 

@@ -81,7 +81,7 @@ def loss(
 
 
 class Outcome(Enum):
-    """How a solve ended; the value is the sentence to show."""
+    """The outcome of a solve; the value is the sentence to show."""
 
     SUCCESS = "solved"
     NON_FINITE = "the kernel has non-finite entries: are the rows finite and of moderate size?"
@@ -91,7 +91,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Solution:
-    """What `solve` returns.
+    """The result of `solve`.
 
     Attributes:
         alpha: (s, c) dual coefficients, float64; NaN unless the outcome is SUCCESS.

@@ -25,7 +25,7 @@ Show = Callable[[float, str], None]
 
 @runtime_checkable
 class Steps(Protocol):
-    """How far a loop is; see `distill.loop.Progress`."""
+    """The progress of a loop; see `distill.loop.Progress`."""
 
     @property
     def step(self) -> int:

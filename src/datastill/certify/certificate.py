@@ -48,7 +48,7 @@ class Check(NamedTuple):
 
 @dataclass(frozen=True)
 class Statement:
-    """What holds for one learner.
+    """A statement about one learner.
 
     Attributes:
         learner: its name.
@@ -109,7 +109,7 @@ class Certificate:
         return cls(statements=statements, checks=tuple(Check(**c) for c in saved["checks"]), **fields)
 
     def vacuous(self, statement: Statement) -> bool:
-        """Whether the bound on the risk is no better than guessing."""
+        """Return whether the bound on the risk is no better than guessing."""
         return statement.bound >= self.guessing
 
     def as_dict(self) -> dict[str, Any]:
@@ -202,7 +202,7 @@ def stated(losses: Mapping[str, Losses], held: HeldOut, classes: int, delta: flo
 
 
 def losses_of(judged: Judged, name: str, learner: str, loss: str) -> Losses:
-    """What the certificate rests on, from the first seed of the protocol.
+    """Return the losses that the certificate rests on, from the first seed of the protocol.
 
     Args:
         judged: of the protocol, with the set of all rows under the name FULL, if at all.
@@ -274,7 +274,7 @@ def guessing(held: HeldOut, loss: str) -> float:
 
 
 def enough_rows(n: int, each: float, guess: float) -> Check:
-    """Refuse so few rows that not even a learner without a single error could be told from guessing.
+    """Refuse so few rows that not even a learner without a single error could be distinguished from guessing.
 
     Raises:
         InputError: with the number of rows it takes: ln(each)/ln(1 − guess).
@@ -286,14 +286,14 @@ def enough_rows(n: int, each: float, guess: float) -> Check:
     need = 1 if guess >= 1 else int(np.ceil(np.log(each) / np.log1p(-guess))) + 1
     if n < need:
         raise InputError(
-            f"Got {n} held-out rows; expected at least {need}, with which a learner without errors could be told from "
+            f"Got {n} held-out rows; expected at least {need}, with which a learner without errors would differ from "
             "guessing at this level; try more rows, fewer learners or a larger delta."
         )
     return Check("enough rows", f"{n:,} held-out rows; at least {need:,} are needed to say anything")
 
 
 def conditions(classes: int, held: HeldOut, each: float, loss: str) -> list[Check]:
-    """What must be so for statements to be made, as found.
+    """Check the conditions of a statement, and return what was found.
 
     Args:
         classes: C; not looked at in regression.

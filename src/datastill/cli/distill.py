@@ -40,9 +40,9 @@ OF_KIP = (
 )
 """Options that say how KIP is to learn."""
 OF_KIP_ALONE = (*("kernel", "labels", "augment", "keep_range", "class_balanced", "reg", "ridge", "memory_gb"),)
-"""Those that the universal set has no use for, so that giving one asks for KIP."""
+"""Options that the universal set lacks, so that giving one asks for KIP."""
 OF_ROWS = ("kernel", "preprocess", "augment", "batch", "memory_gb")
-"""Options of KIP that moments have no use for."""
+"""Options of KIP that do not apply to moments."""
 PARAMETERS = {"labels": "learn_labels", "steps": "max_iter", "batch": "batch_size", "memory_gb": "memory"}
 PARAMETERS |= {"for": "learners"}
 """Options whose parameter of an estimator has another name."""
@@ -75,7 +75,7 @@ def distill(
     image_size: ImageSize = None,
     labels: Annotated[
         str,
-        typer.Option(help="solve, gradient or fixed: how label vectors come about.", rich_help_panel="Method"),
+        typer.Option(help="solve, gradient or fixed: how label vectors are found.", rich_help_panel="Method"),
     ] = "solve",
     init: Annotated[
         str | None,

@@ -1,4 +1,4 @@
-"""What the commands share: their options, and the reading of data and lists."""
+"""Options that the commands share, and the reading of data and lists."""
 
 import math
 import tomllib
@@ -138,7 +138,7 @@ Learners = Annotated[
 
 
 def load_labelled(source: str, **options: Any) -> Any:
-    """What `sources.load` loads, none of whose labels are missing; what was read otherwise than it stands is said."""
+    """Load data with `sources.load`, refuse missing labels, and print the notes on how values were read."""
     from datastill._validate import check_present
     from datastill.data.sources import load
 
@@ -187,7 +187,7 @@ def _with_test_rows(dataset: Any, rows: int) -> Any:
 def load_moments(
     path: str, target: str | None, test: str | None, task: str, image_size: int | None
 ) -> tuple[Any, str, Any]:
-    """What a pass left: the rows that it kept as a dataset, the task, and all of it."""
+    """Return the rows that a pass kept as a dataset, the task, and all that the pass collected."""
     from datastill.data.dataset import Dataset
     from datastill.moments import load as load_collected
     from datastill.workflows.distill import sampled
@@ -205,7 +205,7 @@ def load_moments(
 
 
 def given(context: typer.Context, option: str) -> bool:
-    """Whether an option was set, on the command line or by --config."""
+    """Return whether an option was set, on the command line or by --config."""
     return getattr(context.get_parameter_source(option), "name", "DEFAULT") != "DEFAULT"
 
 

@@ -1,4 +1,4 @@
-"""What the command line prints on standard output: one table for people, or one JSON object for programs.
+"""Standard output of the command line: one table for people, or one JSON object for programs.
 
 Imports are inside the functions, so that `datastill --help` answers at once.
 """

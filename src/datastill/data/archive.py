@@ -244,7 +244,7 @@ def unpack(value: Any, tensors: dict[str, np.ndarray]) -> Any:
 
 
 def _unpack(value: Any, tensors: dict[str, np.ndarray]) -> Any:
-    """As `unpack`; what is used is taken out of `tensors`."""
+    """Unpack a value as `unpack` does, and remove what is used from `tensors`."""
     if isinstance(value, list):
         return [_unpack(v, tensors) for v in value]
     if not isinstance(value, dict):

@@ -67,7 +67,7 @@ def digest(rows: Rows) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of the packages that decide a result."""
+    """Return the versions of Python and of the packages that decide a result."""
     return {"python": platform.python_version(), **_packages()}
 
 
@@ -85,7 +85,7 @@ def row_kind(rows: Rows) -> str:
 
 
 def take(rows: Rows, indices: np.ndarray) -> Rows:
-    """The rows at these indices; a table's are numbered anew."""
+    """Return the rows at these indices; those of a table are renumbered."""
     return rows.iloc[indices].reset_index(drop=True) if isinstance(rows, pd.DataFrame) else rows[indices]
 
 

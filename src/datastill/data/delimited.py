@@ -157,7 +157,7 @@ def _places(file: BinaryIO, separator: str) -> Iterator[tuple[int, int]]:
 
 
 def _has_lone_returns(file: BinaryIO) -> bool:
-    """Whether a carriage return is not followed by a new line; the file is at its start again."""
+    """Return whether a carriage return is not followed by a new line, and rewind the file."""
     last, found = b"", False
     while not found and (block := file.read(2**24)):
         found = re.search(rb"\r[^\n]", last + block) is not None
@@ -178,7 +178,7 @@ def _reading(path: Path, byte: int = 0) -> Iterator[TextIO]:
 
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """What goes wrong while the file is read is an InputError."""
+    """Raise an InputError for whatever goes wrong while the file is read."""
     try:
         yield
     except csv.Error as error:

@@ -68,7 +68,7 @@ def _check_size(path: Path, size: int, dtype: np.dtype, start: int, shape: tuple
 
 
 def is_idx_folder(folder: Path) -> bool:
-    """Whether any file in the folder has one of MNIST's names."""
+    """Return whether any file in the folder has one of MNIST's names."""
     return any(FILE_NAME.fullmatch(entry.name) for entry in visible(folder))
 
 

@@ -107,7 +107,7 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def have_colours(files: Sequence[Path]) -> bool:
-    """Whether any of the images has colours; only their headers are read."""
+    """Return whether any of the images has colours; only their headers are read."""
     return any(_open(file, lambda image: image.mode not in GREY_MODES and image.mode[:1] not in "IF") for file in files)
 
 
@@ -210,7 +210,7 @@ def _read_image(file: Path, image_size: int | None, colours: bool | None, bits: 
 
 
 def _open(file: Path, read: Callable[[Image.Image], T]) -> T:
-    """What `read` makes of the opened image."""
+    """Return the result of `read` on the opened image."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about odd metadata, which is not used

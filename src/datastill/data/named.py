@@ -147,7 +147,7 @@ def _local_file(entry: NamedSet) -> Path | None:
 
 
 def _exists(path: Path) -> bool:
-    """Whether it is there for this user; a folder that may not be looked into has no files."""
+    """Return whether the file exists for this user; a folder without permission to look into has no files."""
     try:
         return path.exists()
     except OSError:

@@ -1,4 +1,4 @@
-"""What is in files and folders, and one line that says why when it cannot be read."""
+"""Contents of files and folders, and one line that says why when they cannot be read."""
 
 import zlib
 from pathlib import Path
@@ -45,7 +45,7 @@ def unreadable(path: Path, error: BaseException, expected: str) -> InputError:
 
 
 def reason(error: BaseException) -> str:
-    """What an exception says, in one short line."""
+    """Return the message of an exception in one short line."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(text).split())[:LONGEST_REASON].rstrip(" .")
 
@@ -57,7 +57,7 @@ def listed(names: list[str], most: int = 20) -> str:
 
 
 def visible(folder: Path) -> list[Path]:
-    """What is in the folder, sorted by name, without hidden and system files.
+    """List the folder sorted by name, without hidden and system files.
 
     Raises:
         InputError: for a folder that cannot be listed.

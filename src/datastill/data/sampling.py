@@ -1,4 +1,4 @@
-"""Which rows: splits, initial supports and target batches, each a function of a seed."""
+"""Draw rows: splits, initial supports and target batches, each a function of a seed."""
 
 from collections.abc import Mapping
 from typing import Any

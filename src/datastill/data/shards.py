@@ -48,7 +48,7 @@ class Shard(ABC):
     @property
     @abstractmethod
     def count(self) -> int:
-        """How many rows it has, found without reading them where the format allows."""
+        """Return the number of rows, found without reading them where the format allows."""
 
     @abstractmethod
     def labels(self, like: Dataset | None = None) -> np.ndarray:
@@ -96,7 +96,7 @@ class Shard(ABC):
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
     def _files(self) -> list[Path]:
-        """What holds its rows."""
+        """Return the path that holds its rows."""
         return [Path(self.path)]
 
 
@@ -275,7 +275,7 @@ def joined(parts: list[Rows]) -> Rows:
 
 
 def loaded(source: str) -> Dataset:
-    """What `sources.load` loads; the last one is kept, as long as its files do not change."""
+    """Load data with `sources.load`; the last result is kept as long as its files do not change."""
     return _loaded(source, _changed(_files_of(source)))
 
 
@@ -298,7 +298,7 @@ def _files_of(source: str) -> list[Path]:
 
 
 def image_files(folder: str) -> list[Path]:
-    """Of a folder of images, by class and name; the last few lists are kept, as long as no file comes or goes."""
+    """List a folder of images by class and name; the last few lists are kept as long as no file comes or goes."""
     path = Path(folder)
     changed = sorted(entry.stat().st_mtime_ns for entry in path.iterdir() if entry.is_dir()) if path.is_dir() else []
     return _image_files(folder, tuple(changed))

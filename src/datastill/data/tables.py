@@ -25,7 +25,7 @@ CELLS = ("string", "boolean", "empty", "categorical")
 
 
 def is_table(path: Path) -> bool:
-    """Whether the file's name ends like a table's."""
+    """Return whether the file has the suffix of a table."""
     return path.name.lower().endswith(SUFFIXES)
 
 

@@ -29,7 +29,7 @@ VALIDATION_ROWS = 10_000
 STEP_WORK = 2e9
 VALIDATION_WORK = 1e10
 LABEL_WORK = 1e11
-"""Activations, in all, of a step, a validation and a label solve: fewer rows than above where the kernel is dear."""
+"""Activations in total of a step, a validation and a label solve: fewer rows than above if the kernel is expensive."""
 ROWS_PER_LABEL = 100
 """Targets that label vectors are solved on, at least, for each example."""
 
@@ -64,7 +64,7 @@ class Targets:
 
 
 def rows_per_step(examples: int, kernels: Sequence[Kernel], shape: tuple[int, ...]) -> int:
-    """Targets in a step when nothing is asked for: 5,000, fewer under a dear kernel, and at least 20 for each example.
+    """Return the default batch size: 5,000, fewer under an expensive kernel, and at least 20 for each example.
 
     Label vectors that are solved on a batch fit its noise where the batch has few rows for each of them.
     """
@@ -72,12 +72,12 @@ def rows_per_step(examples: int, kernels: Sequence[Kernel], shape: tuple[int, ..
 
 
 def validation_rows(examples: int, kernels: Sequence[Kernel], shape: tuple[int, ...]) -> int:
-    """Rows that a validation meets the examples with, at most: without bound, unless the kernel is dear."""
+    """Return the largest number of rows of a validation: unbounded, unless the kernel is expensive."""
     return max(_affordable(VALIDATION_WORK, examples, kernels, shape), ROWS_PER_EXAMPLE * examples)
 
 
 def label_rows(examples: int, kernels: Sequence[Kernel], shape: tuple[int, ...], rows: int) -> int:
-    """How many of so many targets the label vectors of a finished set are solved on: all, unless the kernel is dear."""
+    """Return how many targets the labels of a finished set are solved on: all, unless the kernel is expensive."""
     return min(rows, max(_affordable(LABEL_WORK, examples, kernels, shape), ROWS_PER_LABEL * examples))
 
 
@@ -180,7 +180,7 @@ def validator(
     """State -> (loss, score) on the held-out rows: accuracy for classes, R² for real targets; the mean over kernels.
 
     Where every class counts the same, so it does here. Eliminated labels are solved on at most 25,000 evenly spaced
-    targets, and at most 10,000 rows are judged; on fewer where the kernel is dear.
+    targets, and at most 10,000 rows are judged; on fewer where the kernel is expensive.
     """
     weights = targets.weights
     most = validation_rows(examples, problem.kernels, targets.x.shape[1:])

@@ -27,7 +27,7 @@ CHECKED_ROWS = 2_000
 
 
 class Sums(NamedTuple):
-    """What stands for the rows.
+    """The sums that replace the rows.
 
     Attributes:
         map: the feature map.
@@ -106,7 +106,7 @@ def learn(
         problem: what is minimised, and how; its kernels, augmentation and memory are not used.
         z: initial examples.
         y: initial label vectors.
-        sums: what stands for the rows.
+        sums: the moments of the rows.
         schedule: steps, validations, patience.
         checkpoint: file to resume from and write to.
         identity: of the run.
@@ -172,7 +172,7 @@ def solve_labels(sums: Sums, x_s: np.ndarray, penalties: Penalties) -> LabelSolu
     eigenvalues that are no larger than the rounding of C's float32 products count as 0.
 
     Args:
-        sums: what stands for the rows.
+        sums: the moments of the rows.
         x_s: rows as the map sees them.
         penalties: `reg` and `ridge`.
 
@@ -229,7 +229,7 @@ def _ridge(totals: Totals, reg: float) -> np.ndarray | None:
 
 
 def on_device(totals: Totals) -> Totals:
-    """As JAX arrays, float64."""
+    """Return the sums as JAX arrays in float64."""
     with krr.float64(True):
         return Totals(*map(jnp.asarray, totals))
 

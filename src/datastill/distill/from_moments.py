@@ -96,7 +96,7 @@ def predictor(
 
 
 def check_support(totals: Totals, examples: int) -> None:
-    """Whether the moments have directions enough to tell the examples apart in.
+    """Return whether the moments have enough directions to separate the examples.
 
     InputError for more examples than F or n, which bound the rank of C; a warning for more than its numerical rank.
     """
@@ -118,7 +118,7 @@ def check_support(totals: Totals, examples: int) -> None:
 
 
 def rank_within(second: Float[np.ndarray, "f f"], most: int) -> int:
-    """How many of C's pivots are above its rounding, of so many at most.
+    """Return how many of C's pivots exceed its rounding error, at most `most`.
 
     The pivots are those of a Cholesky factor that takes the largest diagonal entry left in every turn (Higham,
     *Accuracy and Stability of Numerical Algorithms*, 2002, section 10.3), at F·most² operations in all.

@@ -36,7 +36,7 @@ def anywhere(z: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What is minimised, over what, and how.
+    """The problem of KIP: its objective, its variables and its optimiser.
 
     Attributes:
         kernels: one is drawn for each step.
@@ -81,7 +81,7 @@ def optimiser(learning_rate: float, steps: int, rule: str = "muon") -> optax.Gra
 
 
 class State(NamedTuple):
-    """What the next step needs: the examples, their label vectors, the optimiser's memory, and what else is learned."""
+    """The state of a run: examples, label vectors, the optimiser's state, and the other variables."""
 
     z: Float[Array, "s *d"]
     y: Float[Array, "s c"]
@@ -191,12 +191,12 @@ def corruption_mask(shape: tuple[int, ...], rho: float, generator: np.random.Gen
 
 
 def _free(problem: Problem, z: Array, gradient: Array) -> Bool[Array, "s d"]:
-    """Which coordinates may move against the gradient (s, d): not those that are frozen, or held by a bound."""
+    """Return the mask (s, d) of coordinates that may move against the gradient: neither frozen nor held by a bound."""
     down = z - jnp.sign(gradient.reshape(z.shape))  # far enough not to be rounded away
     return (problem.project(down) != z).reshape(gradient.shape)
 
 
 def _parameters(problem: Problem, state: State) -> dict[str, Array]:
-    """What the optimiser sees: the examples as a matrix, the labels if they are learned by gradient, the others."""
+    """Return the optimiser's variables: examples as a matrix, labels if learned by gradient, and the others."""
     labels = {"y": state.y} if problem.labels == "gradient" else {}
     return {"z": state.z.reshape(len(state.z), -1), **labels, **state.others}

@@ -140,7 +140,7 @@ def interrupt_at_step_boundary() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def _failing(state: Any, progress: Progress, checkpoint: Path | None, identity: str) -> Iterator[None]:
-    """What ends the run within is a SolveError that says what is kept: a loss, or what a device says."""
+    """Turn a failure within the run, of a loss or a device, into a SolveError that says what is kept."""
     try:
         yield
     except _NotFinite as error:

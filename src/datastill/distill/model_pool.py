@@ -32,7 +32,7 @@ Learned = dict[str, Array]
 
 @dataclass(frozen=True)
 class ModelPool:
-    """What the pool is made of, and how it is renewed.
+    """The settings of a pool of models: their number and their renewal.
 
     Attributes:
         body: the architecture.
@@ -84,7 +84,7 @@ class State(NamedTuple):
 
 
 class Objective(NamedTuple):
-    """What a step descends.
+    """Return the loss of a step.
 
     Attributes:
         start: (learned, weights, x_t, y_t) -> what the objective keeps between steps.

@@ -15,7 +15,7 @@ ROWS = 256  # whose features are taken at once
 
 
 def weight_shapes(map: RandomConv, row: tuple[int, ...]) -> Any:
-    """Of a network's weights."""
+    """Return the L2 penalty of a network's weights."""
     return jax.eval_shape(lambda: jax.tree.map(jnp.asarray, map.draw(row)))
 
 

@@ -5,7 +5,7 @@
 
 A fixed kernel makes sets that suit that kernel alone. Here the kernel of a step is that of the last hidden layer of a
 few networks drawn from a pool, each with features of some target rows, kept until it is renewed: in turn, a network is
-trained some more on the current set, or drawn afresh when it is old, and meets other targets. The pool may have
+trained some more on the current set, or drawn afresh when it is old, and is used with other targets. The pool may have
 networks of several architectures (docs/decisions/0029-two-kinds-of-networks-in-a-pool.md). With φ a network's features,
 its part of the loss is
 

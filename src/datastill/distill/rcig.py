@@ -41,7 +41,7 @@ CHECKED_EVERY, SMOOTH, ROUGH, RAISE, LOWER = 50, 0.7, 0.29, 1.05, 0.9
 
 @dataclass(frozen=True)
 class Settings:
-    """Of the two inner problems. The defaults are the published ones.
+    """Settings of the two inner problems. The defaults are the published ones.
 
     Attributes:
         penalty: l for each example.
@@ -69,7 +69,7 @@ def optimiser(learning_rate: float) -> optax.GradientTransformation:
 
 
 def others() -> Learned:
-    """What is learned beside examples and labels: τ."""
+    """Return the variables besides examples and labels: τ."""
     return {"temperature": jnp.zeros(())}
 
 

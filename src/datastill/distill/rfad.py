@@ -39,7 +39,7 @@ LOSSES = ("cross-entropy", "square")
 
 @dataclass(frozen=True)
 class Settings:
-    """What a step draws. The defaults are the published ones.
+    """The networks that a step draws. The defaults are the published ones.
 
     Attributes:
         map: the architecture; its seed does not matter.
@@ -129,7 +129,7 @@ def draw(map: RandomConv, count: int, key: Key, row: tuple[int, ...]) -> list[We
 
 
 def features(map: RandomConv, networks: list[Weights], x: Float[Array, "t *d"]) -> list[Float[Array, "t f"]]:
-    """Of rows, under each network."""
+    """Compute features of rows under each network."""
     return [features_of(map.formula(), weights, x) for weights in networks]
 
 

@@ -35,7 +35,7 @@ class Subspace:
 
     @property
     def stretch(self) -> float:
-        """What rows are multiplied by, so that kernels of x·x'/d find the same value with r + 1 columns."""
+        """Return the factor of the rows with which kernels of x·x'/d keep their value on r + 1 columns."""
         d, r = self.basis.shape
         return float(((r + 1) / d) ** 0.5)
 

@@ -1,4 +1,4 @@
-"""What all estimators share: check, enter the space of learning, learn, come back, describe.
+"""The base of all estimators: check, encode, learn, decode, describe.
 
 Each is a classifier or regressor that predicts by kernel ridge regression on a small support, and a resampler in
 imbalanced-learn's sense (`fit_resample`). `fit` validates once; everything below assumes checked data.
@@ -51,7 +51,7 @@ class Data(NamedTuple):
     """Checked training data, and the same as the kernel sees it.
 
     Attributes:
-        rows: in the user's own space; where moments stand for the rows, a sample of them.
+        rows: in the user's own space; a sample of them when learning from moments.
         y: their labels or targets.
         codes: the numbers of their classes.
         targets: the rows as the kernel sees them.
@@ -149,7 +149,7 @@ class Distiller(BaseEstimator):
         return self.X_support_, self.y_support_
 
     def __getstate__(self) -> dict[str, Any]:
-        """What is pickled: all but the sums, which are large and can be made again."""
+        """Return the state to pickle: all but the sums, which are large and can be computed again."""
         return super().__getstate__() | ({"sums_": None} if hasattr(self, "sums_") else {})
 
     def __sklearn_tags__(self) -> Tags:
@@ -271,7 +271,7 @@ class Distiller(BaseEstimator):
         return Support(z, data.targets.y[indices], own, indices if self.init == "random" else None)
 
     def _choose(self, method: str, data: Data, optimiser: str = "lazy") -> Support:
-        """What a selector chooses."""
+        """Return the selection of a selector."""
         targets, budget = data.targets, self._budget(data.counts)
         chosen = choose(
             method, Candidates(targets.x, targets.y, data.codes, self.kernels_[0]), budget, data.seed, optimiser
@@ -316,7 +316,7 @@ class Distiller(BaseEstimator):
         return np.asarray(self.space_.clip(noise), np.float32)
 
     def problem(self) -> kip.Problem:
-        """What a fitted estimator minimises: its kernels, penalties and labels."""
+        """Return the problem that a fitted estimator minimises: its kernels, penalties and labels."""
         return kip.Problem(
             kernels=self.kernels_,
             features=self.space_.features,
@@ -378,7 +378,7 @@ class Distiller(BaseEstimator):
         return hashlib.sha256(json.dumps(parts, default=repr).encode()).hexdigest()
 
     def _record(self, progress: loop.Progress) -> None:
-        """What the loop says of itself, as attributes."""
+        """Copy the records of the loop to attributes."""
         self.n_iter_, self.history_, self.converged_ = progress.step, progress.history, progress.converged
         self.best_iter_ = progress.best_step
 

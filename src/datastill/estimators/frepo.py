@@ -97,7 +97,7 @@ class FRePo(OnModelPool):
         self.random_state = random_state
 
     def problem(self) -> kip.Problem:
-        """What a fitted estimator minimises, over what and how."""
+        """Return the problem that a fitted estimator minimises."""
         return replace(super().problem(), optimiser=frepo.optimiser(float(self.learning_rate), int(self.max_iter)))
 
     def _pool(self, depth: int, flip: bool) -> ModelPool:

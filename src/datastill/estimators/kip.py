@@ -67,7 +67,7 @@ class _KIP(Distiller):
         return self.learn_labels is not False
 
     def problem(self) -> kip.Problem:
-        """What a fitted estimator minimises, over what and how."""
+        """Return the problem that a fitted estimator minimises."""
         labels = "solve" if self.learn_labels is True else (self.learn_labels or "fixed")
         how = Augmentation.parse(self.augment) if isinstance(self.augment, str) else self.augment
         return kip.Problem(
@@ -278,7 +278,7 @@ class _KIP(Distiller):
         return Subspace.fit(x, min(int(wanted), len(x)), seed)
 
     def learns_in_subspace(self, d: int) -> bool:
-        """Whether rows of d numbers are learned within the span of their principal components."""
+        """Return whether rows of d numbers are learned within the span of their principal components."""
         if self.components is None or (self.components == "auto" and d < WIDE):
             return False
         rotatable = not self.corruption and all(k.embedded(d, d) is not None for k in self.kernels_)
@@ -313,7 +313,7 @@ class KIP(ClassifierMixin, _KIP):
         learn_labels: True solves the labels in closed form at every step; "gradient" starts from solved labels, learns
             them by gradient beside the examples and solves them again at the end (better where a batch has fewer than
             ten rows for each example); False keeps them at the class of each example. Solves before and after
-            the steps meet all rows; under a kernel of pairs of pixels fewer, at least 100 for each example.
+            the steps draw from all rows; under a kernel of pairs of pixels from fewer, at least 100 for each example.
         max_iter: steps at most.
         batch_size: training rows in a step, all of them when there are no more; "auto" takes 5,000, fewer
             under a kernel of pairs of pixels, and at least 20 for each example.

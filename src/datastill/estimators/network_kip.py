@@ -16,7 +16,7 @@ from datastill.features.conv import NORMS, RandomConv
 
 # Chosen on validation rows of MNIST and Fashion-MNIST at 1 and 10 examples a class (benchmarks/kinds.py). Narrow
 # networks without norm that are trained for long suit few examples, and teach both kinds of networks; of 100 they make
-# a set that teaches networks with norm hardly more than random rows do.
+# a set that teaches networks with norm barely better than random rows do.
 FEW = 32
 FOR_FEW: dict[str, Any] = {"norm": "none", "width": 32, "at_once": 2, "training": 80, "oldest": 800}
 FOR_MANY: dict[str, Any] = {"norm": "both", "width": 64, "at_once": 1, "training": 10, "oldest": 100}
@@ -122,7 +122,7 @@ class NetworkKIP(OnNetworks):
             raise InputError(f"Got norm={self.norm!r}; expected one of {', '.join(ARCHITECTURES)}.")
 
     def problem(self) -> kip.Problem:
-        """What a fitted estimator minimises, over what and how."""
+        """Return the problem that a fitted estimator minimises."""
         rate = optax.cosine_decay_schedule(float(self.learning_rate), max(int(self.max_iter), 1))
         return replace(
             super().problem(),

@@ -1,4 +1,4 @@
-"""What estimators that learn under a pool of models share."""
+"""The base of estimators that learn under a pool of models."""
 
 from abc import abstractmethod
 from dataclasses import replace
@@ -21,7 +21,7 @@ class OnModelPool(OnNetworks):
     """The networks of `model_pool`, and one objective."""
 
     def problem(self) -> kip.Problem:
-        """What a fitted estimator minimises, over what and how."""
+        """Return the problem that a fitted estimator minimises."""
         return replace(
             super().problem(),
             labels="gradient" if self.learn_labels else "fixed",
@@ -34,10 +34,10 @@ class OnModelPool(OnNetworks):
 
     @abstractmethod
     def _objective(self, problem: kip.Problem) -> Objective:
-        """What a step descends."""
+        """Return the loss of a step."""
 
     def _others(self) -> Learned:
-        """What is learned beside examples and labels."""
+        """Return the variables besides examples and labels."""
         return {}
 
     def _vectors(self, y: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What estimators that learn under finite convolutional networks share."""
+"""The base of estimators that learn under finite convolutional networks."""
 
 from collections.abc import Callable
 from functools import reduce
@@ -100,12 +100,12 @@ class OnNetworks(ClassifierMixin, Distiller):
 
 
 def in_colour(row: tuple[int, ...]) -> bool:
-    """Whether rows of this shape are images of several channels."""
+    """Return whether rows of this shape are images with several channels."""
     return len(row) == 3 and row[2] > 1
 
 
 def judging_kernels(depth: int, row: tuple[int, ...], norms: tuple[str, ...] = ("none",)) -> tuple[Kernel, ...]:
-    """Of the networks, one of each kind, under which sets predict by KRR that were learned under many others.
+    """Return the kernel of one network of each kind, under which a set learned under many others predicts by KRR.
 
     Raises:
         InputError: for images that are too small for so many layers.

@@ -104,7 +104,7 @@ class RCIG(OnModelPool):
         self.random_state = random_state
 
     def problem(self) -> kip.Problem:
-        """What a fitted estimator minimises, over what and how."""
+        """Return the problem that a fitted estimator minimises."""
         return replace(super().problem(), optimiser=rcig.optimiser(float(self.learning_rate)))
 
     def _pool(self, depth: int, flip: bool) -> ModelPool:

@@ -105,7 +105,7 @@ class RFAD(OnNetworks):
         self.random_state = random_state
 
     def problem(self) -> kip.Problem:
-        """What a fitted estimator minimises, over what and how."""
+        """Return the problem that a fitted estimator minimises."""
         labels = "gradient" if self.learn_labels else "fixed"
         return replace(super().problem(), labels=labels, optimiser=rfad.optimiser(float(self.learning_rate)))
 

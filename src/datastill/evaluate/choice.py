@@ -1,4 +1,4 @@
-"""Which of several sets teaches a panel of learners best, on rows that were held out of the training rows."""
+"""Choose the set that teaches a panel of learners best, on rows held out of the training rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

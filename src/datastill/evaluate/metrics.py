@@ -1,4 +1,4 @@
-"""What a prediction on held-out rows is worth, as numbers by name."""
+"""Metrics of predictions on held-out rows, by name."""
 
 import numpy as np
 

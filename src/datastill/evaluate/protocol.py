@@ -98,7 +98,7 @@ Maker = Callable[[int], Examples]
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """What the protocol found.
+    """The results of the protocol.
 
     Attributes:
         table: one row for each set, learner, way with labels and seed.
@@ -114,7 +114,7 @@ class Judged:
 
     @property
     def failures(self) -> list[str]:
-        """What learners failed with, in sentences; each once."""
+        """Return the failures of learners as sentences, each once."""
         said = dict.fromkeys(zip(self.table["learner"], self.table["error"], strict=True))
         return [f"{learner} failed: {error}" for learner, error in said if error]
 
@@ -226,7 +226,7 @@ def _planned(
 
 
 def _processes(jobs: int, memory: int | None, held: HeldOut, examples: Sequence[Examples]) -> int:
-    """How many processes fit in the memory."""
+    """Return how many processes fit in memory."""
     if jobs < 1:
         raise InputError(f"Got {jobs} jobs; expected 1 or more.")
     if memory is None:

@@ -1,4 +1,4 @@
-"""What a feature map is: a frozen value that maps rows to F numbers, whose inner products are a kernel."""
+"""The interface of a feature map: a frozen value that maps rows to F numbers, whose inner products are a kernel."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -85,7 +85,7 @@ class FeatureMap(ABC):
 
     @property
     def wanted(self) -> int:
-        """How many rows are enough to `resolve` this map from: where they are dear, as features of a map are."""
+        """Return how many rows are enough to `resolve` this map where rows are expensive, as features of a map are."""
         return RESOLVING_ROWS
 
     def resolve(self, x: np.ndarray) -> Self:

@@ -121,7 +121,7 @@ def image_shape(row: tuple[int, ...]) -> tuple[int, int, int]:
 
 
 def deepest(row: tuple[int, ...]) -> int:
-    """How many layers with pooling, each of which halves the image, a row bears."""
+    """Return how many layers with pooling, each of which halves the image, a row allows."""
     return min(row[:2]).bit_length() - 1
 
 

@@ -17,7 +17,7 @@ FAINTEST = 0.2  # the fraction of patches, those of least norm after whitening, 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dictionary(Values):
-    """What `PatchConv` learns from rows. Dictionaries of equal values are equal.
+    """The dictionary that `PatchConv` learns from rows. Dictionaries of equal values are equal.
 
     Attributes:
         filters: (size, size, channels, K); filter k of a patch p is word_k · W(p − mean p).

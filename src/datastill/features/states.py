@@ -25,7 +25,7 @@ KINDS: dict[str, Any] = {kind.__name__: kind for kind in (*MAPS, *LEARNT, *KERNE
 
 
 def state(map: FeatureMap) -> dict[str, Any]:
-    """What is needed to rebuild the map, as JSON types and arrays: its kind and its settings.
+    """Return the kind and settings from which the map is rebuilt, as JSON types and arrays.
 
     Raises:
         InputError: for maps and kernels of kinds that are not saved, such as a user's own or a sum of kernels.

@@ -1,4 +1,4 @@
-"""What maps learn from rows: arrays that are equal where their values are."""
+"""Arrays that maps learn from rows; they are equal if their values are."""
 
 import hashlib
 from dataclasses import dataclass, fields

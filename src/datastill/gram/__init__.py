@@ -1,4 +1,4 @@
-"""How a Gram block is computed: kernel in, kernel out; or feature map in, its kernel out."""
+"""Computation of Gram blocks: a kernel in and a kernel out, or a feature map in and its kernel out."""
 
 from datastill.gram.features import kernel_of
 from datastill.gram.sharded import sharded

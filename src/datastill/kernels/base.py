@@ -1,4 +1,4 @@
-"""What a kernel is: a frozen value that maps two blocks of rows to a block of the Gram matrix."""
+"""The interface of a kernel: a frozen value that maps two blocks of rows to a block of the Gram matrix."""
 
 import math
 from abc import ABC, abstractmethod
@@ -80,11 +80,11 @@ class Kernel(ABC):
         return None
 
     def activations(self, shape: tuple[int, ...]) -> float:
-        """Activations, or their like, that one pair of rows of this shape takes: what says that a kernel is dear."""
+        """Return the activations, or their equivalent, for one pair of rows of this shape: the price of the kernel."""
         return 1.0
 
     def rows_within(self, work: float, shape: tuple[int, ...], others: int) -> int:
-        """How many rows of this shape can meet `others` for so many activations; 1 or more."""
+        """Return how many rows of this shape fit with `others` rows into so many activations; 1 or more."""
         return max(1, int(work / (self.activations(shape) * max(others, 1))))
 
     def pair_bytes(self, shape: tuple[int, ...]) -> int:
@@ -226,6 +226,6 @@ def _checked(x: ArrayLike, name: str) -> ArrayLike:
 
 
 def _real(x: ArrayLike) -> Array:
-    """As floating-point numbers: integers would wrap around."""
+    """Convert to floating-point numbers: integers would wrap around."""
     x = jnp.asarray(x)
     return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.result_type(float))

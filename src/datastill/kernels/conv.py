@@ -26,7 +26,7 @@ class _Convolutional(Kernel):
     @property
     @abstractmethod
     def _network(self) -> Network:
-        """What the kernel is of."""
+        """The network whose kernel it is."""
 
     @property
     def _recursion(self) -> ModuleType:

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 from datastill._typing import Array
 
-# Rounding leaves an error of a few ulp in a cosine, so angles below sqrt(2 * SNAP_ULPS * eps) cannot be told from 0:
+# Rounding leaves an error of a few ulp in a cosine, so an angle below sqrt(2 * SNAP_ULPS * eps) may as well be 0:
 # 1.4e-3 rad in float32, 6e-8 rad in float64. Within that, an angle *is* 0 (or π), which makes repeated rows exact.
 SNAP_ULPS = 8
 
@@ -70,7 +70,7 @@ class Dual:
     rest: Callable[[Array], tuple[Array, Array]]
 
     def size(self, unit: Array) -> Array:
-        """Of a unit."""
+        """Return the factor that a unit contributes to the sizes."""
         if self.lean == 0:
             return jnp.full_like(unit, self.largest)
         return self.largest * jnp.where(unit > 0, 1 / jnp.where(unit > 0, unit, 1), 0)
@@ -105,7 +105,7 @@ def _erf_rest(z: Array) -> tuple[Array, Array]:
 
 
 def _arcsin(z: Array) -> Array:
-    """Of cosines that rounding may have put at ±1 or beyond: there ±π/2, with a derivative of 0."""
+    """Return the arcsine of a cosine; at or beyond ±1, by rounding, it is ±π/2 with a derivative of 0."""
     inside = jnp.abs(z) < 1
     return jnp.where(inside, jnp.arcsin(jnp.where(inside, z, 0)), jnp.sign(z) * (jnp.pi / 2))
 

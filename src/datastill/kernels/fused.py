@@ -3,7 +3,7 @@
 One program takes a square of pixel pairs (p, q), all k × k places of each: inner products of patches, f and f' of
 `kernels.dual`, and their sums over places stay in registers, and only the sums, 1/k² as many, are written. Where
 pooling follows the first convolution (k = 4) what is written is the smallest part of the work. The backward pass takes
-the same squares, makes the inner products anew, and writes what each square adds to the derivatives of its pixels.
+the same squares, recomputes the inner products, and writes what each square adds to the derivatives of its pixels.
 `maps.plain_first` and `maps.plain_first_backward` are the same in plain array operations: the reference, and what runs
 wherever this cannot.
 """
@@ -27,7 +27,7 @@ LEAST_CAPABILITY = 8.0
 
 
 def serves(dual: Dual, dtype: jnp.dtype, d: int) -> bool:
-    """Whether this machine's default device and these numbers can have it, patches of d numbers among them.
+    """Return whether the default device supports the fused kernel for these numbers and patches of d numbers.
 
     It is made for float32 and ReLU on a recent NVIDIA GPU.
     """
@@ -44,7 +44,7 @@ def serves(dual: Dual, dtype: jnp.dtype, d: int) -> bool:
 def first(
     dual: Dual, ntk: bool, p: Array, size1: Array, q: Array, size2: Array, interpret: bool = False
 ) -> tuple[Array, ...]:
-    """As `maps.first`, with its shapes; `interpret` runs it without a GPU, slowly, for tests."""
+    """Compute `maps.first`, with its shapes; `interpret` runs it without a GPU, slowly, for tests."""
     from jax.experimental import pallas
 
     k, h, w, _ = p.shape
@@ -67,7 +67,7 @@ def first_backward(
     slopes: tuple[Array, ...],
     interpret: bool = False,
 ) -> tuple[Array, ...]:
-    """As `maps.plain_first_backward`: derivatives in p, size1, q and size2 from those in what `first` gives."""
+    """Compute `maps.plain_first_backward`: derivatives in p, size1, q and size2 from those in `first`'s outputs."""
     from jax.experimental import pallas
 
     p, size1, q, size2 = inputs

@@ -1,9 +1,9 @@
 """Operations on maps of pairs of pixels, each with its backward pass written out.
 
 A map is an array (h, w, h, w·b): the pixels of one image against those of a tile of b others, whose columns of pixels
-are told b at a time, so that what lies next to each other is long enough for vectors. One image is a tile of b = 1.
+are handled b at a time, so that neighbouring numbers are long enough for vectors. One image is a tile of b = 1.
 Derivatives that JAX would make of these operations are right, but many times slower on a CPU: XLA would test bounds, or
-take an activation anew, for every entry.
+recompute an activation for every entry.
 """
 
 from functools import partial, reduce
@@ -84,7 +84,7 @@ def plain_first_backward(dual: Dual, inputs: tuple[Array, ...], slopes: Maps) ->
         slopes = tuple(jax.lax.map(lambda row: row / k**2, a).reshape(h * w, -1) for a in slopes)
 
     def against(row: tuple[Array, ...], column: tuple[Array, ...], slopes: Maps) -> tuple[tuple[Array, Array], ...]:
-        """What follows from z·∂/∂z is summed by the products, so that f is not needed and ∂/∂z has no sizes in it."""
+        """Sum what follows from z·∂/∂z by the products, so that f is not needed and ∂/∂z has no sizes in it."""
         (u1, s1, sized1), (u2, s2, u2t) = row, column
         z = u1 @ u2.T
         slope, (intercept, curve) = dual.pair(z)[1], dual.rest(z)
@@ -140,7 +140,7 @@ def _in_parts(tree: Any) -> Any:
 def _parts(h: int) -> int:
     """In how many parts to work: two or more, so that XLA keeps the loop, and what the loop makes; four stay in cache.
 
-    It would take an activation anew for each of the nine pixels that it is added to.
+    It would recompute an activation for each of the nine pixels that it is added to.
     """
     return next(n for n in range(min(4, h), h + 1) if h % n == 0)
 

@@ -1,4 +1,4 @@
-"""What a network of infinite width is made of."""
+"""The layers of a network of infinite width."""
 
 import math
 from dataclasses import dataclass, replace
@@ -32,21 +32,21 @@ class Network:
 
     @property
     def dual(self) -> Dual:
-        """Of the activation."""
+        """Return the dual of the activation."""
         return ACTIVATIONS[self.activation]
 
     @property
     def layers(self) -> int:
-        """Convolutions in all."""
+        """Return the number of convolutions."""
         return sum(self.stages)
 
     @property
     def least_side(self) -> int:
-        """Of an image, in pixels."""
+        """Return the smallest side of an image in pixels."""
         return 2 ** (len(self.stages) - (self.head == "mean")) if self.pooling else 1
 
     def activations(self, h: int, w: int) -> float:
-        """That a pair of images of h × w pixels takes."""
+        """Return the activations for a pair of images of h × w pixels."""
         total = 0
         for layers in self.stages:
             total += layers * ((h * w) ** 2 if self.pooling else h * w)
@@ -54,7 +54,7 @@ class Network:
         return float(total)
 
     def pair_bytes(self, h: int, w: int) -> int:
-        """That a pair of images of h × w pixels holds in float32, as compiled: about ARRAYS of its largest maps."""
+        """Return the bytes of a pair of images in float32, as compiled: about ARRAYS of its largest maps."""
         if not self.pooling:
             return 0
         pixels = (h // 2) * (w // 2) if self.stages[0] == 1 else h * w

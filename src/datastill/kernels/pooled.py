@@ -36,7 +36,7 @@ DEVICE_MEMORY = 2**27
 
 
 class Side(NamedTuple):
-    """What is known of one image by itself, or of the b images of a tile.
+    """The self-covariances of one image, or of the b images of a tile.
 
     Attributes:
         patches: (places, h, w·b, d) of the first convolution, such that inner products are covariances, bias and all,
@@ -86,7 +86,7 @@ def _sides(network: Network, x: Array) -> Side:
 
 
 def _first(network: Network, x: Array) -> Side:
-    """What is known before the first activation."""
+    """The covariances before the first activation."""
     n, h, w, c = x.shape
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     shifted = [padded[:, i : i + h, j : j + w] for i in range(3) for j in range(3)]

@@ -29,7 +29,7 @@ from datastill.preprocess.augment import resample
 
 @dataclass(frozen=True)
 class Transforms:
-    """Which transforms, how many of them at a time, and how far each may go.
+    """The transforms, how many are applied at a time, and how far each may go.
 
     Attributes:
         names: keys of TRANSFORMS.

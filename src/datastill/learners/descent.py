@@ -33,7 +33,7 @@ POWER_STEPS = 20
 
 
 class Examples(NamedTuple):
-    """What is learned from, on the device.
+    """The training data on the device.
 
     Attributes:
         x: (n, d) or (n, h, w, ch) rows.
@@ -54,7 +54,7 @@ class Weights(NamedTuple):
 
 
 class Program(NamedTuple):
-    """What is compiled once for a preset and the shape of its rows.
+    """The functions compiled once for a preset and the shape of its rows.
 
     Attributes:
         forward: (weights, x) -> outputs, in units of the labels.

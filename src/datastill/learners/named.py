@@ -129,7 +129,7 @@ def both_augmentations(name: str) -> tuple[str, str]:
 
 
 def takes_weights(estimator: Any) -> bool:
-    """Whether its `fit` has sample weights; of a pipeline, its last step's."""
+    """Return whether its `fit` takes sample weights; for a pipeline, that of its last step."""
     last = estimator[-1] if isinstance(estimator, Pipeline) else estimator  # a network has `steps`, too
     return "sample_weight" in inspect.signature(last.fit).parameters
 
@@ -143,7 +143,7 @@ def identity(name: str) -> str:
 
 
 def is_random(estimator: Any) -> bool:
-    """Whether what it learns depends on its seed."""
+    """Return whether its result depends on its seed."""
     seeds = ("random_state", "seed")
     return any(v is not None and k.split("__")[-1] in seeds for k, v in estimator.get_params().items())
 

@@ -1,4 +1,4 @@
-"""How published evaluations train a network on a small set, as named settings.
+"""Named settings with which published evaluations train a network on a small set.
 
     dc      Zhao et al. 2021, arXiv:2006.05929     dsa    Zhao and Bilen 2021, arXiv:2102.08259 (also DM and MTT)
     frepo   Zhou et al. 2022, arXiv:2206.00719     rcig   Loo et al. 2023, arXiv:2302.06755
@@ -23,7 +23,7 @@ MOST_STEPS = 20_000
 
 @dataclass(frozen=True)
 class Architecture:
-    """What is trained.
+    """The network to train.
 
     Attributes:
         widths: of the hidden layers, or of the convolutional blocks.

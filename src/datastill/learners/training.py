@@ -38,7 +38,7 @@ class Trained(NamedTuple):
 
 
 def use_of_labels(estimator: Any, labels: str) -> str:
-    """How this learner uses labels when it is asked to use them so.
+    """Return how this learner uses labels when it is asked to use them so.
 
     Raises:
         InputError: for another way of using labels.
@@ -53,7 +53,7 @@ def use_of_labels(estimator: Any, labels: str) -> str:
 
 
 def takes_vectors(estimator: Any) -> bool:
-    """Whether it learns from label vectors, and from rows in their own shape: kernel ridge regression, networks."""
+    """Return whether it learns from label vectors and from rows in their own shape, as KRR and networks do."""
     return bool(getattr(estimator, "takes_vectors", False))
 
 
@@ -121,7 +121,7 @@ def as_seen(estimator: Any, x: np.ndarray) -> np.ndarray:
 
 
 def label_vectors(estimator: Any, x: np.ndarray, classes: int) -> Float[np.ndarray, "n c"]:
-    """What a fitted classifier says of rows, as label vectors: its scores, its probabilities − 1/C, or its classes.
+    """Predict label vectors with a fitted classifier: its scores, its probabilities − 1/C, or its classes.
 
     With them a teacher labels a set: knowledge distillation (Hinton, Vinyals, Dean (2015), arXiv:1503.02531).
     """

@@ -1,4 +1,4 @@
-"""Batches of rows as others give them: checked, digested, and cut anew into blocks of one size and one class."""
+"""Batches of rows from outside: checked, digested, and regrouped into blocks of one size and one class."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -39,7 +39,7 @@ def checked(batches: Iterable[Batch], labels: Labels) -> Iterator[Batch]:
 
 
 class Blocks:
-    """Rows that come in batches of any size, cut anew into blocks of one size and, if there are several, one group."""
+    """Regroup rows from batches of any size into blocks of one size and, if there are several, one group."""
 
     def __init__(self, groups: int, size: int) -> None:
         """Without rows.
@@ -81,12 +81,12 @@ class RowDigest:
         self._parts = (hashlib.sha256(), hashlib.sha256())
 
     def add(self, *batch: np.ndarray) -> None:
-        """Rows and their labels."""
+        """Add rows and their labels."""
         for part, array in zip(self._parts, batch, strict=True):
             part.update(np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).data)
 
     def hexdigest(self) -> str:
-        """Of all that passed."""
+        """Return the digest of all rows that were added."""
         return hashlib.sha256(b"".join(part.digest() for part in self._parts)).hexdigest()
 
 

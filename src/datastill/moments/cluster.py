@@ -37,7 +37,7 @@ FIRST_LIMIT = 600.0
 
 
 class Part(NamedTuple):
-    """What a worker says of a shard: where its file is, what is in it, or why there is none."""
+    """The report of a worker on a shard: where its file is, what is in it, or why there is none."""
 
     file: str
     rows: int

@@ -1,4 +1,4 @@
-"""What one pass over the data leaves: the moments of training and of held-out rows, and a few rows of both."""
+"""The result of one pass over the data: the moments of training and of held-out rows, and a few rows of both."""
 
 import operator
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from datastill.preprocess.labels import ClassLabels
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
-    """How a pass is made; what two passes must have in common for their results to be added.
+    """The settings of a pass, which two passes must share for their results to be added.
 
     Attributes:
         source: the feature map, the space of rows and the labels.
@@ -86,7 +86,7 @@ class Collected:
 
     @property
     def whole(self) -> Moments:
-        """Of all rows, those that were held out as well."""
+        """Return the number of all rows, held-out rows included."""
         return self.train + replace(self.held, shards={})
 
     @property

@@ -1,4 +1,4 @@
-"""How far the rows of two moments are apart, told from the moments alone."""
+"""Drift between the rows of two moments, measured from the moments alone."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""What a pass leaves as one file: tensors and, in its header, the manifest that says what they are. Whole or absent."""
+"""The result of a pass as one file: tensors and, in its header, the manifest that describes them. Whole or absent."""
 
 import json
 from dataclasses import asdict
@@ -94,7 +94,7 @@ def file_of(path: str | Path) -> Path:
 
 
 def is_moments(path: str | Path) -> bool:
-    """Whether a path is that of a file that `save` wrote: of any schema, and damaged ones, which `load` refuses."""
+    """Return whether `save` wrote the file at a path, of any schema; damaged files count, which `load` refuses."""
     if named.find(str(path)) is not None:
         return False
     path = file_of(path)
@@ -105,7 +105,7 @@ def is_moments(path: str | Path) -> bool:
 
 
 def manifest(collected: Collected) -> dict[str, Any]:
-    """What the sums are, in JSON types: counts by class, shards, digests of what must be the same to be added."""
+    """Describe the sums in JSON types: counts by class, shards, digests of what must agree for addition."""
     recipe, train, held = collected.recipe, collected.train, collected.held
     return {
         "schema": SCHEMA,
@@ -129,7 +129,7 @@ def _manifest(header: str) -> dict[str, Any] | None:
 
 
 def _written(header: str) -> dict[str, Any]:
-    """What is written in a header; nothing where it is no manifest."""
+    """Return the manifest in a header; empty where there is none."""
     try:
         written = archive.parse_json(header)
     except ValueError:

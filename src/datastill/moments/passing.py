@@ -37,7 +37,7 @@ def collect(
     memory: float = MEMORY,
     watch: Watcher | None = None,
 ) -> Collected:
-    """What the pass leaves of one shard.
+    """The result of the pass on one shard.
 
     Args:
         recipe: of the whole pass.
@@ -76,7 +76,7 @@ def collect(
 
 
 def forgettable(total: Collected, shard: Shard) -> Collected:
-    """What is to be subtracted so that the rows of a shard are forgotten.
+    """Return the sums to subtract so that the rows of a shard are forgotten.
 
     Whatever of them is in the samples is in its samples, and its name is with it if that is in the total: the shard may
     be added again.
@@ -98,7 +98,7 @@ def _sampled(z: np.ndarray, y: np.ndarray, hashes: np.ndarray, most: int, wanted
 def collect_all(
     recipe: Recipe, shards: Sequence[Shard], folder: Path | None = None, watch: Watcher | None = None
 ) -> Collected:
-    """What the pass leaves of all shards.
+    """Collect the results of the pass on all shards.
 
     Args:
         recipe: of `survey`.

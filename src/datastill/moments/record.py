@@ -18,7 +18,7 @@ ROUNDING = 1e-6
 
 
 class Totals(NamedTuple):
-    """What an objective reads, with y the label vectors: centred one-hot, or standardised targets.
+    """The sums that an objective reads, with y the label vectors: centred one-hot, or standardised targets.
 
     Attributes:
         second: C = Σ φφᵀ, (F, F).
@@ -70,7 +70,7 @@ class Moments:
 
     @property
     def by_class(self) -> bool:
-        """Whether Σ φφᵀ is kept apart by class."""
+        """Return whether Σ φφᵀ is kept by class."""
         return len(self.second) > 1
 
     def pooled(self) -> "Moments":

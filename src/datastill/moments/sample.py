@@ -72,7 +72,7 @@ class Sample:
         return cls(z[keep], y[keep], hashes[keep], most, cuts)
 
     def __add__(self, other: "Sample") -> "Sample":
-        """Of the rows of both."""
+        """Return the sample of the rows of both."""
         z, y, hashes = (np.concatenate([getattr(self, n), getattr(other, n)]) for n in ("z", "y", "hashes"))
         cuts = _least(self.cuts, other.cuts)
         # Beyond a cut, rows of one part are known and those of the other are not.
@@ -94,7 +94,7 @@ class Sample:
         return Sample(self.z[kept], self.y[kept], self.hashes[kept], self.most, self.cuts)
 
     def shared(self, other: "Sample") -> float:
-        """The fraction of the other's rows that are among the rows this is of, told from those that this would keep."""
+        """Estimate the fraction of the other's rows that this has seen, from those that this would keep."""
         theirs, groups = other.hashes, _groups(other.y)
         told = theirs < _limits(other.y, self.cuts)
         own = set(zip(_groups(self.y).tolist(), self.hashes.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""What moments are moments of: only those of the same features of the same kind of rows may be added."""
+"""The source of moments: only those of the same features of the same kind of rows may be added."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +16,7 @@ from datastill.preprocess.labels import ClassLabels, Labels
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """What the sums are over.
+    """The rows and features that the sums run over.
 
     Attributes:
         map: φ, resolved.
@@ -37,7 +37,7 @@ class Source:
 
     @property
     def task(self) -> str:
-        """What is predicted: "classification" or "regression"."""
+        """Return the task: "classification" or "regression"."""
         return "classification" if isinstance(self.labels, ClassLabels) else "regression"
 
     @cached_property
@@ -77,7 +77,7 @@ class Source:
 
 
 def _first_difference(mine: dict[str, Any], theirs: dict[str, Any]) -> str:
-    """What ours has for the first name that they have otherwise."""
+    """Return our value of the first setting that differs."""
     for name in sorted(mine.keys() | theirs.keys()):
         digest = archive.tree_digest(mine.get(name))
         if digest != archive.tree_digest(theirs.get(name)):
@@ -88,7 +88,7 @@ def _first_difference(mine: dict[str, Any], theirs: dict[str, Any]) -> str:
 
 
 def source_state(source: Source) -> dict[str, Any]:
-    """What is needed to rebuild the source, as JSON types and arrays."""
+    """Return the state from which the source is rebuilt, as JSON types and arrays."""
     return {
         "map": state(source.map),
         "row": list(source.row),

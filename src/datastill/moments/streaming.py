@@ -56,7 +56,7 @@ class Accumulator:
             self._add(*block)
 
     def moments(self, shards: dict[str, float]) -> Moments:
-        """Of all rows that were added; the accumulator is not used any more."""
+        """Return the sums of all rows added; the accumulator must not be used any more."""
         for block in self._blocks.rest():
             self._add(*block)
         columns, outputs = self._source.map.columns(self._source.row), self._source.outputs

@@ -1,4 +1,4 @@
-"""What must be known of all data before the pass: their labels, and the space and feature map that fit a sample."""
+"""Survey all data before the pass: find their labels, and the space and feature map that fit a sample."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -48,7 +48,7 @@ def survey(
     augment: Augmentation | str = "",
     versions: int = VERSIONS,
 ) -> Recipe:
-    """How to make the pass over these shards.
+    """Return the settings of the pass over these shards.
 
     The labels of all rows are read, a shard at a time, and nothing else of them. The space (means, scales, ranges,
     categories) and whatever the map takes from data come from a sample: some 20,000 rows of at most 20 evenly spaced
@@ -121,7 +121,7 @@ def _check_size(columns: int, groups: int) -> None:
 
 
 class _Seen(NamedTuple):
-    """What is kept of the labels of a shard: enough to tell the task, and the classes or the scale of targets.
+    """Summarise the labels of a shard: enough to infer the task, and the classes or the scale of targets.
 
     Attributes:
         some: every different label, once; of real numbers and of rows of numbers, some that show what they are.
@@ -139,7 +139,7 @@ class _Seen(NamedTuple):
 
     @classmethod
     def of(cls, y: np.ndarray) -> "_Seen":
-        """Of labels that must all be there."""
+        """Check that no label is missing."""
         y = plain(y)
         check_present(y)
         if is_one_hot(y):
@@ -160,7 +160,7 @@ class _Seen(NamedTuple):
 
 
 def _labels(shards: Sequence[Shard], target: str | None) -> tuple[list[_Seen], Reading]:
-    """Of each shard, one held at a time; and how they were read."""
+    """Read the labels of each shard, one held at a time, and how they were read."""
     bits = max((shard.bits for shard in shards if isinstance(shard, ImageShard) and shard.bits), default=None)
     found, reading = [_Seen.of(shard.labels()) for shard in shards], images.reading(bits)
     if not _alike(found):  # a class called 1 in one part of a file and x in another
@@ -190,7 +190,7 @@ def _alike(seen: Sequence[_Seen]) -> bool:
 
 
 def _standardised(seen: Sequence[_Seen]) -> label_maps.RealTargets:
-    """How targets of all shards are standardised: their deviations within shards and between them."""
+    """Standardise targets of all shards by their deviations within shards and between them."""
     n = np.array([part.rows for part in seen], np.float64)
     means, squares = (np.array([getattr(part, name) for part in seen]) for name in ("mean", "squares"))
     mean = n @ means / n.sum()

@@ -46,7 +46,7 @@ class Ranges(NamedTuple):
 
     @classmethod
     def of(cls, x: np.ndarray) -> "Ranges":
-        """Of (n, d) vectors by column, or of (n, h, w[, c]) images by channel; a few rows at a time, in cache."""
+        """Compute those of (n, d) vectors by column, or of (n, h, w[, c]) images by channel, a few rows at a time."""
         found = cls._in_units(x, 1.0)
         spread = found.high - found.low
         small = (spread > 0) & (spread < SMALL)
@@ -54,7 +54,7 @@ class Ranges(NamedTuple):
 
     @classmethod
     def _in_units(cls, x: np.ndarray, unit: np.ndarray | float) -> "Ranges":
-        """As `of`, with squares taken in these units, in which they are not too small for float64."""
+        """Compute `of` with squares in these units, in which they are not too small for float64."""
         shift = x[0].astype(np.float64)
         total, square = np.zeros(x.shape[1:]), np.zeros(x.shape[1:])
         low, high = shift, shift

@@ -17,7 +17,7 @@ BATCH = 4096
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What may happen to each target image, independently, each time it is drawn.
+    """Random transforms of each target image, drawn independently each time.
 
     Attributes:
         flip: mirror left to right with probability ½.
@@ -94,7 +94,7 @@ def versions(x: np.ndarray, hashes: np.ndarray, how: Augmentation, count: int) -
 
 
 def number_of_versions(how: Augmentation, count: int) -> int:
-    """How many `versions` there are."""
+    """Return the number of `versions`."""
     return 1 if not how else 2 if how == Augmentation(flip=True) else count
 
 

@@ -76,7 +76,7 @@ class RealTargets:
 
     @classmethod
     def of(cls, mean: np.ndarray, deviation: np.ndarray, flat: bool) -> "RealTargets":
-        """Of targets with these moments by column."""
+        """Standardise targets with these moments by column."""
         # A constant column keeps a deviation of a few ulp of its value; that is rounding, not scale.
         constant = deviation <= 64 * np.finfo(np.float64).eps * np.abs(mean)
         return cls(mean, np.where(constant, 1.0, deviation), flat)
@@ -102,7 +102,7 @@ Labels = ClassLabels | RealTargets
 
 
 def state(labels: Labels) -> dict[str, Any]:
-    """What is needed to rebuild `labels`, as JSON types and arrays."""
+    """Return the state from which `labels` is rebuilt, as JSON types and arrays."""
     if isinstance(labels, ClassLabels):
         return {"kind": "classes", "classes": labels.classes}
     return {"kind": "targets", "mean": labels.mean, "scale": labels.scale, "flat": labels.flat}

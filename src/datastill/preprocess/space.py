@@ -82,7 +82,7 @@ class Space:
         return free + jax.lax.stop_gradient(settled.astype(free.dtype) - free)
 
     def occurring(self, z: ArrayLike, levels: int | None = None) -> Array:
-        """As `settle`, and of arrays too: whole numbers are whole, and of each channel only so many grey levels occur.
+        """Round as `settle` does, and arrays too: integers stay integers; each channel has only so many levels.
 
         Args:
             z: (s, …) rows.
@@ -101,7 +101,7 @@ class Space:
         return free + jax.lax.stop_gradient(found.astype(free.dtype) - free)
 
     def features(self, z: ArrayLike) -> Array:
-        """What the kernel sees of z; differentiable."""
+        """Map z to what the kernel sees; differentiable."""
         return self.whitening.forward(jnp.asarray(z)) if self.whitening else jnp.asarray(z)
 
     def from_features(self, x: ArrayLike) -> Array:
@@ -155,7 +155,7 @@ def fit_space(rows: Rows, preprocessing: str = "standardise") -> Space:
 
 
 def state(space: Space) -> dict[str, Any]:
-    """What is needed to rebuild the space and its inverse, as JSON types and arrays."""
+    """Return the state from which the space is rebuilt, as JSON types and arrays."""
     return {
         "table": tables.state(space.table) if space.table else None,
         "dtype": str(space.dtype),

@@ -44,7 +44,7 @@ class NumericColumn:
 
     @property
     def binary(self) -> np.ndarray:
-        """Which of the numbers are 0/1 flags."""
+        """Return the mask of the numbers that are 0/1 flags."""
         return np.array([False, True])[: self.width]
 
     @classmethod
@@ -107,7 +107,7 @@ class CategoricalColumn:
 
     @property
     def binary(self) -> np.ndarray:
-        """Which of the numbers are 0/1 flags: all."""
+        """Return the mask of the numbers that are 0/1 flags: all."""
         return np.ones(self.width, bool)
 
     @classmethod
@@ -276,7 +276,7 @@ def _whole_type(dtype: Any) -> np.dtype:
 
 
 def state(coder: TableCoder) -> list[dict[str, Any]]:
-    """What is needed to rebuild the coder, as JSON types."""
+    """Return the state from which the coder is rebuilt, as JSON types."""
     return [{"kind": "numeric" if isinstance(c, NumericColumn) else "categorical", **vars(c)} for c in coder.columns]
 
 

@@ -1,4 +1,4 @@
-"""What all pages share: one self-contained file that loads nothing and runs nothing, every outside text escaped."""
+"""The base of all pages: one self-contained file that loads nothing and runs nothing, every outside text escaped."""
 
 import base64
 import functools

@@ -1,4 +1,4 @@
-"""What all reports draw with: their colours, and single examples as pictures."""
+"""Drawing that all reports share: their colours, and single examples as pictures."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""What all reports write with: outside text escaped for Markdown, and settings as text."""
+"""Text that all reports share: outside text escaped for Markdown, and settings as text."""
 
 import re
 

@@ -22,7 +22,7 @@ TOLERANCE = 1e-6
 
 
 class Archetypes(NamedTuple):
-    """What `archetypes` found.
+    """The result of `archetypes`.
 
     Attributes:
         mixture: (k, n) B: the archetypes as mixtures of rows; B @ X are the archetypes, B @ y their targets.

@@ -1,4 +1,4 @@
-"""How hard each row is for a cheap model: the scores that deep learning's pruning baselines select by.
+"""Difficulty of each row for a cheap model: the scores that deep learning's pruning baselines select by.
 
 A network with one hidden layer is trained for a few epochs and asked for p(c | x_i) after each:
 

@@ -1,4 +1,4 @@
-"""How far the kernel mean of a few rows is from that of all rows, without the matrix of all pairs."""
+"""Distance between the kernel mean of a few rows and that of all rows, without the matrix of all pairs."""
 
 from functools import partial
 

@@ -62,7 +62,7 @@ class Candidates(NamedTuple):
 
 
 class Chosen(NamedTuple):
-    """What a method chose, grouped by class.
+    """The selection of a method, grouped by class.
 
     Attributes:
         indices: (s,) row numbers; None when the examples are new.
@@ -124,7 +124,7 @@ def choose(method: str, candidates: Candidates, budget: np.ndarray, seed: int, o
 
 
 def _of_class(method: str, part: Candidates, k: int, seed: int, optimiser: str) -> Chosen:
-    """What the method chooses of the rows of one class, by their numbers within it."""
+    """Select rows of one class with the method; indices are within the class."""
     if method in MIXERS:
         mixture, weights = MIXERS[method](part, k, seed)
         return Chosen(None, mixture, weights, np.full(k, np.nan))

@@ -1,4 +1,4 @@
-"""What every selector returns: which rows, how much each counts, and what each was worth when it was picked."""
+"""The result of every selector: the rows, their weights, and the gain of each when it was picked."""
 
 from typing import NamedTuple
 

@@ -77,7 +77,7 @@ def _renewed(sieves: dict[int, _Sieve], most: float, k: int, epsilon: float, par
 
 
 def _offer(one: _Sieve, part: Objective, before: int, k: int) -> None:
-    """Show a sieve the rows of a batch in order; gains are computed anew only after it has kept one."""
+    """Show a sieve the rows of a batch in order; gains are recomputed only after it has kept one."""
     row = 0
     while row < part.size and len(one.picks) < k:
         gains = part.gains(one.state, np.arange(row, part.size))

@@ -1,4 +1,4 @@
-"""How alike rows are: a matrix S, of which row i is something to be represented and column j something to pick.
+"""Similarity of rows: a matrix S, whose row i is something to represent and whose column j is something to pick.
 
 Every matrix here is either dense (an array) or sparse by columns (`scipy.sparse.csc_array`), and non-negative. A dense
 one of 10⁶ rows would take 4 terabytes: `explained` and `dense` are for few rows, `neighbours` keeps the nearest few.
@@ -51,7 +51,7 @@ def checked(s: Any) -> Similarity:
 
 
 class Explained(NamedTuple):
-    """What `explained` returns.
+    """The result of `explained`.
 
     Attributes:
         medoid: the row with the least sum of squared distances to all rows: the best single pick.
@@ -63,7 +63,7 @@ class Explained(NamedTuple):
 
 
 def explained(x: Float[np.ndarray, "n *d"], kernel: Kernel | None = None) -> Explained:
-    """How much of row i's squared distance to the medoid m a pick j takes away.
+    """Return how much of row i's squared distance to the medoid m a pick j removes.
 
         S_ij = max(0, ‖φ(x_i) − φ(x_m)‖² − ‖φ(x_i) − φ(x_j)‖²)         φ: the kernel's feature map
 

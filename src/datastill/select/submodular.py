@@ -189,7 +189,7 @@ class FeatureBased(Objective):
 
 @dataclass
 class Elimination:
-    """What is left of every candidate's kernel diagonal after the picks, and the rows of the Cholesky factor."""
+    """The residual kernel diagonal of every candidate after the picks, and the rows of the Cholesky factor."""
 
     left: np.ndarray
     factor: list[np.ndarray]

@@ -42,7 +42,7 @@ class Question(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """Held-out rows that are new, with the checks that they passed.
+    """New held-out rows, with the checks that they passed.
 
     Attributes:
         x: the rows.

@@ -37,7 +37,8 @@ from datastill.preprocess.space import Space, fit_space
 from datastill.report.names import PROPORTIONAL, RANDOM, SOLVED, TAUGHT
 from datastill.select.methods import SEEDLESS
 from datastill.workflows.comparison_files import Found, set_folder, write_report
-from datastill.workflows.distill import CLAIM, METHODS, estimator_of
+from datastill.workflows.request import METHODS, estimator_of
+from datastill.workflows.run_files import CLAIM
 from datastill.workflows.saved_set import set_digest
 
 
@@ -253,7 +254,7 @@ def made(data: Encoded, entrants: Entrants, name: str, folder: Path, seed: int) 
     kept.refuse_link(folder)
     kept.refuse_link(where)
     support = None
-    with suppress(InputError):  # a damaged set is made anew
+    with suppress(InputError):  # a damaged set is made again
         support = SupportSet.load(where) if (where / "manifest.json").exists() else None
     if support is None or support.provenance.get("seal") != own(set_digest(support)):
         settings |= {"random_state": seed, "n_support" if data.held.regression else "ipc": int(budget)}

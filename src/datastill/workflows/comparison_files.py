@@ -1,4 +1,4 @@
-"""What a tournament found, gathered for its report and written beside its tables.
+"""The results of a comparison, gathered for its report and written next to its tables.
 
 report.html, report.md      the comparison in figures and words
 summary.json                every number in them
@@ -41,7 +41,7 @@ MADE |= dict.fromkeys(("universal", "kip", "network-kip", "rfad", "frepo", "rcig
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What was compared, and what was found.
+    """A comparison and its results.
 
     Attributes:
         data: with test rows.

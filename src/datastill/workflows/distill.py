@@ -1,18 +1,7 @@
-"""A run: one folder that holds everything about one distillation, and can be continued after any interruption.
+"""Carry out a run: one distillation in one folder, which can be continued after any interruption."""
 
-run.json                what was asked for, and when it is done digests of what was found; one request for a folder
-checkpoint.safetensors  the state while it runs (.coarse after it: at half the size; .previous: the one before)
-support.safetensors, manifest.json, support.csv (tables)     the support set
-rows.safetensors        digests of the training rows, by which held-out rows are known to be new
-judges/              what learners that were asked for found, one file for each
-metrics.json, support.png, report.html                       what it is worth
-"""
-
-import hashlib
-import json
-import warnings
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +9,17 @@ import numpy as np
 import pandas as pd
 
 from datastill import report
-from datastill._errors import DatastillWarning, InputError
+from datastill._errors import InputError
 from datastill._validate import check_finite
 from datastill.data import claims, sampling
-from datastill.data.archive import finite, leftovers, read_object, write_atomic, write_json
-from datastill.data.dataset import Dataset, Rows, SupportSet, digest, take
+from datastill.data.archive import finite, write_atomic, write_json
+from datastill.data.dataset import Dataset, Rows, SupportSet, take
 from datastill.data.spreadsheet import support_csv
 from datastill.distill.checkpoints import NAME as CHECKPOINT
 from datastill.distill.checkpoints import discard
 from datastill.estimators import (
-    KIP,
-    RCIG,
-    RFAD,
     Coreset,
     CoresetRegressor,
-    FRePo,
-    KIPRegressor,
-    LabelSolve,
-    LabelSolveRegressor,
-    NetworkKIP,
     Universal,
     UniversalRegressor,
 )
@@ -46,73 +27,50 @@ from datastill.evaluate.comparison import Compared, compare
 from datastill.evaluate.judge import Judge
 from datastill.evaluate.panel import PANEL, SEEDS, Panel, cheap, fewer, panel
 from datastill.evaluate.protocol import Examples, examples_of
-from datastill.evaluate.references import class_means, nearest_rows
 from datastill.evaluate.scores import Score
-from datastill.evaluate.verdicts import settle
 from datastill.learners.named import check_learners
 from datastill.moments import Collected, Sample
 from datastill.preprocess.labels import ClassLabels
 from datastill.report.names import title
-from datastill.select import methods as selectors
 from datastill.workflows import saved_set
+from datastill.workflows.request import (
+    METHODS,
+    NETWORKS,
+    NO_JUDGES,
+    TEACHERS,
+    Request,
+    check,
+    estimator_of,
+    make_estimator,
+)
+from datastill.workflows.run_files import CLAIM, claim, finished, identify, identity_of, read_summary, seal
+from datastill.workflows.run_summary import summarise_run, warnings_of
 
-METHODS: dict[str, tuple[Any, Any]] = {
-    "universal": (Universal, UniversalRegressor),
-    "kip": (KIP, KIPRegressor),
-    "network-kip": (NetworkKIP, None),
-    "rfad": (RFAD, None),
-    "frepo": (FRePo, None),
-    "rcig": (RCIG, None),
-    "label-solve": (LabelSolve, LabelSolveRegressor),
-    **dict.fromkeys(selectors.METHODS, (Coreset, CoresetRegressor)),
-}
-"""Name -> the estimators of classes and of real targets; None where there is none."""
-TEACHERS = ("network-kip", "rfad", "frepo", "rcig")
-"""Methods whose sets are to teach networks."""
-NO_JUDGES = ("none",)
-"""A request's judges when no learner but kernel ridge regression is wanted."""
-NETWORKS = ("net:dsa", "net:frepo")
-"""Judges of such sets: ConvNet-3 of width 128 with instance norm, and a wide one without norm."""
+__all__ = [
+    "METHODS",
+    "NETWORKS",
+    "NO_JUDGES",
+    "TEACHERS",
+    "Request",
+    "Result",
+    "check",
+    "distill",
+    "estimator_of",
+    "identify",
+    "read_summary",
+    "rows_for",
+    "sampled",
+]
+
 MANY_ROWS, ROWS_EACH = 100_000, 50
 """Rows that the default learns from where there are more, and how many of them an example of a class needs."""
 MOST_OF_ALL, NUMBERS_OF_ALL = 2000, 1_000_000
 """Of all rows, and of the numbers in them, that a panel is trained on beside a universal set."""
-LARGE_TARGET = 4.0
-"""Standard deviations from the mean."""
-HIDDEN_SETTINGS = ("kernel", "random_state", "checkpoint", "verbose")
-FILES = ("support.safetensors", "manifest.json", "rows.safetensors", "metrics.json", "support.png", "report.html")
-NEEDED = ("support.safetensors", "manifest.json", "metrics.json", "report.html")
-CLAIM = "run.json"
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a run is asked to do; equal requests on equal data give equal results.
-
-    Attributes:
-        method: a key of METHODS.
-        task: "classification" or "regression"; before the data are read, for `check`, it may be "auto".
-        settings: the estimator's parameters, JSON types only.
-        seed: of everything random, the test split included.
-        judges: names of learners that are trained on the set, beside kernel ridge regression; see
-            `learners.named_learner`. None named: a cheap panel, unless the set is large; NO_JUDGES: no learner.
-        judge_seeds: how often each of those that are named is trained.
-        rows: how many training rows, drawn at random, the set is learned from at most; None for all. It is judged
-            beside all of them.
-    """
-
-    method: str
-    task: str
-    settings: dict[str, Any]
-    seed: int
-    judges: tuple[str, ...] = ()
-    judge_seeds: int = 5
-    rows: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What a finished run found.
+    """The result of a finished run.
 
     Attributes:
         folder: where everything is.
@@ -147,16 +105,16 @@ def distill(
         InputError: if the folder holds another run, or the data or settings cannot be used.
         OutputError: if the folder cannot be written.
     """
-    identity = _identity(data, request)
+    identity = identity_of(data, request)
     if collected is not None:
         identity["digests"]["moments"] = collected.digest
     with claims.held(folder) as stale:
-        claimed = _claim(folder, identity)
+        claimed = claim(folder, identity)
         claims.tidy(folder, stale)
-        if not claimed and (found := _found(folder)) is not None:
+        if not claimed and (found := finished(folder)) is not None:
             if claims.broken(folder / CLAIM) is None:
                 with suppress(OSError):  # of a folder that cannot be written
-                    _seal(folder, identity)
+                    seal(folder, identity)
             discard(folder / CHECKPOINT)
             return Result(folder, found, True)
         return _carry_out(data, request, folder, verbose, collected, unseen, identity, claimed)
@@ -175,8 +133,8 @@ def _carry_out(
     """See `distill`; the folder is held, and this run's own."""
     try:
         check_learners(request.judges if request.judges != NO_JUDGES else (), request.task)
-        estimator = _estimator(request, folder, verbose)
-        if request.task == "classification":  # test labels that training lacks are told before anything is learned
+        estimator = make_estimator(request, folder, verbose)
+        if request.task == "classification":  # refuse test labels that training lacks before learning
             labels = ClassLabels.fit(data.y) if collected is None else collected.recipe.source.labels
             if isinstance(labels, ClassLabels):
                 labels.codes(np.asarray(data.y_test))
@@ -209,19 +167,19 @@ def _carry_out(
     if isinstance(support.x, pd.DataFrame):
         write_atomic(folder / "support.csv", support_csv(support, data.target))
     judged = _judged(estimator, data, request, folder, compared.scores[0])
-    said = _warnings(request, estimator, unseen, seen, bool(judged.scores))
+    said = warnings_of(request, estimator, unseen, seen, bool(judged.scores))
     if chosen is not None:
         said.append(
             f"The set was learned from {len(chosen):,} of the {len(data.x):,} training rows, drawn at random; with "
             "--rows all it is learned from all."
         )
     warnings = [*judged.failures, *data.reading.notes, *said]
-    summary = _summary(estimator, data, request, compared, judged, warnings)
+    summary = summarise_run(estimator, data, request, compared, judged, warnings)
     write_atomic(folder / "support.png", report.support_grid(summary.gallery))
     write_atomic(folder / "report.html", report.render(summary).encode())
     numbers = finite(summary.as_dict())
     write_json(folder / "metrics.json", numbers)
-    _seal(folder, identity)
+    seal(folder, identity)
     discard(folder / CHECKPOINT)
     return Result(folder, numbers, False)
 
@@ -262,55 +220,6 @@ def _counted(score: Score, rows: int) -> Score:
     return replace(score, name=score.name.replace("all rows", f"{score.n_examples:,} of all rows", 1))
 
 
-def read_summary(folder: Path) -> dict[str, Any]:
-    """Read what a finished run found.
-
-    Raises:
-        InputError: where there is none, or where files of it are missing or damaged.
-    """
-    if not (folder / "metrics.json").exists():
-        raise InputError(f"Got {folder}, which holds no finished run; expected metrics.json; try `datastill distill`.")
-    if wrong := _wrong(folder):
-        raise InputError(
-            f"Got {folder}, whose {', '.join(wrong)} {'are' if wrong[1:] else 'is'} missing or damaged; expected a "
-            "finished run; try the same `datastill distill` again, which makes it again."
-        )
-    return read_object(folder / "metrics.json")
-
-
-def _found(folder: Path) -> dict[str, Any] | None:
-    """What a finished run found; None where it is not finished, or must be made again, which a warning says."""
-    wrong = _wrong(folder)
-    if not wrong:
-        return read_object(folder / "metrics.json")
-    if claims.broken(folder / CLAIM) or (folder / "metrics.json").exists():
-        what = f"{', '.join(wrong)} {'are' if wrong[1:] else 'is'} missing or damaged"
-        warnings.warn(f"Got {folder}, where {what}; the run is made again.", DatastillWarning, stacklevel=3)
-    return None
-
-
-def _wrong(folder: Path) -> list[str]:
-    """The files that a finished run would have, and that are missing or damaged."""
-    sealed = claims.broken(folder / CLAIM)
-    if sealed is not None:
-        return sealed
-    found = [name for name in NEEDED if not (folder / name).is_file()]  # no seal: of an earlier version, or killed
-    for name, read in (("support.safetensors", SupportSet.load), ("metrics.json", _read_metrics)):
-        try:
-            read(folder)
-        except InputError:
-            found.append(name)
-    return list(dict.fromkeys(found))
-
-
-def _read_metrics(folder: Path) -> dict[str, Any]:
-    return read_object(folder / "metrics.json")
-
-
-def _seal(folder: Path, identity: dict[str, Any]) -> None:
-    claims.seal(folder / CLAIM, identity, [name for name in (*FILES, "support.csv") if (folder / name).exists()])
-
-
 def sampled(collected: Collected, name: str, test: Dataset | None = None) -> Dataset:
     """The rows that a pass kept as a dataset: those to start from, and `test` or those that were held out to judge by.
 
@@ -328,88 +237,6 @@ def sampled(collected: Collected, name: str, test: Dataset | None = None) -> Dat
         raise InputError("Got moments that kept no held-out rows to judge by; expected test rows; try --test DATA.")
     held = rows(checks) if test is None else (test.x, test.y)
     return Dataset(name, *rows(starts), *held, target=recipe.target or "target", reading=recipe.reading)
-
-
-def identify(data: Dataset, request: Request) -> str:
-    """A digest of a request and its data, for naming folders."""
-    return hashlib.sha256(json.dumps(_identity(data, request)).encode()).hexdigest()
-
-
-def _identity(data: Dataset, request: Request) -> dict[str, Any]:
-    digests = {part: digest(getattr(data, part)) for part in ("x", "y", "x_test", "y_test")}
-    asked = {name: value for name, value in asdict(request).items() if name != "rows" or value is not None}
-    return {**asked, "dataset": data.name, "digests": digests}
-
-
-def _claim(folder: Path, identity: dict[str, Any]) -> bool:
-    """Make the folder this run's own, or find that it is; whether it is new. Another run's folder is left alone."""
-    identity = json.loads(json.dumps(identity))  # as it is read back
-    claim = folder / CLAIM
-    others = set(folder.iterdir()) - {claim, *leftovers(folder)}
-    held = None
-    try:
-        held = read_object(claim) if claim.exists() else None
-    except InputError:
-        if others:  # it may be another run's
-            raise
-    if held is not None:
-        different = sorted(k for k in identity if held.get(k) != identity[k])
-        if different:
-            detail = ", ".join(_difference(held.get(k), identity[k], k) for k in different)
-            raise InputError(
-                f"Got the output folder {folder}, which holds another run (different {detail}); expected a new or "
-                "empty folder; try another --out."
-            )
-        return False
-    if others:
-        raise InputError(
-            f"Got the output folder {folder}, which has other files in it; expected a new or empty folder; "
-            "try another --out."
-        )
-    write_json(claim, identity)
-    return True
-
-
-def _difference(old: Any, new: Any, name: str) -> str:
-    if not (isinstance(old, dict) and isinstance(new, dict)) or name == "digests":
-        return "data" if name == "digests" else f"{name}: {old!r}, not {new!r}"
-    keys = [k for k in {**old, **new} if old.get(k) != new.get(k)]
-    return ", ".join(f"{k}: {old.get(k)!r}, not {new.get(k)!r}" for k in keys)
-
-
-def estimator_of(method: str, regression: bool) -> Any:
-    """The estimator class of a method in METHODS.
-
-    Raises:
-        InputError: for a method that needs classes, in regression.
-    """
-    kind = METHODS[method][regression]
-    if kind is None:
-        raise InputError(f"Got the method {method} in regression; it needs classes; try kip.")
-    return kind
-
-
-def check(request: Request) -> None:
-    """Raise an InputError for settings or learners that no data could make usable; the task may still be "auto"."""
-    _estimator(request, Path(), False).check_settings()
-    check_learners(request.judges if request.judges != NO_JUDGES else (), request.task)
-
-
-def _estimator(request: Request, folder: Path, verbose: bool) -> Any:
-    kind = estimator_of(request.method, request.task == "regression")
-    known = kind._get_param_names()
-    settings = {k: v for k, v in request.settings.items() if k in known and v is not None}
-    if "method" in known:
-        settings["method"] = request.method
-    if settings.get("init") not in (None, "auto", "noise", "coarse", *selectors.METHODS):
-        settings["init"] = SupportSet.load(settings["init"])
-    if settings.get("patience") == "never":
-        settings["patience"] = None
-    if "checkpoint" in known:
-        settings["checkpoint"] = folder / CHECKPOINT
-    if "verbose" in known:
-        settings["verbose"] = verbose
-    return kind(**settings, random_state=request.seed)
 
 
 def _compared(estimator: Any, data: Dataset, request: Request) -> Compared:
@@ -473,131 +300,3 @@ def _beside(estimator: Any, data: Dataset, every: Examples, seed: int) -> dict[s
     name = "all rows" if len(rows) == len(every.x) else f"{len(rows):,} of all rows"
     whole = Examples(every.x[rows], every.vectors[rows], None, None if codes is None else codes[rows])
     return {"k-means centres": examples_of(made, estimator.space_, estimator.labels_), name: whole}
-
-
-def _summary(
-    estimator: Any, data: Dataset, request: Request, compared: Compared, judged: Panel, warnings: list[str]
-) -> report.Summary:
-    support: SupportSet = estimator.support_set_
-    means = nearest = codes = None
-    if isinstance(estimator.labels_, ClassLabels) and len(data.x):
-        codes = estimator.labels_.codes(data.y)
-    if codes is not None and np.bincount(codes, minlength=len(estimator.classes_)).all():
-        means = class_means(data.x, codes, len(estimator.classes_))
-        own = estimator.labels_.codes(estimator.y_support_)
-        found = nearest_rows(estimator.space_.encode(data.x), codes, estimator.space_.encode(support.x), own)
-        first = [int(np.argmax(own == c)) for c in range(len(estimator.classes_))]
-        nearest = take(data.x, found[first]) if set(own) == set(range(len(estimator.classes_))) else None
-    history = [
-        (r.step, r.loss, r.validation_score if np.isfinite(r.validation_score) else None)
-        for r in getattr(estimator, "history_", [])
-        if np.isfinite(r.loss)
-    ]
-    settings = {"method": title(request.method), "task": request.task, "seed": request.seed}
-    settings |= {"kernel": ", ".join(repr(k) for k in estimator.kernels_)}
-    settings |= {k: v for k, v in estimator.get_params().items() if k not in HIDDEN_SETTINGS and v is not None}
-    settings |= _choice(support)
-    settings |= _selection(support)
-    settings |= _change(estimator)
-    if hasattr(estimator, "n_iter_"):
-        settings |= {"steps done": estimator.n_iter_, "step kept": estimator.best_iter_}
-    return report.summarise(
-        support,
-        dataset=data.name,
-        method=title(request.method),
-        n_train=support.provenance["n_train"],
-        n_test=len(np.asarray(data.y_test)),
-        scores=[*compared.scores, *judged.scores],
-        under=settle([compared.duel, *judged.duels]) if compared.duel is not None else {},
-        learner=f"kernel ridge regression, {estimator.kernels_[0]!r}",
-        history=history,
-        snapshots=getattr(estimator, "snapshots_", []),
-        class_means=means,
-        nearest=nearest,
-        settings=settings,
-        warnings=warnings,
-        files=[*FILES, *(["support.csv"] if isinstance(support.x, pd.DataFrame) else [])],
-    )
-
-
-def _choice(support: SupportSet) -> dict[str, str]:
-    """Of several candidates, which one was kept and by what."""
-    known = support.provenance.get("choice")
-    if not known:
-        return {}
-    said = f"mean of {', '.join(known['learners'])} on {known['held_rows']} held-out rows"
-    failed = {f"{name} failed": why for name, why in known["failed"].items()}
-    return {"kept": known["chosen"], said: ", ".join(f"{k}: {v:.3f}" for k, v in known["means"].items())} | failed
-
-
-def _selection(support: SupportSet) -> dict[str, str]:
-    """What is known of chosen rows: how near the best choice, and how well they answer questions about all rows."""
-    known = support.provenance.get("selection", {})
-    found = {}
-    if known.get("objective_bound"):
-        found["share of the best choice"] = f"at least {known['objective'] / known['objective_bound']:.1%}"
-    for query in known.get("queries", []):
-        found[f"error of {query['family']}"] = f"{query['mean']:.1%} on average, {query['worst']:.1%} at worst"
-    return found
-
-
-def _change(estimator: Any) -> dict[str, str]:
-    """How far a set that started from another one has come."""
-    start, history = estimator.get_params().get("init"), getattr(estimator, "history_", [])
-    if not isinstance(start, SupportSet) or len(start.x) != len(estimator.X_support_):
-        return {}
-    before, after = (estimator.space_.encode(x).reshape(len(x), -1) for x in (start.x, estimator.X_support_))
-    moved = np.sqrt(np.mean((after - before) ** 2, axis=1))
-    found = {"examples moved by": f"{moved.mean():.3f} on average, {moved.max():.3f} at most (in standard deviations)"}
-    known = [r.validation_loss for r in history if np.isfinite(r.validation_loss)]
-    if known:
-        found["validation loss"] = f"{known[0]:.4f} at the start, {min(known):.4f} at the step kept"
-    return found
-
-
-def _warnings(request: Request, estimator: Any, unseen: bool, seen: int, others: bool) -> list[str]:
-    """List what the reader must know before using the set."""
-    support: SupportSet = estimator.support_set_
-    found = []
-    if seen:
-        found.append(
-            f"{seen:,} of the test rows equal a training row in every number, so the scores may be too high for rows "
-            "that were never seen."
-        )
-    if not unseen:
-        found.append(
-            "The rows that judge this set are some of those that chose the step: its score may be a little too high. "
-            "For one of other rows, give --test DATA."
-        )
-    agreement = support.provenance.get("label_agreement", 1.0)
-    if agreement < 1:
-        found.append(
-            f"{1 - agreement:.0%} of the examples have a label vector that points to another class than the one they "
-            "were made for: use soft_labels, not y, with learners that can take them."
-        )
-    short = support.provenance.get("short") or support.provenance.get("choice", {}).get("short")
-    if short:
-        classes = ", ".join(f"{label} ({k})" for label, k in short.items())
-        found.append(f"Some classes have fewer rows than examples were asked for, and got fewer examples: {classes}.")
-    if not isinstance(estimator.labels_, ClassLabels) and np.abs(estimator.soft_labels_).max() > LARGE_TARGET:
-        found.append(
-            "Some learned target values lie far outside the data's: they are what the kernel predictor needs at those "
-            "points, and may mislead other learners."
-        )
-    history = getattr(estimator, "history_", [])
-    judged = history and np.isfinite(history[-1].validation_loss)
-    if judged and not estimator.converged_ and estimator.best_iter_ == estimator.n_iter_:
-        found.append("The last step was the best one: more steps may give a better set.")
-    if others:
-        found.append(
-            "Scores with a learner's name before the set are that learner's, trained on the set with its label vectors "
-            "if it can take them, and on random rows with labels of their own; the others are those of kernel ridge "
-            "regression under the kernel named here."
-        )
-    else:
-        how = f"; try --judges {','.join(NETWORKS)}" if request.method in TEACHERS else ""
-        found.append(
-            "The scores hold for kernel ridge regression under the kernel named here. Another learner trained on this "
-            f"set may do much better or much worse; measure it before you rely on it{how}."
-        )
-    return found

@@ -38,7 +38,7 @@ class Look(NamedTuple):
 
 
 class Search(NamedTuple):
-    """What the search found.
+    """The result of the search.
 
     Attributes:
         budget: the smallest budget certified to reach ε; None if none did.

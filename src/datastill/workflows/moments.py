@@ -25,7 +25,7 @@ from datastill.progress import rows_bar
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for; see the options of `datastill moments`."""
+    """The request for a pass; see the options of `datastill moments`."""
 
     data: tuple[str, ...]
     features: str = ""
@@ -131,7 +131,7 @@ def _check(request: Request) -> None:
 
 
 def _plus(base: Collected | None, more: Collected, seen: list[float]) -> Collected:
-    """The sum; `seen` is told the share of the rows of `more` that were there before, as far as samples tell."""
+    """Add moments; `seen` receives the share of the rows of `more` that were there before, by their samples."""
     if base is None:
         return more
     total = base + more

@@ -1,8 +1,8 @@
-"""What a run will cost, before it is started.
+"""Forecast the memory and time of a run before it is started.
 
 Memory is counted from the shapes and by the compiler's own accounting, and not below what these trials take, since to
-compile a dear kernel takes more than to apply it; time is that of a few steps on random rows of the same shape, scaled
-to the whole.
+compile an expensive kernel takes more than to apply it; time is that of a few steps on random rows of the same shape,
+scaled to the whole.
 """
 
 import math
@@ -35,10 +35,10 @@ from datastill.preprocess.space import fit_space
 from datastill.select.kmeans import kmeans_centres
 
 PROBE_ROWS = 2 * distil.BATCH
-"""Two batches of a label solve, so that what a further one costs can be told from what comes once."""
+"""Two batches of a label solve, which separate the cost of a further batch from the cost that is paid once."""
 PROBE_WORK = 3e8
 LEAST_PROBE = 16
-"""Activations of a probe: fewer rows where the kernel is dear, but so many."""
+"""Activations of a probe: fewer rows where the kernel is expensive, but at least so many."""
 
 SOLVES = RANDOM_DRAWS + 2
 """Label solves of a run at the size of its set: random draws and k-means in the comparison, and the set itself."""
@@ -49,7 +49,7 @@ OVERHEAD_BYTES = 2.0**28
 
 @dataclass(frozen=True)
 class Shape:
-    """What a forecast needs to know of the data.
+    """The facts about the data that a forecast needs.
 
     Attributes:
         rows: n.
@@ -112,7 +112,7 @@ class Forecast:
 
 
 class Baseline(NamedTuple):
-    """What this process has cost already: starting Python and reading the data, which every run does too."""
+    """Time and memory that this process has used already: starting Python and reading the data, as every run does."""
 
     seconds: float
     bytes: float
@@ -134,7 +134,7 @@ def forecasts(
     """`forecast` of each (method, kernel, ipc).
 
     They are made from the cheapest to the dearest: what a process has held at most never falls, and would tell a cheap
-    one what a dear one took.
+    one what an expensive one took.
     """
 
     def dearness(number: int) -> tuple[float, bool]:

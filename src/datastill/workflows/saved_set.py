@@ -46,7 +46,7 @@ class Artefact:
 
     @property
     def regression(self) -> bool:
-        """Whether it predicts real targets."""
+        """Return whether it predicts real targets."""
         return not isinstance(self.labels, label_maps.ClassLabels)
 
     def examples(self) -> Examples:
@@ -61,7 +61,7 @@ class Artefact:
 
     @cached_property
     def apart(self) -> spaces.Space:
-        """The space in which rows are told apart: standardised by the training rows, where they were found."""
+        """Return the space in which rows are compared: standardised by the training rows where they were found."""
         return self.space if self.data is None else spaces.fit_space(self.data.x)
 
     def check_kind(self, x: Rows) -> None:

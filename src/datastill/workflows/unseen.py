@@ -56,7 +56,7 @@ def rows_of(data: Dataset) -> Known:
 
 
 def unseen(known: Known, x: Rows, distance: float | None, drop_seen: bool) -> tuple[Check, np.ndarray]:
-    """Return the check, and the numbers of the held-out rows that are new.
+    """Return the check, and the indices of the new held-out rows.
 
     Args:
         known: the rows that they are compared with.

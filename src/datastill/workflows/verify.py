@@ -142,7 +142,7 @@ def verify(
 
 
 def _rows_again(artefact: Artefact, about: Mapping[str, Any], rows: tuple[Rows, np.ndarray]) -> tuple[Sample, bool]:
-    """Select the held-out rows that are new, and say if they were checked as they were for the certificate.
+    """Select the new held-out rows, and return whether they were checked as for the certificate.
 
     A certificate that was made without the training rows has no distance: digests of them were compared.
     """

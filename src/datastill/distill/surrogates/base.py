@@ -1,4 +1,4 @@
-"""What a surrogate is: a differentiable stand-in for a family of learners, trained on the set inside the loss.
+"""The interface of a surrogate: a differentiable stand-in for a family of learners, trained on the set inside the loss.
 
     loss(S) = mean over surrogates m, over rows (x, y) of  ℓ(A_m(S)(x), y)
 
@@ -80,7 +80,7 @@ def losses(
     y_t: Float[Array, "t c"],
     regression: bool,
 ) -> Float[Array, " m"]:
-    """What each surrogate, trained on the set, loses on the rows.
+    """Return the loss on the rows of each surrogate trained on the set.
 
     Args:
         surrogates: m of them.

@@ -1,4 +1,4 @@
-"""Which surrogates stand for which learners."""
+"""The surrogates of each learner."""
 
 from collections.abc import Sequence
 

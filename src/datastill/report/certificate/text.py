@@ -48,13 +48,13 @@ def certificate_sentences(certificate: Certificate) -> list[str]:
 
 
 def opening(certificate: Certificate) -> str:
-    """How sure the statements are."""
+    """Return the sentence on the confidence of the statements."""
     sure, rows = rounding.probability(certificate.delta), counted(certificate.n, "held-out row")
     return f"With probability at least {sure} over the draw of the {rows}, all of the statements below hold together."
 
 
 def foundations(certificate: Certificate) -> list[str]:
-    """What the loss is, and what the statements rest on."""
+    """Return the sentences on the loss and on what the statements rest on."""
     level = f"fails with probability {rounding.level(certificate.each)} at most"
     return [LOSS_WORDS[certificate.loss], f"Each bound, and each comparison with all rows, {level}.", CHANCE]
 
@@ -134,7 +134,7 @@ def _all_rows(about: Mapping[str, Any]) -> str:
 
 
 def _bound(value: float, loss: str) -> str:
-    """What the risk does not exceed."""
+    """Return the sentence on the bound of the risk."""
     if loss == "zero-one":
         return f"is wrong on at most {rounding.percent_at_most(value)} % of"
     if loss == "brier":
@@ -143,7 +143,7 @@ def _bound(value: float, loss: str) -> str:
 
 
 def _scale(value: float, loss: str) -> float:
-    """As it is said: squared errors in variances."""
+    """Format a loss for a sentence: squared errors in variances."""
     return value * CAP if loss == "squared" else value
 
 
@@ -155,7 +155,7 @@ def seen_text(risk: float, loss: str) -> str:
 
 
 def _between(low: float, high: float, loss: str) -> str:
-    """How much more it loses: both ends rounded outwards."""
+    """Return the interval of the excess loss: both ends rounded outwards."""
     if loss == "zero-one":
         up, down, unit, verb = rounding.percent_at_most, rounding.percent_at_least, " percentage points", "is wrong"
         words = ("more often", "less often")

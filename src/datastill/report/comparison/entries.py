@@ -39,27 +39,27 @@ class Entry:
 
     @property
     def failed(self) -> bool:
-        """Whether there is no score."""
+        """Return whether there is no score."""
         return not math.isfinite(self.mean)
 
     @property
     def full(self) -> bool:
-        """Whether the set is all rows."""
+        """Return whether the set is all rows."""
         return self.set == FULL
 
     @property
     def constant(self) -> bool:
-        """Whether nothing was trained: the constant prediction."""
+        """Return whether nothing was trained: the constant prediction."""
         return self.set == CONSTANT
 
     @property
     def small(self) -> bool:
-        """Whether the set is one of those compared, and neither all rows nor the constant prediction."""
+        """Return whether the set is one of those compared, and neither all rows nor the constant prediction."""
         return not (self.full or self.constant)
 
     @property
     def random(self) -> bool:
-        """Whether the rows are random ones with their own labels."""
+        """Return whether the rows are random ones with their own labels."""
         return self.name.method in (RANDOM, PROPORTIONAL)
 
     @property
@@ -104,7 +104,7 @@ def share_text(share: float) -> str:
 
 
 def meaningful(share: float) -> bool:
-    """Whether a share of the score of all rows says something: not for the negative scores of regression."""
+    """Return whether a share of the score of all rows is meaningful: it is not for negative scores of regression."""
     return math.isfinite(share) and 0 <= share < 10
 
 

@@ -19,7 +19,7 @@ SMALLEST = 3.0
 
 
 class Style(NamedTuple):
-    """How a line is drawn, on the page's legend too.
+    """The style of a line, in the page's legend too.
 
     Attributes:
         colour: of both schemes.

@@ -198,7 +198,7 @@ class Guarantee:
     """The statements of a tournament in words.
 
     Attributes:
-        chosen: the set that is told in sentences.
+        chosen: the set that the sentences describe.
         paragraphs: one for each learner.
         rows: set, learner, held-out risk, bound, gap, ε, for every statement.
     """

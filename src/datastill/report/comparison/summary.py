@@ -29,7 +29,7 @@ class Robust:
 
 @dataclass(frozen=True)
 class Reliability:
-    """Whether confidences are what they say, on the held-out rows, for the first seed.
+    """The calibration of confidences on the held-out rows, for the first seed.
 
     Attributes:
         bins: (rows, mean confidence, accuracy) of each bin that has rows.

@@ -13,7 +13,7 @@ from datastill.report.names import SOLVED, spoken
 
 
 class Facts(NamedTuple):
-    """What sentences need to know beside the standings."""
+    """Context of the sentences besides the standings."""
 
     task: str
     metric: str
@@ -126,7 +126,7 @@ def tally_text(found: dict[str, int]) -> str:
 
 
 def sentences(entries: Sequence[Entry], facts: Facts) -> list[str]:
-    """What the figures hold for, and what they do not."""
+    """Return the sentences on what the figures hold for, and what they do not."""
     found = [
         f"Scores are {'means over ' + str(facts.seeds) + ' seeds' if facts.seeds > 1 else 'of one seed'}, on the same "
         f"{counted(facts.n_test, 'held-out row')}. Intervals are at 95 %, for the draw of the rows"

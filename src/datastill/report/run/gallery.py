@@ -1,4 +1,4 @@
-"""What is shown of a support set: its examples by class, at each saved step, within a fixed budget."""
+"""The gallery of a support set: its examples by class, at each saved step, within a fixed budget."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -188,7 +188,7 @@ def _states(support: SupportSet, snapshots: Sequence[tuple[int, Rows]]) -> list[
 
 
 def _same(a: Rows, b: Rows) -> bool:
-    """Whether two sets of rows would look the same."""
+    """Return whether two sets of rows would look the same."""
     if isinstance(a, pd.DataFrame) or isinstance(b, pd.DataFrame):
         return bool(np.array_equal(np.asarray(a).astype(str), np.asarray(b).astype(str)))
     if a.shape != b.shape or a.dtype.kind not in "biuf":
@@ -215,7 +215,7 @@ def _kind(x: Rows, columns: Sequence[str] | None) -> tuple[Literal["images", "ta
 
 
 def _budget(x: Rows) -> float:
-    """How many pictures fit into `PICTURE_BYTES`: an estimate from uncompressed thumbnails."""
+    """Estimate how many pictures fit into `PICTURE_BYTES` from uncompressed thumbnails."""
     height, width = (x.shape[1], x.shape[2]) if row_kind(x) == "images" else (1, 256)
     channels = 3 if x.ndim == 4 and x.shape[-1] == 3 else 1
     each = 400 + 4 / 3 * channels * min(height, MAX_THUMBNAIL) * min(width, MAX_THUMBNAIL)
