@@ -23,12 +23,12 @@ from datastill.data.archive import write_json
 from datastill.data.dataset import versions
 from datastill.data.sources import load
 from datastill.distill import frepo, kip, model_pool, rfad
-from datastill.distill.body import Body
-from datastill.distill.fit import Targets
+from datastill.distill.finite_convnet import FiniteConvNet
+from datastill.distill.kernel_objective import Targets
 from datastill.distill.model_pool import ModelPool
 from datastill.distill.objectives import Penalties
+from datastill.preprocess.encoder import fit_encoder
 from datastill.preprocess.labels import ClassLabels
-from datastill.preprocess.space import fit_space
 
 RESULTS = Path(__file__).parent / "results" / "as_published"
 # Fewer steps than in tables.py, so that many times as long is not a day.
@@ -45,7 +45,7 @@ Method = Callable[[np.ndarray, np.ndarray, Targets], tuple[Any, Callable[[Any, i
 
 def frepo_as_published(z: np.ndarray, vectors: np.ndarray, targets: Targets) -> Any:
     """Zhou, Nezhadarya, Ba (2022), arXiv:2206.00719."""
-    pool, rule = ModelPool(Body(normalised=True)), frepo.optimiser(frepo.RATE, FREPO_STEPS)
+    pool, rule = ModelPool(FiniteConvNet(normalised=True)), frepo.optimiser(frepo.RATE, FREPO_STEPS)
     problem = kip.Problem((), lambda z: z, "gradient", rule, penalties=Penalties(1e-6))
     objective = frepo.objective(problem, pool)
     state = model_pool.init(problem, pool, objective, z, frepo.first_labels(vectors), targets, 0)
@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--times", type=float, default=20)
     options = parser.parse_args()
     data = load(options.data / f"{options.images}.npz")
-    space, labels = fit_space(data.x), ClassLabels.fit(data.y)
+    space, labels = fit_encoder(data.x), ClassLabels.fit(data.y)
     codes, vectors = labels.codes(data.y), labels.encode(data.y)
     x_test, codes_test = space.encode(data.x_test), labels.codes(data.y_test)
 

@@ -26,7 +26,7 @@ from datastill.data.archive import make_folder, write_json
 from datastill.data.dataset import Dataset
 from datastill.data.sources import load
 from datastill.data.task import guess_task, with_test
-from datastill.workflows.compare import Entrants, compare
+from datastill.workflows.compare import ComparisonSettings, compare
 
 RESULTS = Path(__file__).parent / "results" / "judge"
 METHODS = ("kmeans", "herding", "kcenter", "facility-location", "leverage", "label-solve", "kip")
@@ -108,7 +108,7 @@ def main() -> None:
     for name in [arguments.only] if arguments.only else READERS:
         data, task = read(name, arguments.data)
         budgets = (20, 200) if task == "regression" else (1, 10)
-        entrants = Entrants(METHODS, budgets, LEARNERS, arguments.seeds, steps=STEPS)
+        entrants = ComparisonSettings(METHODS, budgets, LEARNERS, arguments.seeds, steps=STEPS)
         folder = arguments.work / name
         resumed = (folder / "rows").exists()
         path = RESULTS / f"{name}.json"

@@ -20,8 +20,8 @@ from datastill import NetworkKIP
 from datastill.data.archive import read_json, write_json
 from datastill.data.dataset import versions
 from datastill.data.sources import load
+from datastill.preprocess.encoder import fit_encoder
 from datastill.preprocess.labels import ClassLabels
-from datastill.preprocess.space import fit_space
 
 RESULT = Path(__file__).parent / "results" / "kinds.json"
 JUDGES, ROWS, HELD = ("net:fast", "net:dsa"), 50_000, 3000
@@ -41,7 +41,7 @@ def main() -> None:
     data = load(arguments.data / "mnist.npz")
     order = np.random.default_rng(0).permutation(len(data.x))
     rows, held = order[:ROWS], order[ROWS : ROWS + HELD]
-    space, labels = fit_space(data.x[rows]), ClassLabels.fit(data.y[rows])
+    space, labels = fit_encoder(data.x[rows]), ClassLabels.fit(data.y[rows])
     codes, x_held, codes_held = labels.codes(data.y[rows]), space.encode(data.x[held]), labels.codes(data.y[held])
     found = read_json(RESULT) if RESULT.exists() else {"sets": {}}
     found |= {"machine": machine(), "versions": versions()}

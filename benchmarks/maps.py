@@ -3,7 +3,7 @@
     python benchmarks/maps.py --data FOLDER [--only fashion_mnist]
 
 FOLDER holds mnist.npz, fashion_mnist.npz and cifar10.npz. Of the training part, 20,000 rows to learn from and 10,000 to
-judge by; the penalty is the one of `fit_moments.RIDGES` with the least loss on the latter. A map that is in the
+judge by; the penalty is the one of `moments_objective.RIDGES` with the least loss on the latter. A map that is in the
 result file is not measured again.
 """
 
@@ -19,12 +19,12 @@ from moments import accuracy
 from datastill import krr
 from datastill.data.archive import write_json
 from datastill.data.dataset import versions
-from datastill.distill import fit_moments
-from datastill.distill.fit import Targets
+from datastill.distill import moments_objective
 from datastill.distill.from_moments import feature_loss
+from datastill.distill.kernel_objective import Targets
 from datastill.features.names import named_map
+from datastill.preprocess.encoder import fit_encoder
 from datastill.preprocess.labels import ClassLabels
-from datastill.preprocess.space import fit_space
 
 RESULT = Path(__file__).parent / "results" / "maps.json"
 ROWS, HELD = 20_000, 10_000
@@ -58,7 +58,7 @@ def split(path: Path) -> tuple[Targets, Targets]:
     with np.load(path) as file:
         x, y = file["x_train"], file["y_train"]
     order = np.random.default_rng(7).permutation(len(x))[: ROWS + HELD]
-    space, labels = fit_space(x[order[:ROWS]]), ClassLabels.fit(y)
+    space, labels = fit_encoder(x[order[:ROWS]]), ClassLabels.fit(y)
 
     def targets(rows: np.ndarray) -> Targets:
         return Targets(space.encode_features(x[rows]), labels.encode(y[rows]), labels.codes(y[rows]))
@@ -70,9 +70,9 @@ def measured(features: str, train: Targets, held: Targets) -> dict[str, Any]:
     """Accuracy and loss of ridge regression on the rows to judge by; seconds of both passes over rows."""
     map = named_map(features).resolve(train.x)
     started = time.perf_counter()
-    sums = fit_moments.sums_of(map, train, held)
+    sums = moments_objective.sums_of(map, train, held)
     seconds = time.perf_counter() - started
-    weights = fit_moments.ridge(sums)
+    weights = moments_objective.ridge(sums)
     with krr.float64(True):
         loss = float(feature_loss(weights, sums.held))
     return {

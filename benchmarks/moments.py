@@ -24,7 +24,7 @@ from datastill import KIP
 from datastill.data.archive import write_json
 from datastill.data.dataset import versions
 from datastill.data.sharding import shards_of
-from datastill.distill import fit_moments
+from datastill.distill import moments_objective
 from datastill.features.names import named_map
 from datastill.learners.named import named_learner
 from datastill.moments import Collected, collect_all, survey
@@ -80,7 +80,7 @@ def cell(
     sets = {"network": (space.encode(kip.X_support_), kip.soft_labels_)}
     for _ in range(RANDOM_DRAWS):
         rows = np.concatenate([draw.choice(np.flatnonzero(starts.y == c), ipc, replace=False) for c in range(10)])
-        solved = fit_moments.solve_labels(sums, starts.z[rows], kip.problem().penalties)
+        solved = moments_objective.solve_labels(sums, starts.z[rows], kip.problem().penalties)
         w = np.asarray(sums.map(starts.z[rows]), np.float64).T @ coefficients(sums, starts.z[rows], solved.y_s, kip.reg)
         drawn.append(accuracy(sums, w, z_test, y_test))
     sets["network_random"] = starts.z[rows], kip.labels_.encode(kip.classes_[starts.y[rows]])
@@ -104,14 +104,14 @@ def cell(
     }
 
 
-def coefficients(sums: fit_moments.Sums, x_s: np.ndarray, y_s: np.ndarray, reg: float) -> np.ndarray:
+def coefficients(sums: moments_objective.Sums, x_s: np.ndarray, y_s: np.ndarray, reg: float) -> np.ndarray:
     """α of KRR on these rows."""
     phi = np.asarray(sums.map(x_s), np.float64)
     k_ss = phi @ phi.T
     return np.linalg.solve(k_ss + reg * np.trace(k_ss) / len(k_ss) * np.eye(len(k_ss)), y_s)
 
 
-def accuracy(sums: fit_moments.Sums, weights: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
+def accuracy(sums: moments_objective.Sums, weights: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
     """Of φ(x)·W, in percent."""
     predicted = np.concatenate([np.asarray(block) @ weights for block in sums.map.blocks(x)])
     return 100 * float(np.mean(predicted.argmax(axis=1) == y))
@@ -135,9 +135,9 @@ def main() -> None:
         if kept is None or kept[0] != (name, features):
             kept = None
             collected, seconds = one_pass(arguments.data, name, features)
-            sums = fit_moments.sums_in(collected)
+            sums = moments_objective.sums_in(collected)
             ceiling = accuracy(
-                sums, fit_moments.ridge(sums), collected.recipe.space.encode(data["x_test"]), data["y_test"]
+                sums, moments_objective.ridge(sums), collected.recipe.space.encode(data["x_test"]), data["y_test"]
             )
             del sums
             kept = (name, features), collected, seconds, ceiling

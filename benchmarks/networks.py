@@ -23,8 +23,8 @@ from datastill.data.sources import load
 from datastill.learners import named_learner
 from datastill.learners.networks import network
 from datastill.learners.neural import Network
+from datastill.preprocess.encoder import fit_encoder
 from datastill.preprocess.labels import ClassLabels
-from datastill.preprocess.space import fit_space
 
 RESULT = Path(__file__).parent / "results" / "networks.json"
 PUBLISHED = {
@@ -61,7 +61,7 @@ def main() -> None:
     make_folder(RESULT.parent)
     found = json.loads(RESULT.read_text()) if RESULT.exists() else {"rows": []}
     data = load(arguments.data / "cifar10.npz")
-    space, labels = fit_space(data.x), ClassLabels.fit(data.y)
+    space, labels = fit_encoder(data.x), ClassLabels.fit(data.y)
     x, x_test, vectors = space.encode(data.x), space.encode(data.x_test), labels.encode(data.y)
     codes, codes_test = labels.codes(data.y), labels.codes(data.y_test)
     found |= {"machine": machine(), "published": PUBLISHED}

@@ -24,8 +24,8 @@ from datastill import KIP, krr
 from datastill.data import sampling
 from datastill.data.archive import write_json
 from datastill.kernels import FullyConnected
+from datastill.preprocess.encoder import fit_encoder
 from datastill.preprocess.labels import ClassLabels
-from datastill.preprocess.space import fit_space
 
 TARGET = 46.7
 STEPS = 300
@@ -37,7 +37,7 @@ def notebook(rows: dict[str, np.ndarray], seed: int, precision: Any) -> dict[str
     """The published algorithm; seconds exclude the test evaluations."""
     started, evaluating = time.perf_counter(), 0.0
     kernel, labels = FullyConnected(depth=1), ClassLabels.fit(rows["y_train"])
-    space = fit_space(rows["x_train"])
+    space = fit_encoder(rows["x_train"])
     codes = labels.codes(rows["y_train"])
     with jax.enable_x64(precision == np.float64):
         x, y = space.encode(rows["x_train"]).astype(precision), labels.encode(rows["y_train"]).astype(precision)

@@ -24,7 +24,7 @@ from moments import one_pass
 from datastill import KIP
 from datastill.data.archive import write_json
 from datastill.data.dataset import versions
-from datastill.distill import fit_moments, kip
+from datastill.distill import kip, moments_objective
 from datastill.distill.from_moments import eliminated_loss, feature_loss, predictor
 from datastill.distill.objectives import Penalties
 from datastill.moments import Collected
@@ -44,7 +44,7 @@ class Problem:
         self.sums, self.space = start.sums_, start.space_
         self.z = np.asarray(self.space.encode(start.X_support_))
         formula, weights = self.sums.map.formula(), self.sums.weights
-        train, held = (fit_moments.on_device(t) for t in (self.sums.train, self.sums.held))
+        train, held = (moments_objective.on_device(t) for t in (self.sums.train, self.sums.held))
 
         def loss(z: Any) -> Any:
             return eliminated_loss(formula, weights, self.space.features(z), train, PENALTIES)
@@ -66,7 +66,7 @@ class Problem:
         self.alpha = kip.compiled(lambda z: loss(z)[1])
         self.product = kip.compiled(product)
         self.judge = kip.compiled(judge)
-        self.score = fit_moments.scorer(self.sums)
+        self.score = moments_objective.scorer(self.sums)
         self.low, self.high = (np.broadcast_to(b, self.z.shape) for b in (self.space.low, self.space.high))
         for function in (self.value_and_gradient, self.alpha, self.judge):
             jax.block_until_ready(function(self.z))

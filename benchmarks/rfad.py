@@ -22,10 +22,10 @@ from datastill.data.archive import write_json
 from datastill.data.dataset import versions
 from datastill.data.sources import load
 from datastill.distill import kip, rfad
-from datastill.distill.fit import Targets
+from datastill.distill.kernel_objective import Targets
 from datastill.distill.objectives import Penalties
+from datastill.preprocess.encoder import fit_encoder
 from datastill.preprocess.labels import ClassLabels
-from datastill.preprocess.space import fit_space
 
 RESULT = Path(__file__).parent / "results" / "rfad.json"
 # Loo et al. (2022), arXiv:2210.12067, table 1: MNIST, one image a class, KRR.
@@ -54,7 +54,7 @@ def main() -> None:
     }
     print(ours, flush=True)
 
-    space, labels = fit_space(data.x), ClassLabels.fit(data.y)
+    space, labels = fit_encoder(data.x), ClassLabels.fit(data.y)
     codes, vectors = labels.codes(data.y), labels.encode(data.y)
     targets = Targets(space.encode(data.x), vectors, codes)
     test = Targets(

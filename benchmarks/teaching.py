@@ -22,8 +22,8 @@ from datastill._memory import peak_memory
 from datastill.data.archive import read_json, write_json
 from datastill.data.dataset import Dataset
 from datastill.learners.named import named_learner
+from datastill.preprocess.encoder import fit_encoder
 from datastill.preprocess.labels import ClassLabels
-from datastill.preprocess.space import fit_space
 
 RESULTS = Path(__file__).parent / "results" / "teaching"
 DEVICE = "cpu" if jax.default_backend() == "cpu" else "gpu"
@@ -157,7 +157,7 @@ def run(cell: Cell, data: Dataset, seed: int, until: float) -> dict[str, Any] | 
         for kept in folder.glob("checkpoint*"):
             kept.unlink()
     found = read_json(file)
-    support, space, labels = SupportSet.load(folder), fit_space(data.x), ClassLabels.fit(data.y)
+    support, space, labels = SupportSet.load(folder), fit_encoder(data.x), ClassLabels.fit(data.y)
     x_test, codes_test = space.encode(data.x_test), labels.codes(data.y_test)
     for judge in JUDGES:
         for which in ("learned", "random"):

@@ -23,8 +23,8 @@ from timing import machine
 from datastill import Coreset, CoresetRegressor, SupportSet, Universal, UniversalRegressor
 from datastill.data.archive import make_folder, write_json
 from datastill.data.dataset import versions
+from datastill.evaluate.leaderboard import Baselines, leaderboard
 from datastill.evaluate.protocol import Examples, examples_of, protocol
-from datastill.evaluate.standings import Rivals, standings
 from datastill.workflows.compare import Encoded
 
 RESULTS = Path(__file__).parent / "results" / "universal"
@@ -98,9 +98,9 @@ def main() -> None:
             rows = work / "rows"
             judged = protocol(sets, learners, known.held, arguments.seeds, folder=rows)
             others = tuple(m for m in rivals if m == "random-in-proportion")
-            found = standings(
+            found = leaderboard(
                 judged,
-                {m: Rivals("random", "random", others) for m in ("universal", "kmeans", "herding")},
+                {m: Baselines("random", "random", others) for m in ("universal", "kmeans", "herding")},
                 "universal",
             ).drop(columns="relative_to_full")
             found["relative_to_full"] = [

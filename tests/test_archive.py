@@ -53,7 +53,7 @@ Y = {
 
 def support(x=X["vectors"], y=Y["int"], **more):
     """A support set with every part."""
-    coded = labels.RealTargets.fit(y) if y.ndim == 2 else labels.ClassLabels.fit(y)
+    coded = labels.TargetScaler.fit(y) if y.ndim == 2 else labels.ClassLabels.fit(y)
     return SupportSet(
         x=x,
         y=y,
@@ -61,7 +61,7 @@ def support(x=X["vectors"], y=Y["int"], **more):
         soft_labels=np.arange(9.0).reshape(3, 3) / 7,
         weights=np.array([1.0, 0.5, 2.0]),
         indices=np.array([4, 1, 9]),
-        preprocessing={"space": space.state(space.fit_space(x)), "labels": labels.state(coded)},
+        preprocessing={"space": space.state(space.fit_encoder(x)), "labels": labels.state(coded)},
         provenance={"method": "test", "seed": 3, "loss": 0.25, "list": [1, "é", None], "digest": {"x": digest(x)}},
         **more,
     )

@@ -17,8 +17,8 @@ from datastill.data.archive import read_tensors, write_json, write_tensors
 from datastill.data.task import with_test
 from datastill.evaluate.protocol import Examples, HeldOut
 from datastill.workflows.certificate_files import read, write
-from datastill.workflows.certify import Question, certify_set, evaluate, held_out_rows, without_seen
-from datastill.workflows.compare import Entrants
+from datastill.workflows.certify import CertificateSettings, certify_set, evaluate, held_out_rows, without_seen
+from datastill.workflows.compare import ComparisonSettings
 from datastill.workflows.find_budget import HALVINGS, find_budget
 from datastill.workflows.saved_set import Artefact, open_artefact, row_digests, write_row_digests
 from datastill.workflows.verify import ALWAYS, verify
@@ -145,7 +145,7 @@ def test_losses_of_probabilities_and_of_targets(digits, tmp_path):
     made = Coreset(1, method="kmeans", random_state=0).fit(digits.x, digits.y)
     made.support_set_.save(tmp_path / "a")
     artefact = open_artefact(tmp_path / "a", digits)
-    question = Question(("logistic", "forest"), loss="brier")
+    question = CertificateSettings(("logistic", "forest"), loss="brier")
     certificate = certify_set(artefact, digits.x_test, digits.y_test, question, tmp_path / "a")
     assert {s.bound_by for s in certificate.statements} == {"betting"}
     assert all(s.risk <= s.bound <= 1 for s in certificate.statements)
@@ -156,7 +156,9 @@ def test_losses_of_probabilities_and_of_targets(digits, tmp_path):
     data = with_test(Dataset("cancer", x[:, 1:], x[:, 0]), 0, "regression")
     CoresetRegressor(20, method="kmeans", random_state=0).fit(data.x, data.y).support_set_.save(tmp_path / "r")
     artefact = open_artefact(tmp_path / "r", data)
-    certificate = certify_set(artefact, data.x_test, data.y_test, Question(("krr", "forest")), tmp_path / "r")
+    certificate = certify_set(
+        artefact, data.x_test, data.y_test, CertificateSettings(("krr", "forest")), tmp_path / "r"
+    )
     assert certificate.loss == "squared"
     for said in certificate.statements:
         assert 0 < said.full_risk < said.risk < said.bound < certificate.guessing
@@ -180,13 +182,15 @@ def test_losses_of_probabilities_and_of_targets(digits, tmp_path):
 def test_bad_questions_are_refused(saved, change, words, tmp_path):
     artefact, data = both(saved)
     with pytest.raises(InputError, match=words):
-        certify_set(artefact, data.x_test, data.y_test, Question(("knn",))._replace(**change), tmp_path / "c")
+        certify_set(
+            artefact, data.x_test, data.y_test, CertificateSettings(("knn",))._replace(**change), tmp_path / "c"
+        )
 
 
 def test_rows_that_were_seen_are_refused_or_left_out(saved, tmp_path):
     artefact, data = both(saved)
     x, y = np.concatenate([data.x_test, data.x[:3]]), np.concatenate([data.y_test, data.y[:3]])
-    question = Question(("knn",))
+    question = CertificateSettings(("knn",))
     for known in (artefact, open_artefact(saved[0])):
         with pytest.raises(InputError, match="of which 3 equal training rows"):
             certify_set(known, x, y, question, tmp_path / "c")
@@ -211,7 +215,7 @@ def test_rows_that_were_rounded_are_no_new_ones_and_repeats_are_told(tmp_path):
     made = Coreset(2, method="kmeans", random_state=0).fit(data.x, data.y)
     made.support_set_.save(tmp_path / "a")
     write_row_digests(tmp_path / "a", made.space_.encode(data.x))
-    question, rounded = Question(("knn",)), x[:400].astype(np.float32).astype(np.float64)
+    question, rounded = CertificateSettings(("knn",)), x[:400].astype(np.float32).astype(np.float64)
     with pytest.raises(InputError, match=r"within 0\.001 standard deviations of one"):
         certify_set(open_artefact(tmp_path / "a", data), rounded, y[:400], question, tmp_path / "c")
     with pytest.raises(InputError, match="equal training rows"):
@@ -227,10 +231,10 @@ def test_rows_that_were_rounded_are_no_new_ones_and_repeats_are_told(tmp_path):
 def test_left_out_rows_are_left_out_when_it_is_verified(saved, tmp_path):
     artefact, data = both(saved)
     rows = np.concatenate([data.x_test, data.x[:3]]), np.concatenate([data.y_test, data.y[:3]])
-    certify_set(artefact, *rows, Question(("knn",), drop_seen=True), tmp_path / "c")
+    certify_set(artefact, *rows, CertificateSettings(("knn",), drop_seen=True), tmp_path / "c")
     assert verify(artefact, tmp_path / "c", rows).unverified == ALWAYS
     with pytest.raises(InputError, match="none is left"):
-        certify_set(artefact, data.x[:50], data.y[:50], Question(("knn",), drop_seen=True), tmp_path / "d")
+        certify_set(artefact, data.x[:50], data.y[:50], CertificateSettings(("knn",), drop_seen=True), tmp_path / "d")
 
 
 def test_near_rows_are_found_within_the_distance_and_not_beyond(rng):
@@ -259,7 +263,7 @@ def test_too_few_rows_and_absent_classes_are_refused(saved, tmp_path):
     artefact, data = both(saved)
     x, y = data.x_test, data.y_test
     with pytest.raises(InputError, match="without 1 of 10 classes"):
-        certify_set(artefact, x[y != 4], y[y != 4], Question(("knn",)), tmp_path / "c")
+        certify_set(artefact, x[y != 4], y[y != 4], CertificateSettings(("knn",)), tmp_path / "c")
     x, codes = make_blobs([10, 10], 2, random_state=0)
     examples = Examples(x, (np.eye(2) - 0.5)[codes])
     with pytest.raises(InputError, match="Got 4 held-out rows; expected at least 7"):
@@ -271,7 +275,7 @@ def test_too_few_rows_and_absent_classes_are_refused(saved, tmp_path):
 def test_a_certificate_is_recomputed_and_a_false_one_is_found_out(saved, tmp_path):
     artefact, data = both(saved)
     folder, rows = tmp_path / "c", (data.x_test, data.y_test)
-    made = certify_set(artefact, *rows, Question(("knn", "logistic")), folder)
+    made = certify_set(artefact, *rows, CertificateSettings(("knn", "logistic")), folder)
     assert read(folder)[0] == made
     alone, whole = verify(artefact, folder), verify(artefact, folder, rows)
     assert [check.name for check in alone.checks] == ["the set", "the statements"]
@@ -309,7 +313,7 @@ def test_a_certificate_is_recomputed_and_a_false_one_is_found_out(saved, tmp_pat
             verify(artefact, folder)
     write_json(folder / "certificate.json", said)
     tensors = dict(read_tensors(folder / "certificate.safetensors")[0])
-    assert certify_set(artefact, *rows, Question(("knn", "logistic")), tmp_path / "other") == made
+    assert certify_set(artefact, *rows, CertificateSettings(("knn", "logistic")), tmp_path / "other") == made
     # Losses made better, and the statements with them, are consistent: training again finds them out.
     tensors["0.small"] = np.where(np.arange(made.n) % 2, 0, tensors["0.small"]).astype(np.float32)
     better = state("knn", Losses(tensors["0.small"], tensors["0.full"], "soft"), made.each, made.loss)
@@ -350,7 +354,9 @@ def test_other_data_and_other_rows_are_refused(saved, tmp_path):
     made = Coreset(1, method="kmeans", random_state=0).fit(data.x, data.y)
     made.support_set_.save(tmp_path / "no-digests")
     with pytest.raises(InputError, match="without digests of its training rows"):
-        certify_set(open_artefact(tmp_path / "no-digests"), data.x_test, data.y_test, Question(("knn",)), tmp_path)
+        certify_set(
+            open_artefact(tmp_path / "no-digests"), data.x_test, data.y_test, CertificateSettings(("knn",)), tmp_path
+        )
 
 
 def test_held_out_rows_are_those_that_are_meant(saved):
@@ -382,7 +388,7 @@ def test_a_saved_set_is_judged_beside_random_and_all_rows(saved, tmp_path):
 
 
 def test_the_smallest_budget_is_found_and_its_looks_are_paid_for(digits, tmp_path):
-    entrants = Entrants(("kmeans",), (), ("krr", "knn"))
+    entrants = ComparisonSettings(("kmeans",), (), ("krr", "knn"))
     found = find_budget(digits, "classification", entrants, 0.17, 16, tmp_path / "s")
     budgets = [look.budget for look in found.looks]
     assert budgets[:2] == [1, 2]
@@ -404,11 +410,11 @@ def test_the_smallest_budget_is_found_and_its_looks_are_paid_for(digits, tmp_pat
         ({"epsilon": 0.0}, "--epsilon 0.0"),
         ({"largest": 0}, "largest budget"),
         ({"delta": 1.5}, "delta=1.5"),
-        ({"entrants": Entrants(("kmeans", "kip"), (), ("knn",))}, "2 methods"),
-        ({"entrants": Entrants(("random",), (), ("test_certify:Impatient",))}, "for which there is no gap"),
+        ({"entrants": ComparisonSettings(("kmeans", "kip"), (), ("knn",))}, "2 methods"),
+        ({"entrants": ComparisonSettings(("random",), (), ("test_certify:Impatient",))}, "for which there is no gap"),
     ],
 )
 def test_bad_searches_are_refused(digits, arguments, words, tmp_path):
-    arguments = {"epsilon": 0.1, "largest": 2, "entrants": Entrants(("random",), (), ("knn",)), **arguments}
+    arguments = {"epsilon": 0.1, "largest": 2, "entrants": ComparisonSettings(("random",), (), ("knn",)), **arguments}
     with pytest.raises(InputError, match=words):
         find_budget(digits, "classification", folder=tmp_path / "s", **arguments)

@@ -150,7 +150,7 @@ def test_bad_arguments_give_one_line_and_exit_2(words, fragment, tmp_path, capsy
         (["distill", "--kernel", "fc-1"], "kernel name 'fc-1'"),
         (["distill", "--preprocess", "wash"], "preprocess='wash'"),
         (["distill", "--init", "nowhere"], "nowhere"),
-        (["distill", "--judges", "oracle"], "learner 'oracle'"),
+        (["distill", "--learners", "oracle"], "learner 'oracle'"),
         (["distill", "--augment", "mirror"], "'mirror' as an augmentation"),
         (["distill", "--ipc", "0"], "ipc=0"),
         (["distill", "--ipc", "1", "--n-support", "10"], "exactly one"),
@@ -324,7 +324,7 @@ def test_the_steps_of_a_method_are_its_own_unless_given(blobs, tmp_path, capsys,
 
 
 def test_judges_are_those_asked_for_and_networks_for_sets_that_teach_them_on_a_gpu(monkeypatch):
-    judges = distill._judges
+    judges = distill._learners
     assert judges("forest, knn", "kip") == ("forest", "knn") and judges("none", "frepo") == ("none",)
     monkeypatch.setattr("jax.default_backend", lambda: "cpu")
     assert judges(None, "frepo") == ()
@@ -334,14 +334,18 @@ def test_judges_are_those_asked_for_and_networks_for_sets_that_teach_them_on_a_g
 
 def test_judges_are_in_the_table_and_unknown_ones_refused(blobs, tmp_path, capsys):
     words = ["distill", blobs, "--ipc", "2", *QUICK, "--judge-seeds", "1", "--out", str(tmp_path / "run")]
-    assert run([*words, "--judges", "knn", "--json"]) == 0
+    assert run([*words, "--learners", "knn", "--json"]) == 0
     names = [score["name"] for score in json.loads(capsys.readouterr().out)["scores"]]
     sets = ("universal set (learned)", "random rows", "k-means centres", "all rows")
     assert names[-4:] == [f"knn: {name}" for name in sets]
     assert run([*words, "--out", str(tmp_path / "other")]) == 2
-    assert "--judge-seeds and no judges" in capsys.readouterr().err
-    assert run([*words, "--judges", "nobody", "--out", str(tmp_path / "other")]) == 2
+    assert "--judge-seeds and no learners" in capsys.readouterr().err
+    assert run([*words, "--learners", "nobody", "--out", str(tmp_path / "other")]) == 2
     assert "'nobody'; expected one of" in capsys.readouterr().err and not (tmp_path / "other").exists()
+    assert run([*words, "--judges", "nobody", "--out", str(tmp_path / "other")]) == 2  # the old name
+    assert "--judges is now --learners; " in (said := capsys.readouterr().err) and "'nobody'; expected one of" in said
+    assert run([*words, "--judges", "knn", "--learners", "knn", "--out", str(tmp_path / "other")]) == 2
+    assert "Got --learners with --judges" in capsys.readouterr().err
 
 
 def test_test_labels_are_read_before_anything_is_learned(tmp_path, capsys, monkeypatch):
@@ -532,7 +536,7 @@ def test_the_default_is_the_universal_set_unless_something_is_asked_of_kip(table
 
 
 def test_learners_to_teach_are_checked_first_and_taken_from_a_file(blobs, tmp_path, capsys):
-    words = ["distill", blobs, "--ipc", "2", "--steps", "2", "--judges", "none"]
+    words = ["distill", blobs, "--ipc", "2", "--steps", "2", "--learners", "none"]
     assert run([*words, "--for", "nobody", "--out", str(tmp_path / "a")]) == 2
     assert "the learner 'nobody'" in capsys.readouterr().err
     (tmp_path / "own.toml").write_text('for = "knn"\n')

@@ -19,7 +19,7 @@ from datastill.moments.drift import drift
 from datastill.moments.files import is_moments, load_recipe, manifest, save_recipe
 from datastill.moments.passing import collect_to, forgettable, part_file
 from datastill.moments.sample import Sample, held_out, row_hashes
-from datastill.preprocess.labels import RealTargets
+from datastill.preprocess.labels import TargetScaler
 
 DRAW = np.random.default_rng(0)
 N = 400
@@ -537,7 +537,7 @@ def test_sums_of_squares_that_overflow_are_told():
 
 def test_targets_are_standardised_by_all_rows_however_they_are_cut(tmp_path):
     for y in (X[:, 0] * 3 + 1e3, X[:, :2], np.arange(N), np.full(N, 0.1)):
-        expected = RealTargets.fit(y)
+        expected = TargetScaler.fit(y)
         for rows in (7, 150, N):
             found = survey(shards_of([npz(tmp_path, X, y)], rows=rows), MAP, task="regression").source.labels
             np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-12)

@@ -27,7 +27,7 @@ from datastill.data.shards import joined
 from datastill.features.names import named_map
 from datastill.moments import collect_all, survey
 from datastill.moments.files import load_recipe, save_recipe
-from datastill.preprocess.space import fit_space
+from datastill.preprocess.encoder import fit_encoder
 from datastill.preprocess.tables import MAX_CATEGORIES, TableCoder
 
 files = hypothesis.settings(
@@ -236,7 +236,7 @@ def test_whole_numbers_come_back_in_range_and_near(drawn, table):
         rows = np.array(values, whole)[:, None]
     else:
         rows = pd.DataFrame({"a": pd.array(np.array(values, whole), dtype=name)})
-    space = fit_space(rows)
+    space = fit_encoder(rows)
     decoded = space.decode(space.encode(rows))
     back = [int(v) for v in (decoded["a"] if isinstance(decoded, pd.DataFrame) else decoded[:, 0])]
     width = max(values) - min(values)

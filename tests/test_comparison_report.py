@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from datastill.certify import CAP, FULL, Certificate, Check, Statement
 from datastill.cli.app import run
 from datastill.evaluate.constant import CONSTANT
-from datastill.evaluate.standings import COLUMNS
+from datastill.evaluate.leaderboard import COLUMNS
 from datastill.evaluate.verdicts import BETTER, UNCLEAR, WORSE
 from datastill.report import (
     Certified,
-    Exhibit,
+    ExampleGrid,
     certificate_markdown,
     certificate_sentences,
     comparison_markdown,
@@ -45,7 +45,7 @@ def row(name, learner, mean, rival="", verdict="", asked="soft", full=0.95, n=10
     return known | ({"rival": rival, "difference": mean - 0.6, "p": 0.01} if rival else {})
 
 
-def standings(*rows):
+def leaderboard(*rows):
     return pd.DataFrame(list(rows)).reindex(columns=COLUMNS)
 
 
@@ -63,7 +63,7 @@ def usual(learners=LEARNERS, methods=("kmeans", "kip:rbf")):
                 verdict = UNCLEAR if math.isnan(mean) else (WORSE, BETTER)[j % 2]
                 rows.append(row(f"{method} {budget}", learner, mean, rival, verdict))
         rows.append(row(FULL, learner, 0.95, n=60000))
-    return standings(*rows)
+    return leaderboard(*rows)
 
 
 def bins():
@@ -118,7 +118,7 @@ def test_headline_names_the_best_of_each_budget():
 
 
 def test_headline_admits_that_random_rows_are_best():
-    found = comparison(standings(row("random 10", "krr", 0.9), row("kmeans 10", "krr", 0.7)))
+    found = comparison(leaderboard(row("random 10", "krr", 0.9), row("kmeans 10", "krr", 0.7)))
     assert "krr reaches 90.0 % (88.0–92.0) with random rows" in found.headline
     assert found.headline.endswith("No method does better; the best method, k-means, gives krr 70.0 %.")
 
@@ -129,27 +129,27 @@ def test_learners_that_take_all_rows_at_once_are_said_to():
 
 def test_a_best_set_that_is_no_better_than_a_constant_is_said_to_be_so():
     rows = [row("random 1", "knn", 0.6), row("kmeans 1", "knn", 0.7), row(CONSTANT, "knn", 0.764, n=0)]
-    found = comparison(standings(*rows, row(FULL, "knn", 0.95)))
+    found = comparison(leaderboard(*rows, row(FULL, "knn", 0.95)))
     assert found.headline.endswith(" The constant prediction gives 76.4 %: the set is no better than it.")
     assert found.tally["trivial"] == 2 and "commonest class" in " ".join(found.sentences)
     text = checked_page(render_comparison(found)).text
     assert "constant prediction76.4" in text and "no rows" in text
     assert "| constant prediction | 76.4 %" in comparison_markdown(found)
-    above = comparison(standings(row("kmeans 1", "knn", 0.8), row(CONSTANT, "knn", 0.764)))
+    above = comparison(leaderboard(row("kmeans 1", "knn", 0.8), row(CONSTANT, "knn", 0.764)))
     assert "constant" not in above.headline and above.tally["trivial"] == 0
     assert outcome(found.tally | {"better": 9}) == "better" and outcome(found.tally | {"better": 2}) == "cannot-tell"
 
 
 def test_sets_with_a_teachers_labels_are_compared_with_random_rows_so_labelled():
     rows = [row("random 1", "krr", 0.5), row(f"random 1{TAUGHT}", "krr", 0.6), row(f"kip 1{TAUGHT}", "krr", 0.8)]
-    assert comparison(standings(*rows)).headline == (
+    assert comparison(leaderboard(*rows)).headline == (
         "Best of 1 example a class: krr reaches 80.0 % (78.0–82.0) with KIP + teacher’s labels, 84.2 % of what all "
         "60,000 rows, through 2,000 of them, give it; random rows + teacher’s labels give it 60.0 %."
     )
 
 
 def test_nothing_measured_is_said():
-    found = comparison(standings(row("kmeans 1", "krr", NAN), row(FULL, "krr", NAN)), certified=None, reliability={})
+    found = comparison(leaderboard(row("kmeans 1", "krr", NAN), row(FULL, "krr", NAN)), certified=None, reliability={})
     assert found.headline == "Nothing was measured: every learner failed on every set."
     page = checked_page(render_comparison(found))
     assert page.text.count("failed") >= 3 and "nan" not in page.text.lower()
@@ -158,7 +158,7 @@ def test_nothing_measured_is_said():
 
 
 def test_one_set_one_learner_one_seed():
-    found = comparison(standings(row("kmeans 1", "krr", 0.8)), seeds=1, certified=None, reliability=None)
+    found = comparison(leaderboard(row("kmeans 1", "krr", 0.8)), seeds=1, certified=None, reliability=None)
     assert found.headline == (
         "Best of 1 example a class: krr reaches 80.0 % (78.0–82.0) with k-means, 84.2 % of what all 60,000 rows, "
         "through 2,000 of them, give it."
@@ -170,7 +170,7 @@ def test_one_set_one_learner_one_seed():
 
 def test_regression_is_told_in_r2_and_negative_scores_have_no_share():
     rows = [row("random 5", "krr", -0.6), row("kmeans 5", "krr", 0.4, rival="random 5", verdict=UNCLEAR)]
-    found = comparison(standings(*rows, row(FULL, "krr", 0.95)), task="regression", exhibit=None)
+    found = comparison(leaderboard(*rows, row(FULL, "krr", 0.95)), task="regression", exhibit=None)
     assert found.headline == (
         "Best of 5 examples: krr reaches an R² of 0.400 (0.380–0.420) with k-means; all 60,000 rows, through 2,000 of "
         "them, give it 0.950; random rows give it −0.600."
@@ -227,7 +227,7 @@ def test_numbers_of_the_statements_are_rounded_to_the_safe_side():
 
 
 def test_json_is_strict_and_holds_everything_but_the_pictures():
-    exhibit = Exhibit({"random rows": np.zeros((2, 4, 4))}, ("a", "b"))
+    exhibit = ExampleGrid({"random rows": np.zeros((2, 4, 4))}, ("a", "b"))
     found = comparison(exhibit=exhibit, robustness=pd.DataFrame([robust("kmeans 1"), robust("kmeans 10", NAN)]))
     saved = json.loads(found.to_json(), parse_constant=pytest.fail)
     assert saved["exhibit"] == {"columns": ["random rows"], "classes": ["a", "b"]}
@@ -242,7 +242,9 @@ def robust(name, lrs=0.4):
 
 
 def test_robust_scores_reliability_and_pictures_are_shown():
-    exhibit = Exhibit({f"source {i}": np.random.default_rng(i).random((60, 4, 4)) for i in range(2)}, tuple("ab" * 30))
+    exhibit = ExampleGrid(
+        {f"source {i}": np.random.default_rng(i).random((60, 4, 4)) for i in range(2)}, tuple("ab" * 30)
+    )
     table = pd.DataFrame([robust("kmeans 1"), robust("kmeans 10", NAN)])
     page = checked_page(render_comparison(comparison(exhibit=exhibit, robustness=table)))
     assert "k-means, 1 example a classkrr0.100−0.2000.4000.500" in page.text
@@ -264,11 +266,11 @@ def test_a_page_is_the_same_every_time():
 def test_outside_text_is_escaped(text):
     learner = text or "x"
     rows = [row(f"{text} {budget}", learner, 0.1 * budget, rival=text, verdict=text) for budget in (1, 2)]
-    exhibit = Exhibit({text: np.zeros((1, 4, 4))}, (text,))
+    exhibit = ExampleGrid({text: np.zeros((1, 4, 4))}, (text,))
     said = statement(learner, bound_by=text, note=text, low=None)
     certified = Certified(0.05, 0.01, "zero-one", 10, 0.5, {(rows[0]["set"], learner): said})
     found = comparison(
-        standings(*rows, row(FULL, learner, 0.9)),
+        leaderboard(*rows, row(FULL, learner, 0.9)),
         dataset=text,
         learners=(learner,),
         methods=(text,),

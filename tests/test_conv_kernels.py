@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 import oracles
 from datastill import KIP, RFAD
 from datastill._errors import InputError
-from datastill.distill import fit
+from datastill.distill import kernel_objective
 from datastill.features.conv import RandomConv
 from datastill.gram import sharded, tiled
 from datastill.gram.names import named
@@ -231,14 +231,20 @@ def test_activations_of_a_pair(kernel, expected):
 
 def test_steps_validations_and_label_solves_take_fewer_rows_under_a_dear_kernel():
     shape = (28, 28, 1)
-    assert fit.rows_per_step(10, (RBF(),), shape) == 5000
-    assert fit.rows_per_step(10, (RBF(), ConvNet(3)), shape) == int(fit.STEP_WORK / (28**4 + 14**4 + 7**4) / 10)
-    assert fit.rows_per_step(100, (ConvNet(3),), shape) == 2000  # 20 for each example
-    assert fit.validation_rows(10, (RBF(),), shape) > 10**8
-    assert fit.label_rows(10, (RBF(),), shape, 60_000) == 60_000
-    assert fit.label_rows(10, (ConvNet(3),), shape, 60_000) == int(fit.LABEL_WORK / (28**4 + 14**4 + 7**4) / 10)
-    assert fit.label_rows(400, (ConvNet(3),), shape, 60_000) == 40_000  # 100 for each example
-    assert fit.validation_rows(10, (ConvNet(3),), shape) == int(fit.VALIDATION_WORK / (28**4 + 14**4 + 7**4) / 10)
+    assert kernel_objective.rows_per_step(10, (RBF(),), shape) == 5000
+    assert kernel_objective.rows_per_step(10, (RBF(), ConvNet(3)), shape) == int(
+        kernel_objective.STEP_WORK / (28**4 + 14**4 + 7**4) / 10
+    )
+    assert kernel_objective.rows_per_step(100, (ConvNet(3),), shape) == 2000  # 20 for each example
+    assert kernel_objective.validation_rows(10, (RBF(),), shape) > 10**8
+    assert kernel_objective.label_rows(10, (RBF(),), shape, 60_000) == 60_000
+    assert kernel_objective.label_rows(10, (ConvNet(3),), shape, 60_000) == int(
+        kernel_objective.LABEL_WORK / (28**4 + 14**4 + 7**4) / 10
+    )
+    assert kernel_objective.label_rows(400, (ConvNet(3),), shape, 60_000) == 40_000  # 100 for each example
+    assert kernel_objective.validation_rows(10, (ConvNet(3),), shape) == int(
+        kernel_objective.VALIDATION_WORK / (28**4 + 14**4 + 7**4) / 10
+    )
 
 
 def test_channels_may_be_left_out(rng):
@@ -339,7 +345,7 @@ def test_derivatives_of_dual_activations(activation, dtype, rng):
         f, slope = map(np.asarray, dual.pair(jnp.asarray(z)))
         above, below = (np.asarray(dual.pair(jnp.asarray(z + sign * step))) for sign in (1, -1))
         given = jnp.asarray(z, dtype)
-        found = [dual.pair(given)[1], dual.bend(given), *dual.rest(given)]
+        found = [dual.pair(given)[1], dual.second_derivative(given), *dual.rest(given)]
     first, second = (above - below) / (2 * step)
     np.testing.assert_allclose(slope, first, rtol=1e-6)
     for one, other in zip(found, (slope, second, f - z * slope, z**2 * second), strict=True):
@@ -352,7 +358,7 @@ def test_relu_has_no_bend_at_identical_and_opposite_rows(dtype):
     with jax.enable_x64(True):
         ends = jnp.asarray([-1, 1], dtype)
         relu = ACTIVATIONS["relu"]
-        slopes, rest = [relu.pair(ends)[1], relu.bend(ends)], relu.rest(ends)
+        slopes, rest = [relu.pair(ends)[1], relu.second_derivative(ends)], relu.rest(ends)
     np.testing.assert_array_equal(slopes, [[0, 1], [0, 0]])
     np.testing.assert_array_equal(rest, np.zeros((2, 2)))
 

@@ -242,7 +242,7 @@ def test_leverage_of_fewer_rows_than_columns_needs_no_matrix_of_columns(ridge, r
 
 
 def test_the_command_line_takes_some_rows_or_all(tmp_path, capsys):
-    asked = ["distill", "digits", "--method", "kmeans", "--ipc", "1", "--judges", "none"]
+    asked = ["distill", "digits", "--method", "kmeans", "--ipc", "1", "--learners", "none"]
     assert run([*asked, "--rows", "200", "--out", str(tmp_path / "some")]) == 0
     assert "Rows: 200 of 1,347 to learn from" in capsys.readouterr().err
     assert run([*asked, "--rows", "all", "--out", str(tmp_path / "all")]) == 0

@@ -17,11 +17,11 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import oracles
 from datastill import KIP, Coreset, CoresetRegressor, KIPRegressor, LabelSolve, LabelSolveRegressor, SupportSet, _memory
 from datastill._errors import DatastillWarning, InputError
-from datastill.distill import fit as distil
+from datastill.distill import kernel_objective
 from datastill.distill.label_solve import label_solve
 from datastill.kernels import RBF, FullyConnected
+from datastill.preprocess import encoder as encoders
 from datastill.preprocess import labels as label_maps
-from datastill.preprocess import space as spaces
 from datastill.preprocess.augment import Augmentation
 
 QUICK = {"max_iter": 5, "random_state": 0}
@@ -265,9 +265,9 @@ def test_under_a_dear_kernel_last_labels_meet_fewer_rows_than_those_of_label_sol
         met.append(sum(len(x) for x, *_ in batches))
         return label_solve(kernels, x_s, batches, *penalties)
 
-    monkeypatch.setattr(distil, "label_solve", counted)
-    monkeypatch.setattr(distil, "LABEL_WORK", 1.0)
-    monkeypatch.setattr(distil, "ROWS_PER_LABEL", 5)
+    monkeypatch.setattr(kernel_objective, "label_solve", counted)
+    monkeypatch.setattr(kernel_objective, "LABEL_WORK", 1.0)
+    monkeypatch.setattr(kernel_objective, "ROWS_PER_LABEL", 5)
     assert quick(KIP, 2, learn_labels=learn_labels).fit(X, y).score(X, y) > 0.9
     assert met == [20] * (1 if learn_labels is True else 2)
     quick(LabelSolve, 2).fit(X, y)
@@ -352,7 +352,7 @@ def test_what_is_saved_is_what_was_fitted(people, tmp_path):
     loaded = SupportSet.load(tmp_path / "run")
     pd.testing.assert_frame_equal(loaded.x, model.X_support_)
     np.testing.assert_array_equal(loaded.soft_labels, model.soft_labels_)
-    space = spaces.from_state(loaded.preprocessing["space"])
+    space = encoders.from_state(loaded.preprocessing["space"])
     np.testing.assert_array_equal(space.encode_features(frame), model.space_.encode_features(frame))
     labels = label_maps.from_state(loaded.preprocessing["labels"])
     np.testing.assert_array_equal(labels.encode(classes), model.labels_.encode(classes))

@@ -9,16 +9,16 @@ from sklearn.metrics import r2_score
 
 import oracles
 from datastill import CoresetRegressor, KIPRegressor, LabelSolve
-from datastill.distill import fit as distil
+from datastill.distill import kernel_objective
 from datastill.evaluate import comparison, intervals
 from datastill.evaluate.comparison import RANDOM_DRAWS, compare
 from datastill.evaluate.constant import CONSTANT, with_constant
 from datastill.evaluate.draws import PROPORTIONAL, RANDOM, draws_of, random_sets
 from datastill.evaluate.judge import Judge
+from datastill.evaluate.leaderboard import leaderboard
 from datastill.evaluate.protocol import Examples, HeldOut, protocol
 from datastill.evaluate.references import class_means, nearest_rows
 from datastill.evaluate.scores import by_role, headline, verdict
-from datastill.evaluate.standings import standings
 from datastill.evaluate.verdicts import settle
 from datastill.select.kmeans import kmeans_centres
 from datastill.tuning import REGS
@@ -216,8 +216,8 @@ def test_under_a_dear_kernel_rivals_meet_fewer_rows_and_all_rows_are_not_measure
     X, y, X_test, _ = data
     model = LabelSolve(2, random_state=0).fit(X, y)
     monkeypatch.setattr(comparison, "WORK", 250.0)  # activations: none of all
-    monkeypatch.setattr(distil, "LABEL_WORK", 250.0)  # 41 rows for 6
-    monkeypatch.setattr(distil, "ROWS_PER_LABEL", 5)
+    monkeypatch.setattr(kernel_objective, "LABEL_WORK", 250.0)  # 41 rows for 6
+    monkeypatch.setattr(kernel_objective, "ROWS_PER_LABEL", 5)
     scores, _ = compare(judge_of(model, *data), "ours", model.predict(X_test), np.full(3, 2), X, 0)
     assert [s.name for s in scores[1:]] == [
         "random rows, labels solved on 41 rows",
@@ -228,7 +228,7 @@ def test_under_a_dear_kernel_rivals_meet_fewer_rows_and_all_rows_are_not_measure
     ]
     assert [np.isfinite(s.value) for s in scores] == [True, True, True, True, False, True]
     assert "where" not in headline("6 rows", scores, 90)
-    monkeypatch.setattr(distil, "ROWS_PER_LABEL", 10)
+    monkeypatch.setattr(kernel_objective, "ROWS_PER_LABEL", 10)
     again, _ = compare(judge_of(model, *data), "ours", model.predict(X_test), np.full(3, 2), X, 0)
     assert again[1].name == "random rows, labels solved on 60 rows"
     monkeypatch.undo()
@@ -254,7 +254,7 @@ def test_the_constant_prediction_stands_beside_every_learner(rng):
     held = HeldOut(rng.standard_normal((50, 2)), (np.arange(50) % 5 == 0).astype(int))
     judged = protocol({"all rows": lambda seed: every}, ("knn", "logistic"), held, 2)
     for known, answer in ((every, 0.8), (None, 0.8)):  # the commonest class is the same among the held-out rows
-        found = standings(with_constant(judged, known, held), {}, "all rows").set_index(["set", "learner"])
+        found = leaderboard(with_constant(judged, known, held), {}, "all rows").set_index(["set", "learner"])
         for learner in ("knn", "logistic"):
             row = found.loc[(CONSTANT, learner)]
             assert row["mean"] == pytest.approx(answer) and row["low"] < answer < row["high"] and row["n"] == 0

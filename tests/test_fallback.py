@@ -8,8 +8,8 @@ from jax.errors import JaxRuntimeError
 
 from datastill import KIP, NetworkKIP
 from datastill._errors import DatastillWarning, SolveError
-from datastill.distill import fit, kip, pool
-from datastill.gram.fallback import LEAST, Room, within_memory
+from datastill.distill import kernel_objective, kip, pool
+from datastill.gram.fallback import LEAST, MemoryBudget, within_memory
 
 FULL = JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")
 
@@ -29,7 +29,7 @@ def made(room, tried):
 
 def test_tiles_shrink_to_what_fits_and_it_is_said_once():
     tried = []
-    run = within_memory(made(2**26, tried), Room(2**30))
+    run = within_memory(made(2**26, tried), MemoryBudget(2**30))
     with pytest.warns(DatastillWarning, match=r"working arrays of 1,024 MiB; going on with smaller tiles") as said:
         assert run(1) == 2
     assert len(said) == 1 and tried == [2**30, 2**28, 2**26]
@@ -40,7 +40,7 @@ def test_tiles_shrink_to_what_fits_and_it_is_said_once():
 
 
 def test_what_shares_a_room_shrinks_together_and_it_is_said_once():
-    tried, room = [], Room(2**30)
+    tried, room = [], MemoryBudget(2**30)
     steps, validations = (within_memory(made(2**26, tried), room) for _ in range(2))
     with pytest.warns(DatastillWarning) as said:
         assert steps(1) == 2 and validations(1) == 2
@@ -55,7 +55,7 @@ def test_what_shares_a_room_shrinks_together_and_it_is_said_once():
 def test_the_least_budget_is_tried_and_the_devices_error_passed_on():
     tried = []
     with pytest.raises(JaxRuntimeError, match="RESOURCE_EXHAUSTED"):
-        within_memory(made(0, tried), Room(2**24))(1)
+        within_memory(made(0, tried), MemoryBudget(2**24))(1)
     assert tried == [2**24, 2**22, LEAST]
 
 
@@ -67,7 +67,7 @@ def test_other_errors_are_passed_on_at_once():
         return function
 
     with pytest.raises(RuntimeError, match="a lost process"):
-        within_memory(make, Room(2**30))()
+        within_memory(make, MemoryBudget(2**30))()
 
 
 def short_of_memory(room):
@@ -118,6 +118,6 @@ def test_a_device_that_fails_outside_the_steps_is_told_in_one_line(monkeypatch, 
     images = np.random.default_rng(0).normal(size=(20, 8, 8))
     with pytest.raises(SolveError, match="error of the device: RESOURCE_EXHAUSTED"):
         NetworkKIP(1, max_iter=1, random_state=0).fit(images, np.arange(20) % 2)
-    monkeypatch.setattr(fit, "solve_labels", fails)
+    monkeypatch.setattr(kernel_objective, "solve_labels", fails)
     with pytest.raises(SolveError, match="a checkpoint, where there is one, has the steps"):
         learned(checkpoint=tmp_path / "checkpoint")

@@ -160,7 +160,20 @@ RANDOM = ("distill", "table.csv", "--target", "class", "--method", "random", "--
 SOLVED = ("distill", "rows.npz", "--method", "label-solve", "--kernel", "rbf", "--ipc", "1", "--out", "run")
 LEARNED = ("distill", "rows.npz", "--kernel", "linear", "--ipc", "1", "--steps", "6", "--out", "run")
 TAUGHT = (
-    *("distill", "rows.npz", "--method", "universal", "--for", "knn", "--ipc", "1", "--steps", "4", "--judges", "none"),
+    *(
+        "distill",
+        "rows.npz",
+        "--method",
+        "universal",
+        "--for",
+        "knn",
+        "--ipc",
+        "1",
+        "--steps",
+        "4",
+        "--learners",
+        "none",
+    ),
     *("--out", "run"),
 )
 SUMMED = ("moments", "rows.npz", "more.npz", "--features", "relu:8", "--shard-rows", "10", "--out", "sums")
@@ -169,7 +182,7 @@ KNN = ("--learners", "knn")
 COMMANDS = {
     "chosen rows": ([RANDOM], (*OF_RUN, "run/support.csv", "run/rows.safetensors"), 32),
     "for some": ([TAUGHT], OF_RUN, 32),
-    "judged": ([(*SOLVED, "--judges", "knn", "--judge-seeds", "1")], OF_RUN, 32),
+    "judged": ([(*SOLVED, "--learners", "knn", "--judge-seeds", "1")], OF_RUN, 32),
     "compared": (
         [("compare", "rows.npz", "--methods", "kmeans", "--ipc", "1", *KNN, "--seeds", "1", "--out", "both")],
         ("both/standings.json", "both/sets/kmeans-1-0/support.safetensors"),

@@ -10,7 +10,7 @@ import pytest
 
 import oracles
 from datastill._errors import InputError
-from datastill.distill import fit, kip, loop
+from datastill.distill import kernel_objective, kip, loop
 from datastill.distill.objectives import Penalties
 from datastill.kernels import RBF, FullyConnected, Linear
 from datastill.preprocess.augment import Augmentation
@@ -131,9 +131,9 @@ def test_learning_brings_the_validation_loss_down(labels, batch, rng):
     codes = np.arange(60) % 2
     x = (rng.standard_normal((60, 4)) + 1.5 * codes[:, None]).astype(np.float32)
     y = (np.eye(2) - 0.5)[codes].astype(np.float32)
-    targets, held = (fit.Targets(x[part], y[part], codes[part]) for part in (slice(0, 40), slice(40, 60)))
+    targets, held = (kernel_objective.Targets(x[part], y[part], codes[part]) for part in (slice(0, 40), slice(40, 60)))
     problem = replace(PROBLEM, labels=labels, optimiser=kip.optimiser(0.1, 40))
-    found = fit.learn(problem, x[:4], y[:4], targets, held, batch, loop.Schedule(40, 10, None), 0)
+    found = kernel_objective.learn(problem, x[:4], y[:4], targets, held, batch, loop.Schedule(40, 10, None), 0)
     first, best = found.history[0], min(record.validation_loss for record in found.history)
     assert best < first.validation_loss
     assert found.best_loss == best
@@ -141,9 +141,9 @@ def test_learning_brings_the_validation_loss_down(labels, batch, rng):
 
 def test_validation_is_krr_on_the_held_rows(rng):
     x, y = rng.standard_normal((30, 3)).astype(np.float32), rng.standard_normal((30, 2)).astype(np.float32)
-    targets, held = fit.Targets(x[:20], y[:20]), fit.Targets(x[20:], y[20:])
+    targets, held = kernel_objective.Targets(x[:20], y[:20]), kernel_objective.Targets(x[20:], y[20:])
     problem = replace(PROBLEM, kernels=(Linear(), RBF(1.0)))
-    validate = fit.validator(problem, targets, held, jnp.asarray(targets.x), jnp.asarray(targets.y), 5)
+    validate = kernel_objective.validator(problem, targets, held, jnp.asarray(targets.x), jnp.asarray(targets.y), 5)
     loss, score = validate(kip.init(problem, x[:5], y[:5]))
     predictions = [
         oracles.predict(k(x[:5], x[:5]), k(x[20:], x[:5]), y[:5], REG)
@@ -157,9 +157,9 @@ def test_validation_is_krr_on_the_held_rows(rng):
 
 def test_balanced_targets_weigh_classes_the_same():
     codes = np.array([0, 0, 0, 1])
-    targets = fit.Targets(np.zeros((4, 1), np.float32), np.zeros((4, 2), np.float32), codes, balanced=True)
+    targets = kernel_objective.Targets(np.zeros((4, 1), np.float32), np.zeros((4, 2), np.float32), codes, balanced=True)
     np.testing.assert_allclose(targets.weights, [2 / 3, 2 / 3, 2 / 3, 2])
-    assert fit.Targets(targets.x, targets.y, codes).weights is None
+    assert kernel_objective.Targets(targets.x, targets.y, codes).weights is None
     assert targets.take(np.array([3])).codes.tolist() == [1]
 
 
@@ -167,9 +167,12 @@ def test_balanced_rows_are_judged_as_they_are_learned_from(rng):
     x, y = rng.standard_normal((30, 3)).astype(np.float32), rng.standard_normal((30, 2)).astype(np.float32)
     codes = np.array([0] * 24 + [1] * 6)
     y[:, 0] = np.where(codes == 0, 9, -9)  # the larger number is the class
-    targets, held = fit.Targets(x[::2], y[::2], codes[::2]), fit.Targets(x[1::2], y[1::2], codes[1::2], balanced=True)
+    targets, held = (
+        kernel_objective.Targets(x[::2], y[::2], codes[::2]),
+        kernel_objective.Targets(x[1::2], y[1::2], codes[1::2], balanced=True),
+    )
     problem = replace(PROBLEM, kernels=(Linear(),))
-    validate = fit.validator(problem, targets, held, jnp.asarray(targets.x), jnp.asarray(targets.y), 5)
+    validate = kernel_objective.validator(problem, targets, held, jnp.asarray(targets.x), jnp.asarray(targets.y), 5)
     loss, score = validate(kip.init(problem, x[:5], y[:5]))
     predicted = oracles.predict(oracles.linear(x[:5], x[:5]), oracles.linear(held.x, x[:5]), y[:5], REG)
     squares = 0.5 * np.sum((predicted - held.y) ** 2, axis=1)
@@ -190,8 +193,11 @@ def test_rows_are_arguments_of_the_validation_and_no_constants_in_its_program(rn
 
         return run
 
-    monkeypatch.setattr(fit, "within_memory", watched)
-    targets, held = fit.Targets(x[:30], y[:30], codes, True), fit.Targets(x[30:], y[30:], codes, True)
-    validate = fit.validator(PROBLEM, targets, held, jnp.asarray(targets.x), jnp.asarray(targets.y), 5)
+    monkeypatch.setattr(kernel_objective, "within_memory", watched)
+    targets, held = (
+        kernel_objective.Targets(x[:30], y[:30], codes, True),
+        kernel_objective.Targets(x[30:], y[30:], codes, True),
+    )
+    validate = kernel_objective.validator(PROBLEM, targets, held, jnp.asarray(targets.x), jnp.asarray(targets.y), 5)
     validate(kip.init(PROBLEM, x[:5], y[:5]))
     assert all(np.size(constant) <= 1 for constant in found)

@@ -16,8 +16,8 @@ from datastill import RCIG, RFAD, FRePo
 from datastill._errors import InputError
 from datastill.cli.app import run
 from datastill.distill import frepo, kip, loop, model_pool, rcig
-from datastill.distill.body import Body
-from datastill.distill.fit import Targets
+from datastill.distill.finite_convnet import FiniteConvNet
+from datastill.distill.kernel_objective import Targets
 from datastill.distill.model_pool import ModelPool
 from datastill.distill.objectives import Penalties
 from datastill.estimators import on_model_pool
@@ -29,7 +29,7 @@ RNG = np.random.default_rng(0)
 CODES = np.arange(N) % 3
 X = RNG.normal(size=(N, 7, 8, 2)).astype(np.float32) + CODES[:, None, None, None]
 TARGETS = Targets(X, ClassLabels(np.arange(3)).encode(CODES), CODES)
-BODY = Body(3, 2, normalised=True)
+BODY = FiniteConvNet(3, 2, normalised=True)
 POOL = ModelPool(BODY, size=3, batch=20, oldest=4, trained=(1, 3))
 
 
@@ -74,7 +74,7 @@ def slow_features(body, weights, x):
     return a.reshape(len(a), -1)
 
 
-@pytest.mark.parametrize("body", [BODY, Body(3, 2), Body(2, 2, "softplus")])
+@pytest.mark.parametrize("body", [BODY, FiniteConvNet(3, 2), FiniteConvNet(2, 2, "softplus")])
 def test_features_equal_their_slow_twin(body):
     weights = body.draw(jax.random.key(0), X.shape[1:], 3)
     for block in weights["blocks"]:
@@ -87,7 +87,7 @@ def test_features_equal_their_slow_twin(body):
 
 
 def test_fresh_weights_have_variance_one_over_fan_in():
-    weights = Body(64, 2).draw(jax.random.key(1), (8, 8, 3), 10)
+    weights = FiniteConvNet(64, 2).draw(jax.random.key(1), (8, 8, 3), 10)
     for block, fan_in in zip(weights["blocks"], (27, 9 * 64), strict=True):
         assert float(jnp.std(block["filters"])) == pytest.approx(fan_in**-0.5, rel=0.05)
         assert not block["shift"].any()
@@ -98,7 +98,7 @@ def test_fresh_weights_have_variance_one_over_fan_in():
 @pytest.mark.parametrize("wrong", [{"width": 0}, {"depth": 0}, {"activation": "tanh"}])
 def test_bodies_that_cannot_be_are_refused(wrong):
     with pytest.raises(InputError, match=re.escape(next(iter(map(str, wrong.values()))))):
-        Body(**wrong)
+        FiniteConvNet(**wrong)
 
 
 # FRePo
@@ -170,7 +170,7 @@ def rcig_loss(learned, f, y_t):
 
 
 def test_rcig_descends_what_the_exact_solution_of_its_inner_problem_says():
-    body, penalty, rows = Body(2, 1, "softplus"), 0.05, X[:, :4, :4]
+    body, penalty, rows = FiniteConvNet(2, 1, "softplus"), 0.05, X[:, :4, :4]
     weights, y_t = body.draw(jax.random.key(0), rows.shape[1:], 3), jnp.asarray(TARGETS.y[S:])
     learned = {
         "z": jnp.asarray(rows[:S]),
@@ -218,7 +218,7 @@ def test_rcig_descends_what_the_exact_solution_of_its_inner_problem_says():
 
 
 def test_rates_are_raised_while_losses_fall():
-    body = Body(2, 1, "softplus")
+    body = FiniteConvNet(2, 1, "softplus")
     weights = body.draw(jax.random.key(0), X.shape[1:], 3)
     learned = {"z": jnp.asarray(X[:S]), "y": jnp.asarray(TARGETS.y[:S]), "temperature": jnp.zeros(())}
     objective = rcig.objective(problem(optimiser=rcig.optimiser(1e-3)), ModelPool(body), rcig.Settings())

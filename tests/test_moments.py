@@ -14,11 +14,11 @@ from datastill._errors import InputError
 from datastill.features import RandomDense
 from datastill.moments import Moments, moments_of, triangle
 from datastill.moments.streaming import LEAST_ROWS
-from datastill.preprocess.labels import ClassLabels, RealTargets
+from datastill.preprocess.labels import ClassLabels, TargetScaler
 
 MAP = RandomDense(7)
 CLASSES = ClassLabels(np.array(["cat", "dog", "owl"]))
-TARGETS = RealTargets(np.zeros(2), np.ones(2), flat=False)
+TARGETS = TargetScaler(np.zeros(2), np.ones(2), flat=False)
 N = 60
 RNG = np.random.default_rng(0)
 X, CODES, Y = RNG.standard_normal((N, 4), np.float32), RNG.integers(0, 3, N), RNG.standard_normal((N, 2), np.float32)

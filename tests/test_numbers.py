@@ -9,7 +9,7 @@ from datastill import Coreset, CoresetRegressor, KIPRegressor
 from datastill._errors import InputError
 from datastill.preprocess.affine import Ranges
 from datastill.preprocess.distances import centred, median_square
-from datastill.preprocess.space import fit_space
+from datastill.preprocess.encoder import fit_encoder
 
 METHODS = ("kmeans", "kmedoids", "kmeans-nearest", "kcenter", "facility-location", "herding", "random")
 
@@ -24,9 +24,9 @@ def test_ranges_are_those_of_numbers_near_1_at_every_scale(shape, scale, rng):
 
 def test_a_column_of_small_numbers_is_standardised_beside_others(rng):
     x = rng.standard_normal((50, 2)) * [1e-200, 1]
-    z = fit_space(x).encode(x)
+    z = fit_encoder(x).encode(x)
     np.testing.assert_allclose(z.std(axis=0), 1, rtol=1e-5)
-    np.testing.assert_allclose(fit_space(x).decode(z), x, rtol=1e-4)
+    np.testing.assert_allclose(fit_encoder(x).decode(z), x, rtol=1e-4)
 
 
 @given(

@@ -15,7 +15,7 @@ from datastill import NetworkKIP
 from datastill._errors import InputError
 from datastill.cli.app import run
 from datastill.distill import kip, loop, pool
-from datastill.distill.fit import Targets
+from datastill.distill.kernel_objective import Targets
 from datastill.distill.objectives import Penalties
 from datastill.features.conv import RandomConv
 from datastill.preprocess.labels import ClassLabels

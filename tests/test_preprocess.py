@@ -86,7 +86,7 @@ def same_arrays(found, x):
 
 @given(x=arrays(), preprocessing=st.sampled_from(["standardise", "none"]))
 def test_arrays_come_back(x, preprocessing):
-    made = space.fit_space(x, preprocessing)
+    made = space.fit_encoder(x, preprocessing)
     z = made.encode(x)
     assert z.dtype == np.float32
     assert z.shape == x.shape
@@ -99,7 +99,7 @@ def test_arrays_come_back(x, preprocessing):
 
 @given(x=arrays(), seed=st.integers(0, 100))
 def test_decoded_values_stay_within_the_data(x, seed):
-    made = space.fit_space(x)
+    made = space.fit_encoder(x)
     z = 10 * np.random.default_rng(seed).standard_normal(x.shape).astype(np.float32)
     found = made.decode(np.asarray(made.clip(z))).astype(np.float64)
     axes = 0 if x.ndim == 2 else tuple(range(min(x.ndim, 3)))
@@ -112,7 +112,7 @@ def test_decoded_values_stay_within_the_data(x, seed):
 
 @given(table=frames)
 def test_tables_come_back(table):
-    made = space.fit_space(table)
+    made = space.fit_encoder(table)
     found = made.decode(made.encode(table))
     pd.testing.assert_frame_equal(found, table, rtol=1e-5, atol=1e-3, check_column_type=False)
     again = space.from_state(through_json(space.state(made)))
@@ -121,7 +121,7 @@ def test_tables_come_back(table):
 
 @given(table=frames, seed=st.integers(0, 100))
 def test_any_numbers_within_range_are_a_table_of_the_same_kind(table, seed):
-    made = space.fit_space(table)
+    made = space.fit_encoder(table)
     z = 3 * np.random.default_rng(seed).standard_normal(made.encode(table).shape).astype(np.float32)
     found = made.decode(np.asarray(made.clip(z)))
     assert list(found.columns) == list(table.columns)
@@ -136,37 +136,37 @@ def test_any_numbers_within_range_are_a_table_of_the_same_kind(table, seed):
 
 @given(table=frames, seed=st.integers(0, 100))
 def test_settled_numbers_are_those_of_the_rows_they_are_handed_out_as(table, seed):
-    made = space.fit_space(table)
+    made = space.fit_encoder(table)
     z = np.asarray(made.clip(np.random.default_rng(seed).standard_normal((6, made.columns)).astype(np.float32)))
     handed_out = made.encode(made.decode(z))
-    np.testing.assert_allclose(made.settle(z), handed_out, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(made.settle(handed_out), handed_out, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(made.straight_through_round(z), handed_out, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(made.straight_through_round(handed_out), handed_out, rtol=1e-4, atol=1e-4)
 
 
 def test_the_gradient_of_settled_numbers_is_straight_through():
-    made = space.fit_space(pd.DataFrame({"n": [1, 2, 5], "kind": ["a", "b", "a"]}))
+    made = space.fit_encoder(pd.DataFrame({"n": [1, 2, 5], "kind": ["a", "b", "a"]}))
     z = np.array([[0.2, 0.4, 0.6]], np.float32)
-    slope = jax.grad(lambda z: jnp.sum(made.settle(z) * np.array([[1.0, 2.0, 3.0]])))(z)
+    slope = jax.grad(lambda z: jnp.sum(made.straight_through_round(z) * np.array([[1.0, 2.0, 3.0]])))(z)
     np.testing.assert_array_equal(slope, [[1, 2, 3]])
-    assert np.abs(np.asarray(made.settle(z)) - z).max() > 0.1
+    assert np.abs(np.asarray(made.straight_through_round(z)) - z).max() > 0.1
 
 
 def test_arrays_settle_as_they_are(rng):
     x = rng.normal(size=(5, 3))
-    made = space.fit_space(x)
-    np.testing.assert_array_equal(made.settle(made.encode(x)), made.encode(x))
+    made = space.fit_encoder(x)
+    np.testing.assert_array_equal(made.straight_through_round(made.encode(x)), made.encode(x))
 
 
 def test_standardised_columns_have_mean_0_and_spread_1(rng):
     x = rng.standard_normal((3000, 3)) * [1, 100, 1e-3] + [0, 1e4, 5]
-    z = space.fit_space(x).encode(x)
+    z = space.fit_encoder(x).encode(x)
     np.testing.assert_allclose(z.mean(axis=0), 0, atol=1e-4)
     np.testing.assert_allclose(z.std(axis=0), 1, rtol=1e-4)
 
 
 def test_images_are_standardised_by_channel(rng):
     x = rng.standard_normal((50, 4, 5, 3)) * [1, 10, 100] + [0, 5, -50]
-    scaling = space.fit_space(x).scaling
+    scaling = space.fit_encoder(x).scaling
     np.testing.assert_allclose(scaling.mean, x.mean(axis=(0, 1, 2)), rtol=1e-9)
     np.testing.assert_allclose(scaling.scale, x.std(axis=(0, 1, 2)), rtol=1e-9)
 
@@ -183,7 +183,7 @@ def test_ranges_are_those_of_numpy(x):
 @pytest.mark.parametrize("value", [0.0, 5.0, 0.1, -1e9, 1e-300])
 def test_constant_columns_are_kept_as_they_are(value, rng):
     x = np.column_stack([np.full(2000, value), rng.standard_normal(2000)])
-    made = space.fit_space(x)
+    made = space.fit_encoder(x)
     z = made.encode(x)
     assert np.isfinite(z).all()
     np.testing.assert_array_equal(z[:, 0], 0)
@@ -192,7 +192,7 @@ def test_constant_columns_are_kept_as_they_are(value, rng):
 
 def test_out_of_range_values_are_kept_as_floats_when_asked():
     x = np.array([[0, 10], [255, 20]], np.uint8)
-    made = space.fit_space(x)
+    made = space.fit_encoder(x)
     z = made.encode(x)
     outside = made.decode(z + 1, in_range=False)
     assert outside.dtype == np.float32
@@ -204,7 +204,7 @@ def test_out_of_range_values_are_kept_as_floats_when_asked():
 @pytest.mark.parametrize("preprocessing", ["zca", "zca-unit-norm"])
 def test_zca_is_its_slow_twin_and_has_an_inverse(preprocessing, rng):
     x = rng.integers(0, 256, (40, 3, 3, 2)).astype(np.uint8)
-    made = space.fit_space(x, preprocessing)
+    made = space.fit_encoder(x, preprocessing)
     z = made.encode(x).astype(np.float64)
     if preprocessing == "zca-unit-norm":
         flat = oracles.rows(z)
@@ -236,7 +236,7 @@ def test_whitening_leaves_equal_images_as_they_are(unit_norm):
 @pytest.mark.parametrize("preprocessing", ["standardise", "zca", "zca-unit-norm"])
 def test_features_have_a_finite_gradient_at_flat_images(preprocessing, rng):
     x = rng.standard_normal((20, 2, 2, 1)).astype(np.float32)
-    made = space.fit_space(x, preprocessing)
+    made = space.fit_encoder(x, preprocessing)
     slope = jax.grad(lambda z: jnp.sum(made.features(z) ** 2))(jnp.zeros((2, 2, 2, 1)))
     assert np.isfinite(slope).all()
 
@@ -244,9 +244,9 @@ def test_features_have_a_finite_gradient_at_flat_images(preprocessing, rng):
 def test_unknown_preprocessing_and_zca_of_vectors_are_named(rng):
     x = rng.standard_normal((4, 2))
     with pytest.raises(InputError, match="preprocess='whiten'; expected one of standardise, zca"):
-        space.fit_space(x, "whiten")
+        space.fit_encoder(x, "whiten")
     with pytest.raises(InputError, match="not images"):
-        space.fit_space(x, "zca")
+        space.fit_encoder(x, "zca")
 
 
 def test_a_missing_number_has_an_indicator_and_the_median():
@@ -317,7 +317,7 @@ def test_unseen_labels_are_named():
 
 @given(y=hnp.arrays(np.float64, st.sampled_from([(4,), (4, 1), (4, 3)]), elements=st.floats(-1e6, 1e6)))
 def test_targets_come_back(y):
-    coded = labels.RealTargets.fit(y)
+    coded = labels.TargetScaler.fit(y)
     vectors = coded.encode(y)
     assert vectors.shape == (4, 1 if y.ndim == 1 else y.shape[1])
     again = labels.from_state(through_json(labels.state(coded)))
@@ -329,16 +329,16 @@ def test_targets_come_back(y):
 
 def test_targets_are_standardised_and_a_constant_one_is_0(rng):
     y = np.column_stack([rng.standard_normal(100) * 5 + 3, np.full(100, 2.0)])
-    vectors = labels.RealTargets.fit(y).encode(y)
+    vectors = labels.TargetScaler.fit(y).encode(y)
     np.testing.assert_allclose([vectors[:, 0].mean(), vectors[:, 0].std()], [0, 1], atol=1e-5)
     np.testing.assert_array_equal(vectors[:, 1], 0)
     with pytest.raises(InputError, match="3 columns; expected 2"):
-        labels.RealTargets.fit(y).encode(rng.standard_normal((4, 3)))
+        labels.TargetScaler.fit(y).encode(rng.standard_normal((4, 3)))
 
 
 @pytest.mark.parametrize("how", ["zca", "zca-unit-norm", "standardise"])
 def test_no_rows_are_no_features(how, rng):
-    found = space.fit_space(rng.normal(size=(9, 3, 2)), how)
+    found = space.fit_encoder(rng.normal(size=(9, 3, 2)), how)
     none = np.zeros((0, 3, 2), np.float32)
     assert found.features(none).shape == found.from_features(none).shape == none.shape
     assert found.encode_features(none).shape == none.shape
@@ -346,7 +346,7 @@ def test_no_rows_are_no_features(how, rng):
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "Int8"])
 def test_integers_of_a_table_that_leave_their_range_are_floats(dtype):
-    found = space.fit_space(pd.DataFrame({"a": pd.Series([0, 100, 120], dtype=dtype)}))
+    found = space.fit_encoder(pd.DataFrame({"a": pd.Series([0, 100, 120], dtype=dtype)}))
     outside = np.array([[-9.0], [9.0]], np.float32)
     values = found.decode(outside, in_range=False)["a"]
     assert values.dtype == np.float64
@@ -358,7 +358,7 @@ def test_integers_of_a_table_that_leave_their_range_are_floats(dtype):
 @pytest.mark.parametrize("scale", [1e-310, 1e-200, 1.0, 1e99])
 def test_targets_are_standardised_at_any_scale(scale, rng):
     y = rng.normal(size=50) * scale
-    known = labels.RealTargets.fit(y)
+    known = labels.TargetScaler.fit(y)
     z = known.encode(y)
     assert z.std() == pytest.approx(1, rel=1e-5)
     np.testing.assert_allclose(known.decode(z), y, rtol=1e-5)

@@ -13,7 +13,7 @@ from datastill import RFAD
 from datastill._errors import InputError
 from datastill.cli.app import run
 from datastill.distill import kip, rfad
-from datastill.distill.fit import Targets
+from datastill.distill.kernel_objective import Targets
 from datastill.distill.networks import fresh, key_of, weight_shapes
 from datastill.distill.objectives import Penalties
 from datastill.features.conv import RandomConv

@@ -35,12 +35,12 @@ from datastill.data.spreadsheet import support_csv
 from datastill.data.task import with_test
 from datastill.evaluate import kept
 from datastill.learners.named import named_learner
-from datastill.preprocess.space import fit_space
+from datastill.preprocess.encoder import fit_encoder
 from datastill.report import certificate_markdown, render_certificate
 from datastill.report.text import escaped
 from datastill.workflows.certificate_files import CERTIFICATE, pages
-from datastill.workflows.certify import Question, certify_set, evaluate
-from datastill.workflows.compare import Entrants, compare
+from datastill.workflows.certify import CertificateSettings, certify_set, evaluate
+from datastill.workflows.compare import ComparisonSettings, compare
 from datastill.workflows.saved_set import open_artefact, write_row_digests
 from datastill.workflows.verify import ALWAYS, verify
 
@@ -288,7 +288,7 @@ def certified(digits, tmp_path_factory):
     made = Coreset(2, method="kmeans", random_state=0).fit(digits.x, digits.y)
     made.support_set_.save(folder)
     write_row_digests(folder, made.space_.encode(digits.x))
-    certify_set(open_artefact(folder, digits), small.x_test, small.y_test, Question(("knn",)), folder)
+    certify_set(open_artefact(folder, digits), small.x_test, small.y_test, CertificateSettings(("knn",)), folder)
     return folder, digits, (small.x_test, small.y_test)
 
 
@@ -452,16 +452,16 @@ def test_examples_of_the_set_are_no_held_out_rows(digits, tmp_path):
         (1.2 * made.x, "altered copies"),
     ):
         with pytest.raises(InputError, match=words):
-            certify_set(artefact, x, made.y, Question(("knn",)), tmp_path)
+            certify_set(artefact, x, made.y, CertificateSettings(("knn",)), tmp_path)
     write_row_digests(tmp_path, artefact.space.encode(digits.x))
     with pytest.raises(InputError, match=r"\d equal examples of the set"):
-        certify_set(open_artefact(tmp_path), made.x, made.y, Question(("knn",)), tmp_path)
+        certify_set(open_artefact(tmp_path), made.x, made.y, CertificateSettings(("knn",)), tmp_path)
 
 
 def test_losses_that_another_wrote_are_not_believed(digits, tmp_path, monkeypatch):
     made = Coreset(1, method="kmeans", random_state=0).fit(digits.x, digits.y).support_set_
     made.save(tmp_path)
-    artefact, question = open_artefact(tmp_path, digits), Question(("knn",))
+    artefact, question = open_artefact(tmp_path, digits), CertificateSettings(("knn",))
     rows = digits.x_test, digits.y_test
     honest = certify_set(artefact, *rows, question, tmp_path)
     files = list((tmp_path / "learners").glob("*.safetensors"))
@@ -480,7 +480,7 @@ def test_losses_that_another_wrote_are_not_believed(digits, tmp_path, monkeypatc
 
 def test_sets_rows_and_labels_that_another_wrote_are_not_compared(tmp_path):
     data = with_test(Dataset("iris", *load_iris(return_X_y=True)), 0, "classification")
-    entrants = Entrants(("kmeans",), (1,), ("knn",), 2, teacher="logistic")
+    entrants = ComparisonSettings(("kmeans",), (1,), ("knn",), 2, teacher="logistic")
     honest = compare(data, "classification", entrants, tmp_path).judged.table.drop(columns="seconds")
     unchanged = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/**/*.safetensors")}
     compare(data, "classification", entrants, tmp_path)
@@ -523,13 +523,13 @@ def test_a_link_in_a_folder_is_not_followed_to_write(certified, tmp_path):
     elsewhere.mkdir()
     (tmp_path / "learners").symlink_to(elsewhere)
     with pytest.raises(InputError, match="link to another folder"):
-        certify_set(open_artefact(tmp_path, data), *rows, Question(("knn",)), tmp_path)
+        certify_set(open_artefact(tmp_path, data), *rows, CertificateSettings(("knn",)), tmp_path)
     target = tmp_path.parent / "target.txt"
     target.write_text("mine")
     (tmp_path / "learners").unlink()
     (tmp_path / CERTIFICATE).unlink()
     (tmp_path / CERTIFICATE).symlink_to(target)
-    certify_set(open_artefact(tmp_path, data), *rows, Question(("knn",)), tmp_path)
+    certify_set(open_artefact(tmp_path, data), *rows, CertificateSettings(("knn",)), tmp_path)
     assert target.read_text() == "mine"
     assert not list(elsewhere.iterdir())
 
@@ -606,7 +606,7 @@ def altered(x: np.ndarray, kind: str) -> np.ndarray:
 )
 def test_altered_training_rows_are_found(kind, share):
     x = load_digits().data.reshape(-1, 8, 8)[np.random.default_rng(0).permutation(1797)]
-    space = fit_space(x[:1300])
+    space = fit_encoder(x[:1300])
     z = space.encode(x[:1300])
     made = int(300 * share)
     held = space.encode(np.concatenate([altered(x[:made], kind), x[1300 : 1600 - made]]))
@@ -624,7 +624,7 @@ def test_rows_that_were_drawn_alike_are_not_taken_for_copies(load_rows):
         train, held = x[order[: 3 * len(x) // 4]], x[order[3 * len(x) // 4 :]]
         if seed % 2:  # of one class alone
             held = held[y[order[3 * len(x) // 4 :]] == 0]
-        space = fit_space(train)
+        space = fit_encoder(train)
         z, new = space.encode(train), space.encode(held)
         new = new[
             ~np.isin(
@@ -637,7 +637,7 @@ def test_rows_that_were_drawn_alike_are_not_taken_for_copies(load_rows):
 @pytest.mark.slow
 def test_the_test_rows_of_mnist_are_not_taken_for_copies(shared):
     data = load(shared / "data" / "mnist")
-    space = fit_space(data.x)
+    space = fit_encoder(data.x)
     z = space.encode(data.x)
     assert not copies(space.encode(data.x_test[:2000]), z, z[:0], space, True).any()
     bright = np.concatenate([1.2 * data.x[:60], data.x_test[:1940]])
@@ -646,7 +646,7 @@ def test_the_test_rows_of_mnist_are_not_taken_for_copies(shared):
 
 def test_a_copy_of_a_table_row_with_one_cell_changed_is_found(rng):
     table = pd.DataFrame({"a": rng.normal(size=400), "b": rng.normal(size=400), "c": rng.choice(list("xyz"), 400)})
-    train, space = table.iloc[:300], fit_space(table.iloc[:300])
+    train, space = table.iloc[:300], fit_encoder(table.iloc[:300])
     for column in table:
         held = train.iloc[:80].copy()
         held[column] = held[column].sample(frac=1, random_state=0).to_numpy()

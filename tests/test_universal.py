@@ -18,7 +18,7 @@ import oracles
 from datastill import SupportSet, Universal, UniversalRegressor
 from datastill._errors import InputError
 from datastill.distill import loop, pool, universal
-from datastill.distill.fit import Targets
+from datastill.distill.kernel_objective import Targets
 from datastill.distill.surrogates import KernelRegression, Neighbours
 from datastill.estimators import universal as estimators
 from datastill.evaluate.choice import Chooser
@@ -26,7 +26,7 @@ from datastill.evaluate.protocol import Examples, HeldOut, examples_of, judged_r
 from datastill.features.conv import RandomConv
 from datastill.kernels import FullyConnected
 from datastill.learners import named_learner
-from datastill.preprocess.space import fit_space
+from datastill.preprocess.encoder import fit_encoder
 
 N = 150
 FAST = {"learners": ("knn",), "max_iter": 8, "random_state": 0}
@@ -362,7 +362,7 @@ def test_targets_that_do_not_vary_are_refused(table):
 
 def problem_of(x, **settings):
     members = (KernelRegression(kernel=FullyConnected(depth=1)), Neighbours(scaled=True))
-    return universal.Problem(members, fit_space(x), **settings)
+    return universal.Problem(members, fit_encoder(x), **settings)
 
 
 def test_steps_bring_the_loss_down_and_keep_within_the_range(rng):
@@ -385,7 +385,7 @@ def test_steps_bring_the_loss_down_and_keep_within_the_range(rng):
 
 def test_the_loss_of_a_step_is_the_mean_over_surrogates_and_the_network(digits):
     X, y, *_ = digits
-    space, hot = fit_space(X), np.eye(10, dtype=np.float32)[y]
+    space, hot = fit_encoder(X), np.eye(10, dtype=np.float32)[y]
     nets = pool.Nets((RandomConv(4, 2),), size=2, at_once=1, every=5, trained=2, oldest=4, targets=50)
     z, codes = space.encode(X), np.arange(10)
     targets = Targets(z, hot)

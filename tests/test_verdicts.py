@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import oracles
+from datastill.evaluate.leaderboard import Baselines, leaderboard, normalised, robustness
 from datastill.evaluate.means import Prior, crossed, prior_of
 from datastill.evaluate.protocol import Judged
-from datastill.evaluate.standings import Rivals, normalised, robustness, standings
-from datastill.evaluate.verdicts import BETTER, UNCLEAR, WORSE, Duel, holm, p_of, settle
+from datastill.evaluate.verdicts import BETTER, UNCLEAR, WORSE, Duel, holm, p_of, verdicts_of
 
 
 def judged(draw, scores, seeds=5, n_test=300, spread=0.02, labels="hard", asked=("soft",)):
@@ -32,7 +32,7 @@ def judged(draw, scores, seeds=5, n_test=300, spread=0.02, labels="hard", asked=
 
 
 def against(rival, *names):
-    return {name: Rivals(rival, rival) for name in names}
+    return {name: Baselines(rival, rival) for name in names}
 
 
 @given(p=st.lists(st.floats(0, 1), min_size=1, max_size=8))
@@ -98,7 +98,7 @@ def test_equal_differences_on_few_rows_prove_little():
 
 def test_a_clear_difference_is_named_and_a_small_one_is_not(rng):
     scores = {"random": 0.7, "good": 0.9, "bad": 0.4, "same": 0.7, "all": 0.95}
-    found = standings(judged(rng, scores), against("random", "good", "bad", "same"), "all")
+    found = leaderboard(judged(rng, scores), against("random", "good", "bad", "same"), "all")
     said = found.groupby("set", sort=False)["verdict"].agg(set).to_dict()
     assert said == {"random": {""}, "good": {BETTER}, "bad": {WORSE}, "same": {UNCLEAR}, "all": {""}}
     assert (found.set_index("set").loc["good", "difference"] > 0.1).all()
@@ -113,7 +113,7 @@ def test_a_clear_difference_is_named_and_a_small_one_is_not(rng):
 def test_all_verdicts_together_are_seldom_wrong(spreads):
     """Whether the sets' variances over seeds are equal or differ much; as with 16 comparisons of five seeds."""
     draw, wrong = np.random.default_rng(1), 0
-    rivals = {f"set {i}": Rivals(f"random {i}", f"random {i}") for i in range(8)}
+    rivals = {f"set {i}": Baselines(f"random {i}", f"random {i}") for i in range(8)}
     for _ in range(200):
         parts = [
             judged(draw, dict.fromkeys((name, rival.given), 0.8), n_test=200, spread=spread)
@@ -121,7 +121,7 @@ def test_all_verdicts_together_are_seldom_wrong(spreads):
         ]
         table = pd.concat([part.table for part in parts], ignore_index=True)
         made = Judged(table, [a for part in parts for a in part.arrays], "accuracy")
-        wrong += standings(made, rivals, "set 0")["verdict"].isin([BETTER, WORSE]).any()
+        wrong += leaderboard(made, rivals, "set 0")["verdict"].isin([BETTER, WORSE]).any()
     assert wrong / 200 <= 0.05 + 3 * (0.05 * 0.95 / 200) ** 0.5
 
 
@@ -147,21 +147,21 @@ def test_intervals_hold_the_true_score():
     draw, held = np.random.default_rng(2), 0
     for _ in range(200):
         made = judged(draw, {"set": 0.8}, seeds=4, n_test=100, spread=0.05)
-        row = standings(made, {}, "set").iloc[0]
+        row = leaderboard(made, {}, "set").iloc[0]
         held += row["low"] <= 0.8 <= row["high"]
     assert held / 200 >= 0.95 - 3 * (0.05 * 0.95 / 200) ** 0.5
 
 
 def test_one_seed_says_nothing_of_the_draw_of_a_set(rng):
     made = judged(rng, {"random": 0.5, "set": 0.9}, seeds=1, n_test=2000)
-    found = standings(made, against("random", "set"), "random").set_index("set").loc["set"]
+    found = leaderboard(made, against("random", "set"), "random").set_index("set").loc["set"]
     assert set(found["verdict"]) == {UNCLEAR}
     assert set(found["p"]) == {1.0}
     assert ((found["low"] < found["mean"]) & (found["mean"] < found["high"])).all()
 
 
 def test_a_perfect_score_is_not_certain(rng):
-    found = standings(judged(rng, {"set": 1.0}, seeds=2, n_test=20, spread=0), {}, "set").iloc[0]
+    found = leaderboard(judged(rng, {"set": 1.0}, seeds=2, n_test=20, spread=0), {}, "set").iloc[0]
     assert (found["mean"], found["high"]) == (1, 1)
     assert 0.8 < found["low"] < 0.9
 
@@ -172,7 +172,7 @@ def test_a_learner_that_failed_decides_nothing(rng):
     made.table.loc[failed, ["accuracy", "error"]] = [np.nan, "broken"]
     for i in np.flatnonzero(failed):
         made.arrays[i] = {}
-    found = standings(made, against("random", "set"), "random").set_index(["set", "learner"])
+    found = leaderboard(made, against("random", "set"), "random").set_index(["set", "learner"])
     assert found.loc[("set", "a"), "verdict"] == UNCLEAR
     assert np.isnan(found.loc[("set", "a"), "mean"])
     assert found.loc[("set", "b"), "verdict"] == BETTER
@@ -187,7 +187,7 @@ def test_regression_is_compared_by_squared_errors(rng):
             row = {"set": name, "learner": "a", "asked": "soft", "seed": seed, "n": 5, "labels": "targets", "error": ""}
             rows.append(row | {"r2": 1 - loss.mean() / truth.var()})
             losses.append({"losses": loss})
-    found = standings(Judged(pd.DataFrame(rows), losses, "r2"), against("random", "set"), "random")
+    found = leaderboard(Judged(pd.DataFrame(rows), losses, "r2"), against("random", "set"), "random")
     row = found.set_index("set").loc["set"]
     assert row["verdict"] == BETTER
     assert row["low"] < row["mean"] < row["high"] < 1
@@ -201,7 +201,7 @@ def test_a_score_and_losses_that_point_apart_are_no_verdict(rng):
             row = {"set": name, "learner": "a", "asked": "soft", "seed": seed, "n": 5, "labels": "targets", "error": ""}
             rows.append(row | {"r2": r2 + 0.001 * seed})
             losses.append({"losses": (size * rng.random(200)).astype(np.float32)})
-    found = standings(Judged(pd.DataFrame(rows), losses, "r2"), against("random", "set"), "random")
+    found = leaderboard(Judged(pd.DataFrame(rows), losses, "r2"), against("random", "set"), "random")
     assert found.set_index("set").loc["set", "verdict"] == UNCLEAR
 
 
@@ -213,7 +213,7 @@ def test_sets_whose_draws_differ_much_are_seldom_called_better(seeds):
     rivals = against("random", *(f"set {i}" for i in range(6)))
     for _ in range(150):
         made = judged(draw, dict.fromkeys(("random", *rivals), 0.7), seeds=seeds, n_test=300, spread=0.1)
-        wrong += standings(made, rivals, "random")["verdict"].isin([BETTER, WORSE]).any()
+        wrong += leaderboard(made, rivals, "random")["verdict"].isin([BETTER, WORSE]).any()
     assert wrong / 150 <= 0.05 + 3 * (0.05 * 0.95 / 150) ** 0.5
 
 
@@ -221,7 +221,7 @@ def test_rivals_have_the_labels_that_the_learner_used(rng):
     scores = {"given": 0.5, "learned": 0.9, "set": 0.7}
     for labels, rival, verdict in (("hard", "given", BETTER), ("soft", "learned", WORSE)):
         made = judged(rng, scores, labels=labels)
-        found = standings(made, {"set": Rivals("given", "learned")}, "set").set_index("set").loc["set"]
+        found = leaderboard(made, {"set": Baselines("given", "learned")}, "set").set_index("set").loc["set"]
         assert set(found["rival"]) == {rival}
         assert set(found["verdict"]) == {verdict}
 
@@ -230,7 +230,7 @@ def test_robust_scores_are_their_definitions(rng):
     scores = {"random": 0.3, "set": 0.6, "all": 0.9}
     made = judged(rng, scores, labels="soft", asked=("soft", "hard"), spread=0)
     rivals = against("random", "set")
-    found = standings(made, rivals, "all")
+    found = leaderboard(made, rivals, "all")
     means = found.set_index(["set", "learner", "asked"])["mean"]
     row = robustness(found, rivals, "all", {"a": ("a", "b")}).set_index("learner").loc["a"]
     assert row["hlr"] == pytest.approx(means["all", "a", "hard"] - means["set", "a", "hard"])
@@ -292,13 +292,16 @@ def test_a_set_that_is_better_is_found_so(better, least):
 @given(seed=st.integers(0, 10**6), m=st.integers(1, 5), n=st.integers(1, 50))
 def test_identical_sets_are_never_better(seed, m, n):
     losses = losses_of(np.random.default_rng(seed), m, n)
-    assert settle([Duel("a", 0.0, losses - losses), Duel("b", 0.0, np.zeros((0, 0)))]) == {"a": UNCLEAR, "b": UNCLEAR}
+    assert verdicts_of([Duel("a", 0.0, losses - losses), Duel("b", 0.0, np.zeros((0, 0)))]) == {
+        "a": UNCLEAR,
+        "b": UNCLEAR,
+    }
 
 
 def test_the_best_of_the_random_rows_is_the_rival(rng):
     made = judged(rng, {"random": 0.5, "proportional": 0.8, "set": 0.65})
-    rivals = {"set": Rivals("random", "random", ("proportional",))}
-    found = standings(made, rivals, "set").set_index("set").loc["set"]
+    rivals = {"set": Baselines("random", "random", ("proportional",))}
+    found = leaderboard(made, rivals, "set").set_index("set").loc["set"]
     assert set(found["rival"]) == {"proportional"} and set(found["verdict"]) == {WORSE}
-    alone = standings(made, against("random", "set"), "set").set_index("set").loc["set"]
+    alone = leaderboard(made, against("random", "set"), "set").set_index("set").loc["set"]
     assert set(alone["rival"]) == {"random"} and set(alone["verdict"]) == {BETTER}

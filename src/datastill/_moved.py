@@ -1,28 +1,48 @@
-"""Old names of modules: they import the module of the new name, with a deprecation warning, for one release."""
+"""Old names of modules and of what is in them: for one release they work, with a deprecation warning."""
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_loader
 from types import ModuleType
+from typing import Any
 
 MOVED = {
     "artefact": "workflows.saved_set",
     "audit": "workflows.certify",
     "budget": "workflows.find_budget",
     "certificates": "workflows.certificate_files",
+    "distill.body": "distill.finite_convnet",
+    "distill.fit": "distill.kernel_objective",
+    "distill.fit_moments": "distill.moments_objective",
+    "distill.quasi_newton": "distill.lbfgs",
     "evaluate.bounds": "certify.bounds",
     "evaluate.copies": "certify.copies",
     "evaluate.overlap": "certify.overlap",
+    "evaluate.standings": "evaluate.leaderboard",
     "passes": "workflows.moments",
     "plan": "workflows.plan",
+    "preprocess.space": "preprocess.encoder",
     "runs": "workflows.distill",
     "tournament": "workflows.compare",
 }
 """Names below `datastill.`, old -> new."""
+
+
+def renamed(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
+    """Return the `__getattr__` of a module whose members were renamed, old -> new (PEP 562)."""
+
+    def get(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        said = f"{module}.{name} is now {names[name]}; the old name will be removed in the next release."
+        warnings.warn(said, DeprecationWarning, 2)
+        return getattr(sys.modules[module], names[name])
+
+    return get
 
 
 class _Alias(Loader):

@@ -22,7 +22,7 @@ from scipy.stats import hypergeom
 from datastill._typing import Bool, Float, Int
 from datastill.certify.overlap import nearest_rows
 from datastill.data import sampling
-from datastill.preprocess.space import Space
+from datastill.preprocess.encoder import FeatureEncoder
 
 LEVEL = 1e-4
 """Probability that held-out rows drawn as the training rows were are taken for copies."""
@@ -61,7 +61,7 @@ class Forms(NamedTuple):
 
 
 def copies(
-    held: np.ndarray, train: np.ndarray, own: np.ndarray, space: Space, all_rows: bool
+    held: np.ndarray, train: np.ndarray, own: np.ndarray, space: FeatureEncoder, all_rows: bool
 ) -> Bool[np.ndarray, " n"]:
     """Mark held-out rows that are altered copies of training rows, if there are too many of them for chance.
 
@@ -91,7 +91,7 @@ def copies(
     return flags
 
 
-def usual_ratios(train: np.ndarray, space: Space) -> Float[np.ndarray, " u"]:
+def usual_ratios(train: np.ndarray, space: FeatureEncoder) -> Float[np.ndarray, " u"]:
     """Return ρ of training rows that are held out in turn, a part of them at a time; without those that equal others.
 
     Args:
@@ -129,7 +129,7 @@ def ratios(held: Forms, train: Forms) -> Float[np.ndarray, " n"]:
     return found
 
 
-def forms(z: np.ndarray, space: Space, shifted: bool) -> Forms:
+def forms(z: np.ndarray, space: FeatureEncoder, shifted: bool) -> Forms:
     """Return rows in forms that brightness, contrast, scale, order or one cell do not change.
 
     Args:
@@ -149,13 +149,13 @@ def forms(z: np.ndarray, space: Space, shifted: bool) -> Forms:
     return Forms(found, _marks(z, space))
 
 
-def _marks(z: np.ndarray, space: Space) -> np.ndarray:
+def _marks(z: np.ndarray, space: FeatureEncoder) -> np.ndarray:
     """(n, c) marks: of the row with its numbers in order, and of the row without each of its cells."""
     parts = [_marks_of(z[start : start + BATCH], space) for start in range(0, max(len(z), 1), BATCH)]
     return np.concatenate(parts)
 
 
-def _marks_of(z: np.ndarray, space: Space) -> np.ndarray:
+def _marks_of(z: np.ndarray, space: FeatureEncoder) -> np.ndarray:
     flat, found = z.reshape(len(z), -1), np.zeros((len(z), 0), np.uint64)
     if space.table is None:
         values = np.asarray(space.scaling.inverse(z) / np.mean(space.scaling.scale)).reshape(flat.shape)

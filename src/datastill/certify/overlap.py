@@ -3,10 +3,11 @@
 distance(z, z') = √(mean_j (z_j − z'_j)²)      in standardised units: 0 for equal rows, about 1.4 for unrelated ones
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from datastill import _moved
 from datastill._typing import Float, Int
 
 BLOCK = 2048
@@ -47,7 +48,7 @@ def overlap(held: Float[np.ndarray, "n *d"], train: Float[np.ndarray, "m *d"], d
     return Overlap(np.flatnonzero(equal), np.flatnonzero(near & ~equal))
 
 
-def usual_distance(rows: np.ndarray) -> float:
+def typical_distance(rows: np.ndarray) -> float:
     """NEAR_IMAGES or NEAR_ROWS, by the shape of the rows."""
     return NEAR_IMAGES if rows.ndim > 2 else NEAR_ROWS
 
@@ -75,3 +76,7 @@ def nearest_rows(a: np.ndarray, b: np.ndarray, different: bool = False) -> np.nd
             best = np.minimum(value, best)
         found[start : start + BLOCK] = owner
     return found
+
+
+if not TYPE_CHECKING:
+    __getattr__ = _moved.renamed(__name__, {"usual_distance": "typical_distance"})

@@ -67,14 +67,14 @@ def compare(
     """Train several learners on the sets of several methods, beside random rows and all rows."""
     from datastill.workflows import compare as workflow
 
-    entrants = workflow.Entrants(
+    comparison = workflow.ComparisonSettings(
         words(methods), budgets(ipc), words(learners), seeds, kernel, steps, labels, relabel_with, robust
     )
-    workflow.check(entrants, check_task(task), delta)
+    workflow.check(comparison, check_task(task), delta)
     memory = None if memory_gb is None else gibibytes(memory_gb)
     dataset, task = load_data(data, target, test, task, image_size, 0, as_json)
     folder = out or Path("runs") / f"{slug(dataset.name)}-compare"
-    outcome = workflow.compare(dataset, task, entrants, folder, jobs, memory, delta)
+    outcome = workflow.compare(dataset, task, comparison, folder, jobs, memory, delta)
     for failure in outcome.judged.failures:
         say(failure, aside=True)
     if as_json:
@@ -105,7 +105,7 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Train learners on a saved set and judge them on held-out rows, beside random rows and all rows."""
-    from datastill.evaluate.standings import standings
+    from datastill.evaluate.leaderboard import leaderboard
     from datastill.learners.named import check_learners
     from datastill.workflows import certify as workflow
 
@@ -113,8 +113,8 @@ def evaluate(
     check_learners(names, "auto")
     artefact, (x, y) = _opened(folder, train, test, "--test", target, image_size)
     judged = workflow.evaluate(artefact, x, y, names, seeds, labels, jobs, folder / "learners")
-    rivals = workflow.rivals_of(judged)
-    found = standings(judged, rivals, workflow.FULL)
+    baselines = workflow.baselines_of(judged)
+    found = leaderboard(judged, baselines, workflow.FULL)
     if as_json:
         parts = {"rows": judged.table, "standings": found}
         print_json({"out": str(folder)} | {name: part.to_dict(orient="records") for name, part in parts.items()})
@@ -122,7 +122,7 @@ def evaluate(
     score = "R²" if artefact.regression else "accuracy"
     title = f"{folder}: {score}, %, mean ± deviation over {seeds} seeds, on {len(y):,} held-out rows"
     print_standings(title, found, names, labels, "trained on")
-    if rivals and seeds > 1:
+    if baselines and seeds > 1:
         say("▲ better, ▼ worse than random rows with their own labels; all marks together hold with 95 %.")
 
 
@@ -186,19 +186,19 @@ def certify(
     from datastill.data.claims import held, tidy
     from datastill.learners.named import check_learners
     from datastill.report.certificate.text import certificate_sentences
-    from datastill.workflows.certify import Question, certify_set
+    from datastill.workflows.certify import CertificateSettings, certify_set
     from datastill.workflows.verify import verify as verify_certificate
 
-    question = Question(words(learners), delta, loss, distance, drop_seen)
+    settings = CertificateSettings(words(learners), delta, loss, distance, drop_seen)
     if verify and find_budget:
         raise InputError("Got --verify with --find-budget; expected one of them.")
     if find_budget:
-        _search(what, holdout, target, task, image_size, question, epsilon, method, largest, steps, out, as_json)
+        _search(what, holdout, target, task, image_size, settings, epsilon, method, largest, steps, out, as_json)
         return
     folder = Path(what)
     if verify:
         artefact, rows = _opened(folder, train, holdout, "--holdout", target, image_size, needed=holdout is not None)
-        found = verify_certificate(artefact, folder, rows, question.learners)
+        found = verify_certificate(artefact, folder, rows, settings.learners)
         if as_json:
             checks = [check._asdict() for check in found.checks]
             print_json({"out": str(folder), "verified": True, "unverified": found.unverified, "checks": checks})
@@ -208,11 +208,11 @@ def certify(
             say(f"{check.name}: {check.found}")
         return
     check_delta(delta)
-    check_learners(question.learners, "auto")
+    check_learners(settings.learners, "auto")
     artefact, (x, y) = _opened(folder, train, holdout, "--holdout", target, image_size)
     with held(folder) as stale:
         tidy(folder, stale)
-        certificate = certify_set(artefact, x, y, question, folder)
+        certificate = certify_set(artefact, x, y, settings, folder)
     if as_json:
         print_json({"out": str(folder), **certificate.as_dict()})
         return
@@ -229,7 +229,7 @@ def _search(
     target: str | None,
     task: str,
     image_size: int | None,
-    question: Any,
+    settings: Any,
     epsilon: float,
     method: str,
     largest: int,
@@ -240,24 +240,24 @@ def _search(
     """Find the smallest budget and print what was found on the way."""
     from datastill.report.rounding import at_most, probability
     from datastill.workflows.certify import without_seen
-    from datastill.workflows.compare import Entrants, check
+    from datastill.workflows.compare import ComparisonSettings, check
     from datastill.workflows.find_budget import find_budget
 
-    if question.loss is not None:
+    if settings.loss is not None:
         raise InputError("Got --loss with --find-budget; expected the usual loss of the task; try leaving it out.")
-    entrants = Entrants((method,), (), question.learners, steps=steps)
-    check(entrants, check_task(task), question.delta)
+    comparison = ComparisonSettings((method,), (), settings.learners, steps=steps)
+    check(comparison, check_task(task), settings.delta)
     dataset, task = load_data(what, target, holdout, task, image_size, 0, as_json)
-    dataset, new = without_seen(dataset, question)
+    dataset, new = without_seen(dataset, settings)
     folder = out or Path("runs") / f"{slug(dataset.name)}-budget-{slug(method)}"
-    search = find_budget(dataset, task, entrants, epsilon, largest, folder, question.delta)
+    search = find_budget(dataset, task, comparison, epsilon, largest, folder, settings.delta)
     if as_json:
         print_json({"out": str(folder), "epsilon": epsilon, "checks": [new._asdict()], **search.as_dict()})
         return
     unit = "examples" if task == "regression" else "examples per class"
-    names = question.learners
+    names = settings.learners
     print_table(
-        f"{dataset.name}, {method}: certified ε of each learner, each look at δ = {question.delta:g}/{search.planned}",
+        f"{dataset.name}, {method}: certified ε of each learner, each look at δ = {settings.delta:g}/{search.planned}",
         (unit, *names),
         [(str(k.budget), *(at_most(s.epsilon or 0.0) for s in k.certificate.statements)) for k in search.looks],
     )
@@ -265,7 +265,7 @@ def _search(
         say(f"No budget up to {search.looks[-1].budget} was certified to reach ε = {epsilon:g}.")
     else:
         say(
-            f"With probability at least {probability(question.delta)}, {search.budget} {unit} are an ε-approximation of the "
+            f"With probability at least {probability(settings.delta)}, {search.budget} {unit} are an ε-approximation of the "
             f"data with ε = {epsilon:g}, for {', '.join(names)}."
         )
     say(f"Checked, {new.name}: {new.found}.")

@@ -174,7 +174,7 @@ def distill(
     memory_gb: Annotated[
         float, typer.Option(help="For the working arrays of a step, in GiB.", rich_help_panel="Optimisation")
     ] = 1.0,
-    judges: Annotated[
+    learners: Annotated[
         str | None,
         typer.Option(
             metavar="LEARNERS",
@@ -187,6 +187,7 @@ def distill(
     judge_seeds: Annotated[
         int, typer.Option(min=1, help="How often each of them is trained.", rich_help_panel="Judging")
     ] = 5,
+    judges: Annotated[str | None, typer.Option(hidden=True, help="The old name of --learners.")] = None,
     seed: Seed = 0,
     config: Config = None,
     as_json: AsJson = False,
@@ -221,11 +222,16 @@ def distill(
         "ridge": ridge,
         "memory": gibibytes(memory_gb),
     }
-    learners = _judges(judges, method)
-    if given(context, "judge_seeds") and (not learners or judges == "none"):
-        raise InputError("Got --judge-seeds and no judges; expected learners; try --judges logistic.")
+    if judges is not None:
+        if learners is not None:
+            raise InputError("Got --learners with --judges, its old name; expected one of them; try --learners alone.")
+        learners = judges
+        say("--judges is now --learners; the old name will be removed in the next release.", aside=True)
+    trained = _learners(learners, method)
+    if given(context, "judge_seeds") and (not trained or learners == "none"):
+        raise InputError("Got --judge-seeds and no learners; expected some; try --learners logistic.")
     for one in ("kip", "universal") if method == "auto" else (method,):
-        workflow.check(workflow.Request(one, check_task(task), settings, seed, learners, judge_seeds))
+        workflow.check(workflow.Request(one, check_task(task), settings, seed, trained, judge_seeds))
     fewer, collected = _rows(rows), None
     if is_moments(data):
         if method not in ("auto", "kip"):
@@ -244,7 +250,7 @@ def distill(
     _refuse_unused(context, method, workflow.estimator_of(method, task == "regression"), collected is not None)
     if task == "regression" and ipc is not None:
         raise InputError("Got --ipc for regression, which has no classes; expected --n-support; try --n-support 20.")
-    request = workflow.Request(method, task, settings, seed, learners, judge_seeds, fewer)
+    request = workflow.Request(method, task, settings, seed, trained, judge_seeds, fewer)
     folder = out or Path("runs") / f"{slug(dataset.name)}-{method}-{workflow.identify(dataset, request)[:8]}"
     unseen = collected is None or test is not None
     result = workflow.distill(dataset, request, folder, verbose=True, collected=collected, unseen=unseen)
@@ -254,7 +260,7 @@ def distill(
         print_summary(result, folder)
 
 
-def _judges(asked: str | None, method: str) -> tuple[str, ...]:
+def _learners(asked: str | None, method: str) -> tuple[str, ...]:
     """Return those asked for; else networks for methods that teach them, where they take no longer than the run."""
     import jax
 

@@ -112,7 +112,7 @@ def print_standings(title: str, found: Any, learners: Sequence[str], asked: str,
 
     Args:
         title: above it.
-        found: of `evaluate.standings`.
+        found: of `evaluate.leaderboard`.
         learners: its columns.
         asked: the way with labels that is shown.
         first: what sets are called.

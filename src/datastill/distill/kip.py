@@ -19,7 +19,7 @@ import optax.contrib
 
 from datastill._errors import InputError
 from datastill._typing import Array, Bool, Float, Key
-from datastill.distill import quasi_newton
+from datastill.distill import lbfgs
 from datastill.distill.objectives import Penalties, eliminated_loss, label_loss
 from datastill.kernels.base import Kernel
 from datastill.krr import float64
@@ -72,7 +72,7 @@ def optimiser(learning_rate: float, steps: int, rule: str = "muon") -> optax.Gra
     exact and smooth (0028), "adam" where it is exact and has jumps.
     """
     if rule == "lbfgs":
-        return quasi_newton.lbfgs(learning_rate, steps)
+        return lbfgs.lbfgs(learning_rate, steps)
     schedule = optax.cosine_decay_schedule(learning_rate, max(steps, 1))
     slower = optax.cosine_decay_schedule(LABEL_RATE * learning_rate, max(steps, 1))
     of_examples = optax.adam(schedule) if rule == "adam" else optax.contrib.muon(schedule, consistent_rms=1.0)

@@ -22,8 +22,8 @@ from datastill._errors import InputError
 from datastill._typing import Array, Float
 from datastill.data import sampling
 from datastill.distill import kip
-from datastill.distill.body import Body
-from datastill.distill.fit import Targets
+from datastill.distill.finite_convnet import FiniteConvNet
+from datastill.distill.kernel_objective import Targets
 from datastill.distill.networks import adam, key_of
 from datastill.features.base import Weights
 
@@ -45,7 +45,7 @@ class ModelPool:
         flip: put every example's mirror image beside it, with the same label, wherever the set is used.
     """
 
-    body: Body
+    body: FiniteConvNet
     size: int = 10
     batch: int = 1024
     oldest: int = 100

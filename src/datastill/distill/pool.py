@@ -28,8 +28,8 @@ from datastill._errors import InputError
 from datastill._typing import Array, Float, Int, Key
 from datastill.data import sampling
 from datastill.distill import kip
-from datastill.distill.fit import Targets
 from datastill.distill.from_moments import support_features
+from datastill.distill.kernel_objective import Targets
 from datastill.distill.networks import adam, features_of, fresh, key_of, weight_shapes
 from datastill.features.base import Weights
 from datastill.features.conv import RandomConv

@@ -26,7 +26,7 @@ from datastill._errors import InputError
 from datastill._typing import Array, Float, Key
 from datastill.data import sampling
 from datastill.distill import kip, loop
-from datastill.distill.fit import Targets
+from datastill.distill.kernel_objective import Targets
 from datastill.distill.networks import features_of, fresh, key_of, weight_shapes
 from datastill.features.base import Weights
 from datastill.features.conv import RandomConv

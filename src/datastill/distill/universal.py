@@ -27,11 +27,11 @@ from datastill.data import sampling
 from datastill.distill import loop
 from datastill.distill import pool as pools
 from datastill.distill.bands import Bands, within
-from datastill.distill.fit import Targets
+from datastill.distill.kernel_objective import Targets
 from datastill.distill.kip import compiled
 from datastill.distill.surrogates import Pair, Surrogate, loss_of, losses
 from datastill.features.conv import RandomConv
-from datastill.preprocess.space import Space
+from datastill.preprocess.encoder import FeatureEncoder
 
 SHARPNESS_RATE = 0.03
 """Of the temperatures, by Adam."""
@@ -84,7 +84,7 @@ class Problem:
     Attributes:
         surrogates: the families of learners.
         space: of the examples.
-        levels: grey levels of images; see `Space.occurring`.
+        levels: grey levels of images; see `FeatureEncoder.occurring`.
         targets: the least and greatest target by column, for real targets, which are learned too; None for classes.
         learned: 1 where a coordinate is learned and 0 where it stays what it was, as of `kip.corruption_mask`; None
             learns all.
@@ -93,7 +93,7 @@ class Problem:
     """
 
     surrogates: tuple[Surrogate, ...]
-    space: Space
+    space: FeatureEncoder
     levels: int | None = None
     targets: tuple[np.ndarray, np.ndarray] | None = None
     learned: np.ndarray | None = None

@@ -24,14 +24,13 @@ from datastill._errors import DatastillWarning, InputError, SolveError
 from datastill.data import sampling
 from datastill.data.dataset import Rows, SupportSet, digest, take, versions
 from datastill.data.labels import check_classes, check_targets
-from datastill.distill import fit as distil
-from datastill.distill import fit_moments, kip, loop
-from datastill.distill.fit_moments import Sums
+from datastill.distill import kernel_objective, kip, loop, moments_objective
 from datastill.distill.label_solve import LabelSolution
+from datastill.distill.moments_objective import Sums
 from datastill.distill.objectives import Penalties
 from datastill.gram.names import as_kernels
+from datastill.preprocess import encoder as encoders
 from datastill.preprocess import labels as label_maps
-from datastill.preprocess import space as spaces
 from datastill.preprocess.tables import check_columns
 from datastill.select.greedy import OPTIMISERS
 from datastill.select.methods import METHODS, Candidates, Chosen, choose
@@ -40,7 +39,7 @@ DEFAULT_IPC = 10
 DEFAULT_POINTS = 20
 CHOICES = {
     "method": METHODS,
-    "preprocess": spaces.PREPROCESSING,
+    "preprocess": encoders.PREPROCESSING,
     "allocation": ("balanced", "proportional"),
     "optimiser": OPTIMISERS,
 }
@@ -64,7 +63,7 @@ class Data(NamedTuple):
     rows: Rows
     y: np.ndarray
     codes: np.ndarray | None
-    targets: distil.Targets
+    targets: kernel_objective.Targets
     seed: int
     origin: dict[str, Any]
     sums: Sums | None = None
@@ -172,7 +171,7 @@ class Distiller(BaseEstimator):
             check_columns(rows)
         if not isinstance(self, ClassifierMixin):
             y = check_targets(y)
-            self.labels_: label_maps.Labels = label_maps.RealTargets.fit(y)
+            self.labels_: label_maps.Labels = label_maps.TargetScaler.fit(y)
             return rows, y, None
         y = check_classes(y)
         self.labels_ = label_maps.ClassLabels.fit(y)
@@ -182,7 +181,7 @@ class Distiller(BaseEstimator):
     def _prepare(self, X: Any, y: Any) -> Data:
         rows, y, codes = self._check(X, y)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        self.space_ = spaces.fit_space(rows, self._preprocessing(rows))
+        self.space_ = encoders.fit_encoder(rows, self._preprocessing(rows))
         _validate.check_memory(len(rows), self.space_.columns or int(np.prod(rows.shape[1:])))
         x = self.space_.encode_features(rows)
         self.kernels_ = tuple(k.resolve(x) for k in as_kernels(self.kernel or "fc1"))
@@ -192,13 +191,13 @@ class Distiller(BaseEstimator):
     def _preprocessing(self, rows: Rows) -> str:
         return str(self.preprocess)
 
-    def targets(self, X: Rows, y: np.ndarray) -> distil.Targets:
+    def targets(self, X: Rows, y: np.ndarray) -> kernel_objective.Targets:
         """Rows and labels as a fitted estimator's kernel sees them."""
         return self._as_targets(self.space_.encode_features(X), y)
 
-    def _as_targets(self, x: np.ndarray, y: np.ndarray) -> distil.Targets:
+    def _as_targets(self, x: np.ndarray, y: np.ndarray) -> kernel_objective.Targets:
         codes = self.labels_.codes(y) if isinstance(self.labels_, label_maps.ClassLabels) else None
-        return distil.Targets(x, self.labels_.encode(y), codes, bool(getattr(self, "class_balanced", False)))
+        return kernel_objective.Targets(x, self.labels_.encode(y), codes, bool(getattr(self, "class_balanced", False)))
 
     def check_settings(self) -> None:
         """Raise an InputError for a setting that no data could make usable; `fit` and the command line check first."""
@@ -359,10 +358,12 @@ class Distiller(BaseEstimator):
         """The labels of these rows, as the kernel sees them, that predict all rows best."""
         problem = self.problem()
         if data.sums is not None:
-            return fit_moments.solve_labels(data.sums, x_s, problem.penalties)
-        return distil.solve_labels(problem, x_s, data.targets, data.seed, self._label_rows(data.targets, len(x_s)))
+            return moments_objective.solve_labels(data.sums, x_s, problem.penalties)
+        return kernel_objective.solve_labels(
+            problem, x_s, data.targets, data.seed, self._label_rows(data.targets, len(x_s))
+        )
 
-    def _label_rows(self, targets: distil.Targets, examples: int) -> int:
+    def _label_rows(self, targets: kernel_objective.Targets, examples: int) -> int:
         """Targets that the label vectors of so many examples are solved on."""
         return len(targets.x)
 
@@ -406,7 +407,7 @@ class Distiller(BaseEstimator):
             soft_labels=self.soft_labels_,
             weights=self.weights_,
             indices=getattr(self, "sample_indices_", None),
-            preprocessing={"space": spaces.state(self.space_), "labels": label_maps.state(self.labels_)},
+            preprocessing={"space": encoders.state(self.space_), "labels": label_maps.state(self.labels_)},
             provenance=provenance,
         )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from datastill.data.sampling import Budget
 from datastill.distill import frepo, kip
-from datastill.distill.body import Body
+from datastill.distill.finite_convnet import FiniteConvNet
 from datastill.distill.model_pool import ModelPool, Objective
 from datastill.estimators.on_model_pool import OnModelPool
 
@@ -102,7 +102,7 @@ class FRePo(OnModelPool):
 
     def _pool(self, depth: int, flip: bool) -> ModelPool:
         return ModelPool(
-            Body(int(self.width), depth, normalised=bool(self.batch_norm)),
+            FiniteConvNet(int(self.width), depth, normalised=bool(self.batch_norm)),
             size=int(self.networks),
             batch=int(self.batch_size),
             oldest=int(self.oldest),

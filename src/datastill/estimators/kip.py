@@ -17,8 +17,7 @@ from datastill._errors import InputError
 from datastill._typing import Array
 from datastill.data import sampling
 from datastill.data.sampling import Budget
-from datastill.distill import fit as distil
-from datastill.distill import fit_moments, kip, loop
+from datastill.distill import kernel_objective, kip, loop, moments_objective
 from datastill.distill.from_moments import check_support
 from datastill.distill.objectives import Penalties
 from datastill.distill.subspace import Subspace
@@ -72,7 +71,7 @@ class _KIP(Distiller):
         how = Augmentation.parse(self.augment) if isinstance(self.augment, str) else self.augment
         return kip.Problem(
             kernels=self.kernels_,
-            features=lambda z: self.space_.features(self.space_.settle(z)),
+            features=lambda z: self.space_.features(self.space_.straight_through_round(z)),
             labels=str(labels),
             optimiser=kip.optimiser(float(self.learning_rate), int(self.max_iter)),
             project=self.space_.clip if self.keep_range else kip.anywhere,
@@ -125,7 +124,7 @@ class _KIP(Distiller):
     def _sample(self, collected: Collected, seed: int) -> Data:
         """The rows that the pass kept to start from, or noise in their place, and the sums that stand for all."""
         balanced = bool(getattr(self, "class_balanced", False))
-        sums = fit_moments.sums_in(collected, balanced, hold_out=self.validation_fraction > 0)
+        sums = moments_objective.sums_in(collected, balanced, hold_out=self.validation_fraction > 0)
         sample = collected.starts
         row, labels = collected.recipe.source.row, self.labels_
         z, y = sample.z, sample.y
@@ -136,7 +135,7 @@ class _KIP(Distiller):
             y = np.concatenate([y, absent])
         elif not len(y):
             z, y = self._noise((1, *row), seed), np.zeros((1, sums.train.cross.shape[1]), np.float32)
-        targets = fit_moments.as_targets(collected, Sample(z, y, sample.hashes, sample.most))
+        targets = moments_objective.as_targets(collected, Sample(z, y, sample.hashes, sample.most))
         rows = self.space_.decode(z)
         origin = {
             "n_train": int(collected.count),
@@ -154,7 +153,7 @@ class _KIP(Distiller):
         if len(self.kernels_) > 1 or not isinstance(kernel, FeatureKernel) or self.problem().augmentation:
             return data
         rest, held = self._split(data)
-        return data._replace(sums=fit_moments.sums_of(kernel.map, rest, held))
+        return data._replace(sums=moments_objective.sums_of(kernel.map, rest, held))
 
     def _initial_support(self, data: Data) -> Support:
         return self._coarse_start(data) if self.init == "coarse" else super()._initial_support(data)
@@ -184,11 +183,11 @@ class _KIP(Distiller):
     def _batch(self, examples: int, shape: tuple[int, ...]) -> int:
         """Targets in a step."""
         if self.batch_size == "auto":
-            return distil.rows_per_step(examples, self.kernels_, shape)
+            return kernel_objective.rows_per_step(examples, self.kernels_, shape)
         return int(self.batch_size)
 
-    def _label_rows(self, targets: distil.Targets, examples: int) -> int:
-        return distil.label_rows(examples, self.kernels_, targets.x.shape[1:], len(targets.x))
+    def _label_rows(self, targets: kernel_objective.Targets, examples: int) -> int:
+        return kernel_objective.label_rows(examples, self.kernels_, targets.x.shape[1:], len(targets.x))
 
     def _check_pair(self, shape: tuple[int, ...]) -> None:
         """InputError for a kernel that takes more than `memory` for one pair of rows, which is the smallest tile."""
@@ -200,7 +199,7 @@ class _KIP(Distiller):
                 "more, which one pair of rows takes; try that, smaller images, or conv-vec3 or features:conv."
             )
 
-    def _split(self, data: Data) -> tuple[distil.Targets, distil.Targets | None]:
+    def _split(self, data: Data) -> tuple[kernel_objective.Targets, kernel_objective.Targets | None]:
         """Targets to learn from, and to judge steps by."""
         rest, kept_out = sampling.split(data.codes, len(data.y), self.validation_fraction, data.seed)
         return data.targets.take(rest), data.targets.take(kept_out) if len(kept_out) else None
@@ -218,20 +217,20 @@ class _KIP(Distiller):
             name = "lbfgs" if len(z) >= MANY and self.space_.table is None else "adam"
             rule = kip.optimiser(float(self.learning_rate), int(self.max_iter), name)
             problem = replace(problem, optimiser=rule)
-            learn = partial(fit_moments.learn, sums=data.sums)
-            solve = partial(fit_moments.solve_labels, data.sums, penalties=problem.penalties)
+            learn = partial(moments_objective.learn, sums=data.sums)
+            solve = partial(moments_objective.solve_labels, data.sums, penalties=problem.penalties)
         else:
             targets, held = self._split(data)
             subspace = self._subspace(targets.x, data.seed)
             if subspace is not None:
                 z = subspace.coordinates(np.asarray(self.space_.features(z)))
-                problem, targets, held = distil.embed(problem, targets, held, subspace, data.seed)
+                problem, targets, held = kernel_objective.embed(problem, targets, held, subspace, data.seed)
                 if self.keep_range:
                     problem = replace(problem, project=lambda c: self.clip_coordinates(subspace, c))
             size = self._batch(len(z), targets.x.shape[1:])
-            learn = partial(distil.learn, targets=targets, held=held, batch_size=size, seed=data.seed)
+            learn = partial(kernel_objective.learn, targets=targets, held=held, batch_size=size, seed=data.seed)
             most = self._label_rows(targets, len(z))
-            solve = partial(distil.solve_labels, problem, targets=targets, seed=data.seed, most=most)
+            solve = partial(kernel_objective.solve_labels, problem, targets=targets, seed=data.seed, most=most)
         if problem.labels == "gradient":
             vectors = solve(x_s=np.asarray(problem.features(jnp.asarray(z)))).y_s
         schedule = loop.Schedule(int(self.max_iter), validation_interval(int(self.max_iter)), self.patience)

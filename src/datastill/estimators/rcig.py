@@ -6,7 +6,7 @@ from typing import Any
 
 from datastill.data.sampling import Budget
 from datastill.distill import kip, rcig
-from datastill.distill.body import Body
+from datastill.distill.finite_convnet import FiniteConvNet
 from datastill.distill.model_pool import Learned, ModelPool, Objective
 from datastill.estimators.on_model_pool import OnModelPool
 
@@ -109,7 +109,7 @@ class RCIG(OnModelPool):
 
     def _pool(self, depth: int, flip: bool) -> ModelPool:
         return ModelPool(
-            Body(int(self.width), depth, "softplus"),
+            FiniteConvNet(int(self.width), depth, "softplus"),
             size=int(self.networks),
             batch=int(self.batch_size),
             oldest=int(self.oldest),

@@ -15,7 +15,7 @@ from datastill.data import sampling
 from datastill.data.dataset import SupportSet, take
 from datastill.data.sampling import Budget
 from datastill.distill import bands, kip, loop, universal
-from datastill.distill.fit import Targets
+from datastill.distill.kernel_objective import Targets
 from datastill.distill.pool import Nets
 from datastill.distill.surrogates import families_of, surrogates
 from datastill.distill.surrogates.panel import CONVOLUTIONAL, TREES

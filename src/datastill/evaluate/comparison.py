@@ -11,9 +11,8 @@ from datastill import tuning
 from datastill._errors import SolveError
 from datastill.data import sampling
 from datastill.data.dataset import Rows
-from datastill.distill import fit as distil
-from datastill.distill import fit_moments
-from datastill.distill.fit_moments import Sums
+from datastill.distill import kernel_objective, moments_objective
+from datastill.distill.moments_objective import Sums
 from datastill.evaluate.constant import CONSTANT, WORDS
 from datastill.evaluate.draws import draws_of
 from datastill.evaluate.intervals import NOT_MEASURED
@@ -156,7 +155,7 @@ def _kmeans(judge: Judge, rows: Rows, codes: np.ndarray, budget: np.ndarray, see
     return _tried(lambda: judge.predict(centres, judge.solved(centres, seed) if solve else judge.own(centres, vectors)))
 
 
-def _cluster_means(targets: distil.Targets, centres: np.ndarray) -> np.ndarray:
+def _cluster_means(targets: kernel_objective.Targets, centres: np.ndarray) -> np.ndarray:
     """Return the mean target of the rows nearest to each centre."""
     flat, middle = targets.x.reshape(len(targets.x), -1), centres.reshape(len(centres), -1)
     nearest = owners(flat, middle)
@@ -189,6 +188,6 @@ def _everything(judge: Judge) -> Score:
 
 def _ridge(judge: Judge, sums: Sums) -> np.ndarray:
     """Return what ridge regression on all features predicts."""
-    weights = fit_moments.ridge(sums)
+    weights = moments_objective.ridge(sums)
     blocks = [np.asarray(block, np.float64) @ weights for block in sums.map.blocks(judge.x_test)]
     return judge.labels.decode(np.concatenate(blocks))

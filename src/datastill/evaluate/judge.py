@@ -10,15 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from datastill import krr, tuning
-from datastill.distill import fit as distil
-from datastill.distill import fit_moments, kip
-from datastill.distill.fit_moments import Sums
+from datastill.distill import kernel_objective, kip, moments_objective
+from datastill.distill.moments_objective import Sums
 from datastill.evaluate import intervals, metrics
 from datastill.evaluate.constant import constant_of
 from datastill.evaluate.intervals import Measured
 from datastill.kernels.base import Kernel
+from datastill.preprocess.encoder import FeatureEncoder
 from datastill.preprocess.labels import ClassLabels, Labels
-from datastill.preprocess.space import Space
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +35,9 @@ class Judge:
     """
 
     problem: kip.Problem
-    space: Space
+    space: FeatureEncoder
     labels: Labels
-    targets: distil.Targets
+    targets: kernel_objective.Targets
     x_test: np.ndarray
     y_test: np.ndarray
     sums: Sums | None = None
@@ -65,16 +64,20 @@ class Judge:
     def solved(self, x_s: np.ndarray, seed: int) -> np.ndarray:
         """Return α of rows whose labels are solved on all training rows, or on some where the kernel is expensive."""
         if self.sums is not None:
-            vectors = fit_moments.solve_labels(self.sums, x_s, self.problem.penalties).y_s
+            vectors = moments_objective.solve_labels(self.sums, x_s, self.problem.penalties).y_s
         else:
             rows = self.label_rows(len(x_s))
-            vectors = distil.solve_labels(self.problem, x_s, self.targets, seed, rows).y_s
+            vectors = kernel_objective.solve_labels(self.problem, x_s, self.targets, seed, rows).y_s
         return krr.fit(self.kernel, x_s, vectors, self.problem.penalties.reg)
 
     def label_rows(self, size: int) -> int:
         """Return on how many training rows the labels of so many rows are solved."""
         n = len(self.targets.x)
-        return n if self.sums is not None else distil.label_rows(size, self.problem.kernels, self.x_test.shape[1:], n)
+        return (
+            n
+            if self.sums is not None
+            else kernel_objective.label_rows(size, self.problem.kernels, self.x_test.shape[1:], n)
+        )
 
     def predict(self, x_s: np.ndarray, *alphas: np.ndarray) -> list[np.ndarray]:
         """Return the predictions for the test rows of regressions on the same rows x_s, one for each α."""

@@ -9,9 +9,9 @@ import numpy as np
 
 from datastill.data import sampling
 from datastill.evaluate.draws import random_sets
+from datastill.evaluate.leaderboard import duel_of, score_of
 from datastill.evaluate.protocol import Examples, HeldOut, Judged, Maker, protocol
 from datastill.evaluate.scores import Score
-from datastill.evaluate.standings import duel_of, score_of
 from datastill.evaluate.verdicts import Duel
 
 PANEL, SEEDS = ("logistic", "knn", "forest"), 3
@@ -86,9 +86,9 @@ def _fixed(examples: Examples, seed: int) -> Examples:
     return examples
 
 
-def _duel(judged: Judged, name: str, learner: str, rivals: Sequence[str]) -> list[Duel]:
+def _duel(judged: Judged, name: str, learner: str, baselines: Sequence[str]) -> list[Duel]:
     """Return the set's duel; nothing where there is no rival, or one of the two failed."""
-    found = [duel_of(judged, (name, learner, "soft"), rivals)[1]] if rivals else []
+    found = [duel_of(judged, (name, learner, "soft"), baselines)[1]] if baselines else []
     return [duel for duel in found if np.isfinite(duel.difference)]
 
 

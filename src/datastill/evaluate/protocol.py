@@ -26,8 +26,8 @@ from datastill.data.dataset import SupportSet, digest, versions
 from datastill.evaluate import kept, metrics
 from datastill.learners.named import identity, is_random, named_learner
 from datastill.learners.training import as_seen, class_probabilities, train, train_regressor, use_of_labels
+from datastill.preprocess.encoder import FeatureEncoder
 from datastill.preprocess.labels import ClassLabels, Labels
-from datastill.preprocess.space import Space
 from datastill.progress import count_bar, wanted
 
 PROCESS = 2**30
@@ -55,7 +55,7 @@ class Examples(NamedTuple):
     learned: str = ""
 
 
-def examples_of(support: SupportSet, space: Space, labels: Labels) -> Examples:
+def examples_of(support: SupportSet, space: FeatureEncoder, labels: Labels) -> Examples:
     """A support set as numbers of this space, its classes numbered by these labels."""
     codes = labels.codes(support.y) if isinstance(labels, ClassLabels) else None
     vectors = labels.encode(support.y) if support.soft_labels is None else support.soft_labels

@@ -83,7 +83,7 @@ def verdict(scores: Sequence[Score], under: Mapping[str, str], n_test: int = 0) 
 
     Args:
         scores: all scores, of which those of the set, of random rows and of the constant prediction are looked at.
-        under: learner -> verdict, of `verdicts.settle`; the first is the set's own kernel.
+        under: learner -> verdict, of `verdicts.verdicts_of`; the first is the set's own kernel.
         n_test: held-out rows all were measured on; 0 when unknown.
     """
     result, random, constant = (by_role(scores, role) for role in ("result", "random", "constant"))

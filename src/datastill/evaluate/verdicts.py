@@ -11,10 +11,11 @@ Source: Holm (1979), "A simple sequentially rejective multiple test procedure".
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from datastill import _moved
 from datastill._typing import Float
 from datastill.evaluate.means import NOTHING, Prior, crossed, prior_of
 
@@ -37,7 +38,7 @@ class Duel(NamedTuple):
     gains: Float[np.ndarray, "m n"]
 
 
-def settle(duels: Sequence[Duel]) -> dict[str, str]:
+def verdicts_of(duels: Sequence[Duel]) -> dict[str, str]:
     """Return learner -> the verdict; with probability 1 − ALPHA none of those that claim something is wrong."""
     p = holm(np.array([p_of(duel.difference, duel.gains) for duel in duels]))
     said = in_words(np.array([duel.difference for duel in duels]), p)
@@ -77,3 +78,7 @@ def holm(p: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     out = np.empty(len(p))
     out[order] = np.maximum.accumulate(scaled)
     return out
+
+
+if not TYPE_CHECKING:
+    __getattr__ = _moved.renamed(__name__, {"settle": "verdicts_of"})

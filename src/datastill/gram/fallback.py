@@ -2,10 +2,11 @@
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 
+from datastill import _moved
 from datastill._errors import DatastillWarning
 
 SMALLER = 4
@@ -13,7 +14,7 @@ LEAST = 2**20  # bytes
 SIGNS = ("RESOURCE_EXHAUSTED", "out of memory", "Out of memory")
 
 
-class Room:
+class MemoryBudget:
     """Bytes for working arrays, less of them whenever the device has no memory left; shared by what works there."""
 
     def __init__(self, memory: int) -> None:
@@ -34,7 +35,7 @@ class Room:
         return True
 
 
-def within_memory(make: Callable[[int], Callable[..., Any]], room: Room) -> Callable[..., Any]:
+def within_memory(make: Callable[[int], Callable[..., Any]], room: MemoryBudget) -> Callable[..., Any]:
     """A function whose tiles shrink to what the device has memory for.
 
     Args:
@@ -62,3 +63,7 @@ def within_memory(make: Callable[[int], Callable[..., Any]], room: Room) -> Call
                     raise
 
     return run
+
+
+if not TYPE_CHECKING:
+    __getattr__ = _moved.renamed(__name__, {"Room": "MemoryBudget"})

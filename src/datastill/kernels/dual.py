@@ -58,7 +58,7 @@ class Dual:
         largest: s.
         lean: the exponent of unit in size, −1 or 0.
         pair: z -> (f, f').
-        bend: z -> f''.
+        second_derivative: z -> f''.
         rest: z -> (f − z f', z² f'').
     """
 
@@ -66,7 +66,7 @@ class Dual:
     largest: float
     lean: int
     pair: Callable[[Array], tuple[Array, Array]]
-    bend: Callable[[Array], Array]
+    second_derivative: Callable[[Array], Array]
     rest: Callable[[Array], tuple[Array, Array]]
 
     def size(self, unit: Array) -> Array:

@@ -173,7 +173,7 @@ def _square_backward(dual: Dual, k: int, maps: int, p, size1, q, size2, *referen
             slope, (intercept, curve) = dual.pair(z)[1], dual.rest(z)
             of_z, rest = of_f * slope, of_f * intercept
             if of_slope:
-                of_z += of_slope[0] * (slope + z * dual.bend(z))
+                of_z += of_slope[0] * (slope + z * dual.second_derivative(z))
                 rest -= of_slope[0] * curve
             totals[0][i] += product(of_z, s2[:, None] * u2)
             totals[1][i] += jnp.sum(rest * s2[None, :], axis=1)

@@ -90,7 +90,7 @@ def plain_first_backward(dual: Dual, inputs: tuple[Array, ...], slopes: Maps) ->
         slope, (intercept, curve) = dual.pair(z)[1], dual.rest(z)
         of_z, rest = slopes[0] * slope, slopes[0] * intercept
         if len(slopes) == 2:
-            of_z += slopes[1] * slope + slopes[1] * z * dual.bend(z)
+            of_z += slopes[1] * slope + slopes[1] * z * dual.second_derivative(z)
             rest -= slopes[1] * curve
         of_u1, of_u2t = of_z @ (s2[:, None] * u2), sized1 @ of_z
         return (
@@ -175,7 +175,7 @@ def _activation_backward(dual: Dual, inputs: Any, slopes: Maps) -> tuple[Maps, A
         z = sigma * units
         slope = dual.pair(z)[1]
         found: Maps = (of_theta[0] * slope * (units * sizes),) if theta else ()
-        bent = of_theta[0] * dual.bend(z) * theta[0] * (units * sizes) if theta else jnp.zeros_like(z)
+        bent = of_theta[0] * dual.second_derivative(z) * theta[0] * (units * sizes) if theta else jnp.zeros_like(z)
         of_z = of_sigma * slope * sizes + bent
         if dual.lean == -1:
             of_units = bent * z - of_sigma * dual.rest(z)[0] * sizes

@@ -15,7 +15,7 @@ from datastill.data.reading import Reading
 from datastill.moments.record import Moments
 from datastill.moments.sample import Sample
 from datastill.moments.source import Source
-from datastill.preprocess import space as spaces
+from datastill.preprocess import encoder as encoders
 from datastill.preprocess.augment import Augmentation
 from datastill.preprocess.labels import ClassLabels
 
@@ -45,9 +45,9 @@ class Recipe:
     reading: Reading = field(default_factory=Reading)
 
     @cached_property
-    def space(self) -> spaces.Space:
+    def space(self) -> encoders.FeatureEncoder:
         """Where the user's rows become numbers."""
-        return spaces.from_state(self.source.preprocessing)
+        return encoders.from_state(self.source.preprocessing)
 
     @cached_property
     def like(self) -> Dataset:

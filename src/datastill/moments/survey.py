@@ -21,8 +21,8 @@ from datastill.features.base import FeatureMap
 from datastill.moments import triangle
 from datastill.moments.collected import Recipe
 from datastill.moments.source import Source
+from datastill.preprocess import encoder as encoders
 from datastill.preprocess import labels as label_maps
-from datastill.preprocess import space as spaces
 from datastill.preprocess.augment import Augmentation, number_of_versions
 
 TASKS = ("auto", "classification", "regression")
@@ -58,7 +58,7 @@ def survey(
         shards: all data.
         map: φ, resolved or not.
         task: "classification", "regression", or "auto" to tell from the labels.
-        preprocess: see `fit_space`.
+        preprocess: see `fit_encoder`.
         held: the fraction of rows held out to judge by.
         kept: rows of each class (in regression, in all) kept of either side.
         by_class: whether Σ φφᵀ is kept apart by class.
@@ -94,11 +94,11 @@ def survey(
     if by_class and task != "classification":
         raise InputError("Got by_class for real targets; expected classes; try leaving it out.")
     rows, reading = _sample(shards, reading)
-    space = spaces.fit_space(rows, preprocess)
+    space = encoders.fit_encoder(rows, preprocess)
     x = space.encode_features(rows)
     if not np.isfinite(x).all():
         raise InputError("Got NaN or inf in the rows; expected finite numbers; try dropping those rows.")
-    source = Source(map.resolve(x), x.shape[1:], labels, spaces.state(space))
+    source = Source(map.resolve(x), x.shape[1:], labels, encoders.state(space))
     _check_size(source.map.columns(source.row), source.outputs if by_class else 1)
     how = Augmentation.parse(augment) if isinstance(augment, str) else augment
     if how and (x.ndim < 3 or versions < 1):
@@ -189,16 +189,16 @@ def _alike(seen: Sequence[_Seen]) -> bool:
     return len({(part.some.dtype.kind in "OUS", part.some.shape[1:]) for part in seen}) == 1
 
 
-def _standardised(seen: Sequence[_Seen]) -> label_maps.RealTargets:
+def _standardised(seen: Sequence[_Seen]) -> label_maps.TargetScaler:
     """Standardise targets of all shards by their deviations within shards and between them."""
     n = np.array([part.rows for part in seen], np.float64)
     means, squares = (np.array([getattr(part, name) for part in seen]) for name in ("mean", "squares"))
     mean = n @ means / n.sum()
     variance = (squares.sum(axis=0) + n @ (means - mean) ** 2) / n.sum()
-    return label_maps.RealTargets.of(mean, np.sqrt(variance), seen[0].flat)
+    return label_maps.TargetScaler.of(mean, np.sqrt(variance), seen[0].flat)
 
 
-def _sample(shards: Sequence[Shard], reading: Reading) -> tuple[spaces.Rows, Reading]:
+def _sample(shards: Sequence[Shard], reading: Reading) -> tuple[encoders.Rows, Reading]:
     """Some rows of some of the shards, in order, and how they were read; `reading` is that of the labels."""
     chosen = [shards[i] for i in np.unique(np.linspace(0, len(shards) - 1, SAMPLED_SHARDS).round().astype(int))]
     chosen = [replace(s, bits=reading.bits) if isinstance(s, ImageShard) else s for s in chosen]

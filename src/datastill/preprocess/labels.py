@@ -1,10 +1,11 @@
 """Labels as vectors, and back: classes as centred one-hot, real targets standardised."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from datastill import _moved
 from datastill._errors import InputError
 from datastill._typing import Float
 from datastill.data.labels import class_values
@@ -53,7 +54,7 @@ class ClassLabels:
 
 
 @dataclass(frozen=True, eq=False)
-class RealTargets:
+class TargetScaler:
     """Real targets with mean 0 and standard deviation 1 per column, and back.
 
     Attributes:
@@ -67,7 +68,7 @@ class RealTargets:
     flat: bool
 
     @classmethod
-    def fit(cls, y: np.ndarray) -> "RealTargets":
+    def fit(cls, y: np.ndarray) -> "TargetScaler":
         """The moments of `y`, (n,) or (n, k)."""
         columns = np.asarray(y, np.float64).reshape(len(y), -1)
         # Squares of numbers below 1e-154 are 0, so a column is divided by a power of two, which rounds nothing.
@@ -75,7 +76,7 @@ class RealTargets:
         return cls.of(columns.mean(axis=0), (columns / unit).std(axis=0) * unit, y.ndim == 1)
 
     @classmethod
-    def of(cls, mean: np.ndarray, deviation: np.ndarray, flat: bool) -> "RealTargets":
+    def of(cls, mean: np.ndarray, deviation: np.ndarray, flat: bool) -> "TargetScaler":
         """Standardise targets with these moments by column."""
         # A constant column keeps a deviation of a few ulp of its value; that is rounding, not scale.
         constant = deviation <= 64 * np.finfo(np.float64).eps * np.abs(mean)
@@ -98,7 +99,7 @@ class RealTargets:
         return columns[:, 0] if self.flat else columns
 
 
-Labels = ClassLabels | RealTargets
+Labels = ClassLabels | TargetScaler
 
 
 def state(labels: Labels) -> dict[str, Any]:
@@ -112,4 +113,8 @@ def from_state(saved: dict[str, Any]) -> Labels:
     """The inverse of `state`."""
     if saved["kind"] == "classes":
         return ClassLabels(np.asarray(saved["classes"]))
-    return RealTargets(np.asarray(saved["mean"]), np.asarray(saved["scale"]), bool(saved["flat"]))
+    return TargetScaler(np.asarray(saved["mean"]), np.asarray(saved["scale"]), bool(saved["flat"]))
+
+
+if not TYPE_CHECKING:
+    __getattr__ = _moved.renamed(__name__, {"RealTargets": "TargetScaler"})

@@ -77,7 +77,7 @@ class NumericColumn:
         whole = pd.Series(dtypes.rounded(values, _whole_type(dtype)), name=self.name).astype(dtype)
         return whole.mask(absent) if absent.any() else whole
 
-    def settle(self, numbers: Array) -> Array:
+    def straight_through_round(self, numbers: Array) -> Array:
         """`encode(decode(numbers))`, to be traced."""
         values = numbers[:, :1] if self.decimals is None else jnp.round(numbers[:, :1], self.decimals)
         if not self.has_missing:
@@ -133,7 +133,7 @@ class CategoricalColumn:
         dtype = dtypes.restored(self.dtype)
         return values if self.dtype == "bool" and values.isna().any() else values.astype(dtype)
 
-    def settle(self, numbers: Array) -> Array:
+    def straight_through_round(self, numbers: Array) -> Array:
         """`encode(decode(numbers))`, to be traced."""
         return jax.nn.one_hot(numbers.argmax(axis=1), self.width, dtype=numbers.dtype)
 
@@ -187,9 +187,9 @@ class TableCoder:
         """
         return pd.concat([c.decode(part, in_range) for c, part in self._parts(numbers)], axis=1)
 
-    def settle(self, numbers: Array) -> Array:
+    def straight_through_round(self, numbers: Array) -> Array:
         """`encode(decode(numbers))`, to be traced: the rows that these numbers will be handed out as."""
-        return jnp.concatenate([c.settle(part) for c, part in self._parts(numbers)], axis=1)
+        return jnp.concatenate([c.straight_through_round(part) for c, part in self._parts(numbers)], axis=1)
 
     def _parts(self, numbers: Any) -> Iterator[tuple[Column, Any]]:
         """Each column with its numbers."""

@@ -4,18 +4,19 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from datastill import _moved
 from datastill._errors import InputError
 from datastill.certify import FULL, Certificate, Check, certify
 from datastill.data.archive import make_folder
 from datastill.data.dataset import Dataset, Rows, digest, take, versions
 from datastill.evaluate.constant import with_constant
 from datastill.evaluate.draws import PROPORTIONAL, RANDOM, random_sets
+from datastill.evaluate.leaderboard import Baselines
 from datastill.evaluate.protocol import HeldOut, Judged, Maker, protocol
-from datastill.evaluate.standings import Rivals
 from datastill.workflows.certificate_files import write
 from datastill.workflows.saved_set import Artefact, set_digest, split_as
 from datastill.workflows.unseen import known_rows, nearness, repeats, rows_of, unseen, used_before
@@ -23,14 +24,14 @@ from datastill.workflows.unseen import known_rows, nearness, repeats, rows_of, u
 SET = "this set"
 
 
-class Question(NamedTuple):
+class CertificateSettings(NamedTuple):
     """A request for a certificate.
 
     Attributes:
         learners: names; see `learners.named_learner`.
         delta: probability that any statement fails.
         loss: one of `certify.LOSSES`, or None for the usual one.
-        distance: held-out rows this near to a training row count as the same; None for `overlap.usual_distance`.
+        distance: held-out rows this near to a training row count as the same; None for `overlap.typical_distance`.
         drop_seen: whether to leave out held-out rows that were training rows, or near one, instead of refusing.
     """
 
@@ -118,20 +119,20 @@ def evaluate(
     return with_constant(judged, every, held)
 
 
-def rivals_of(judged: Judged) -> dict[str, Rivals]:
-    """Return the random rows among the sets of `evaluate` as the rivals of the saved set, where there are any."""
+def baselines_of(judged: Judged) -> dict[str, Baselines]:
+    """Return the random rows among the sets of `evaluate` as the baselines of the saved set, where there are any."""
     drawn = [name for name in (RANDOM, PROPORTIONAL) if (judged.table["set"] == name).any()]
-    return {SET: Rivals(RANDOM, RANDOM, tuple(drawn[1:]))} if drawn else {}
+    return {SET: Baselines(RANDOM, RANDOM, tuple(drawn[1:]))} if drawn else {}
 
 
-def without_seen(data: Dataset, question: Question) -> tuple[Dataset, Check]:
+def without_seen(data: Dataset, settings: CertificateSettings) -> tuple[Dataset, Check]:
     """Return the dataset without test rows that are among its training rows, and what was checked.
 
     Raises:
         InputError: if there are any and they are not to be dropped.
     """
     assert data.x_test is not None and data.y_test is not None
-    check, new = unseen(rows_of(data), data.x_test, question.distance, question.drop_seen)
+    check, new = unseen(rows_of(data), data.x_test, settings.distance, settings.drop_seen)
     return replace(data, x_test=take(data.x_test, new), y_test=data.y_test[new]), check
 
 
@@ -145,7 +146,7 @@ def sample(artefact: Artefact, x: Rows, y: np.ndarray, distance: float | None, d
     check, new = unseen(known_rows(artefact), x, distance, drop_seen)
     dropped, within = len(y) - len(new), None if artefact.data is None else nearness(distance, x)
     x, y, held = take(x, new), y[new], held._replace(x=held.x[new], y=held.y[new])
-    z = artefact.apart.encode(x)
+    z = artefact.comparison_encoder.encode(x)
     return Sample(x, y, held, (check, repeats(z), *used_before(artefact, z, x)), dropped, within)
 
 
@@ -163,28 +164,28 @@ def about_set(artefact: Artefact) -> dict[str, Any]:
     }
 
 
-def certify_set(artefact: Artefact, x: Rows, y: np.ndarray, question: Question, folder: Path) -> Certificate:
+def certify_set(artefact: Artefact, x: Rows, y: np.ndarray, settings: CertificateSettings, folder: Path) -> Certificate:
     """Check that the rows are new, state what follows from them, and write the certificate.
 
     Args:
         artefact: the set.
         x: held-out rows.
         y: their labels or targets.
-        question: what is asked.
+        settings: what is asked.
         folder: where the certificate is written; the set's own, mostly.
 
     Raises:
         InputError: with the reason, where nothing can be certified.
     """
-    rows = sample(artefact, x, y, question.distance, question.drop_seen)
+    rows = sample(artefact, x, y, settings.distance, settings.drop_seen)
     make_folder(folder)
     certificate, losses = certify(
         artefact.examples(),
         artefact.every(),
         rows.held,
-        question.learners,
-        question.delta,
-        question.loss,
+        settings.learners,
+        settings.delta,
+        settings.loss,
         folder / "learners",
     )
     about = {**_about(artefact, rows.x, rows.y), "dropped": rows.dropped, "distance": rows.distance}
@@ -206,3 +207,7 @@ def _about(artefact: Artefact, x: Rows, y: np.ndarray) -> dict[str, Any]:
 def row_facts(x: Rows, y: np.ndarray) -> dict[str, str]:
     """Return the digests of rows and of their labels."""
     return {"x": digest(x), "y": digest(y)}
+
+
+if not TYPE_CHECKING:
+    __getattr__ = _moved.renamed(__name__, {"Question": "CertificateSettings", "rivals_of": "baselines_of"})

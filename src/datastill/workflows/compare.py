@@ -13,37 +13,38 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from datastill import _moved
 from datastill._errors import InputError
 from datastill.certify import FULL, check_delta
-from datastill.certify.overlap import overlap, usual_distance
+from datastill.certify.overlap import overlap, typical_distance
 from datastill.data import claims
 from datastill.data.archive import write_atomic, write_json
 from datastill.data.dataset import Dataset, SupportSet, digest
 from datastill.evaluate import kept
 from datastill.evaluate.constant import with_constant
 from datastill.evaluate.draws import imbalanced
+from datastill.evaluate.leaderboard import Baselines, leaderboard, robustness
 from datastill.evaluate.protocol import Examples, HeldOut, Maker, examples_of, protocol
-from datastill.evaluate.standings import Rivals, robustness, standings
 from datastill.gram.names import as_kernels
 from datastill.learners.named import both_augmentations, check_learners, named_learner
 from datastill.learners.training import LABELS, as_seen, label_vectors, train, train_regressor
-from datastill.preprocess.labels import ClassLabels, Labels, RealTargets
-from datastill.preprocess.space import Space, fit_space
+from datastill.preprocess.encoder import FeatureEncoder, fit_encoder
+from datastill.preprocess.labels import ClassLabels, Labels, TargetScaler
 from datastill.report.names import PROPORTIONAL, RANDOM, SOLVED, TAUGHT
 from datastill.select.methods import SEEDLESS
-from datastill.workflows.comparison_files import Found, set_folder, write_report
+from datastill.workflows.comparison_files import ComparisonResult, set_folder, write_report
 from datastill.workflows.request import METHODS, estimator_of
 from datastill.workflows.run_files import CLAIM
 from datastill.workflows.saved_set import set_digest
 
 
 @dataclass(frozen=True)
-class Entrants:
+class ComparisonSettings:
     """Who takes part.
 
     Attributes:
@@ -73,7 +74,7 @@ class Encoded(NamedTuple):
     """A dataset as numbers."""
 
     rows: Dataset
-    space: Space
+    space: FeatureEncoder
     labels: Labels
     every: Examples
     held: HeldOut
@@ -86,8 +87,8 @@ class Encoded(NamedTuple):
         Raises:
             InputError: for held-out targets that are all equal.
         """
-        space = fit_space(data.x)
-        labels: Labels = ClassLabels.fit(data.y) if task == "classification" else RealTargets.fit(data.y)
+        space = fit_encoder(data.x)
+        labels: Labels = ClassLabels.fit(data.y) if task == "classification" else TargetScaler.fit(data.y)
         every = Examples(space.encode(data.x), labels.encode(data.y))
         y_test = np.asarray(data.y_test)
         held_y = labels.codes(y_test) if isinstance(labels, ClassLabels) else labels.encode(y_test)
@@ -122,36 +123,36 @@ class Encoded(NamedTuple):
             )
 
 
-def check(entrants: Entrants, task: str, delta: float) -> None:
+def check(comparison: ComparisonSettings, task: str, delta: float) -> None:
     """Raise an InputError for methods, learners or numbers that no data could make usable; the task may be "auto"."""
     check_delta(delta)
-    if not entrants.methods or not entrants.learners or entrants.seeds < 1:
+    if not comparison.methods or not comparison.learners or comparison.seeds < 1:
         raise InputError(
-            f"Got {len(entrants.methods)} methods, {len(entrants.learners)} learners and {entrants.seeds} seeds; "
+            f"Got {len(comparison.methods)} methods, {len(comparison.learners)} learners and {comparison.seeds} seeds; "
             "expected at least one each."
         )
-    for method in entrants.methods:
-        check_method(method, entrants.kernel)
-    check_learners([*entrants.learners, *([entrants.teacher] if entrants.teacher else [])], task)
-    if entrants.labels not in LABELS:
-        raise InputError(f"Got labels={entrants.labels!r}; expected one of {', '.join(LABELS)}.")
+    for method in comparison.methods:
+        check_method(method, comparison.kernel)
+    check_learners([*comparison.learners, *([comparison.teacher] if comparison.teacher else [])], task)
+    if comparison.labels not in LABELS:
+        raise InputError(f"Got labels={comparison.labels!r}; expected one of {', '.join(LABELS)}.")
 
 
 def compare(
     data: Dataset,
     task: str,
-    entrants: Entrants,
+    comparison: ComparisonSettings,
     folder: Path,
     jobs: int = 1,
     memory: int | None = None,
     delta: float = 0.05,
-) -> Found:
+) -> ComparisonResult:
     """Judge every method and budget, random rows with given and with learned labels, and all rows.
 
     Args:
         data: with test rows; see `data.task.with_test`.
         task: "classification" or "regression".
-        entrants: who takes part.
+        comparison: the settings.
         folder: made if missing; the same call continues it.
         jobs: learners trained side by side.
         memory: bytes for all of them; None for no limit.
@@ -160,55 +161,59 @@ def compare(
     Raises:
         InputError: for unknown methods or learners, or data that cannot be used.
     """
-    check(entrants, task, delta)
-    learners = entrants.learners
-    variants = {k: both_augmentations(k) for k in learners if k.startswith("net:")} if entrants.robust else {}
+    check(comparison, task, delta)
+    learners = comparison.learners
+    variants = {k: both_augmentations(k) for k in learners if k.startswith("net:")} if comparison.robust else {}
     learners = tuple(dict.fromkeys([*learners, *(v for pair in variants.values() for v in pair)]))
     known = Encoded.of(data, task)
-    known.check_budgets(entrants.budgets)
+    known.check_budgets(comparison.budgets)
     with claims.held(folder) as stale:
         if (folder / CLAIM).exists():
             raise InputError(f"Got {folder}, which holds a run of `datastill distill`; expected another folder.")
         claims.tidy(folder, stale)
-        return _compared(data, known, entrants, learners, variants, folder, jobs, memory, delta)
+        return _compared(data, known, comparison, learners, variants, folder, jobs, memory, delta)
 
 
 def _compared(
     data: Dataset,
     known: Encoded,
-    entrants: Entrants,
+    comparison: ComparisonSettings,
     learners: tuple[str, ...],
     variants: dict[str, tuple[str, str]],
     folder: Path,
     jobs: int,
     memory: int | None,
     delta: float,
-) -> Found:
+) -> ComparisonResult:
     """See `compare`; the folder is held."""
-    rivals = _rivals(entrants, known.drawn)
-    names = [*(f"{kind} {budget}" for kind in known.drawn for budget in entrants.budgets), *rivals]
-    sets: dict[str, Maker] = {name: partial(made, known, entrants, name, folder / "sets") for name in names}
-    if entrants.teacher:
-        teacher = _Teacher(entrants.teacher, known, folder / "sets")
+    baselines = _baselines(comparison, known.drawn)
+    names = [*(f"{kind} {budget}" for kind in known.drawn for budget in comparison.budgets), *baselines]
+    sets: dict[str, Maker] = {name: partial(made, known, comparison, name, folder / "sets") for name in names}
+    if comparison.teacher:
+        teacher = _Teacher(comparison.teacher, known, folder / "sets")
         sets |= {name + TAUGHT: partial(_relabelled, maker, teacher) for name, maker in sets.items()}
-        rivals |= {name + TAUGHT: r.taught(TAUGHT) for name, r in rivals.items()}
+        baselines |= {name + TAUGHT: r.taught(TAUGHT) for name, r in baselines.items()}
     sets[FULL] = lambda seed: known.every
-    ways = tuple(dict.fromkeys([entrants.labels, *(["soft", "hard"] if entrants.robust else [])]))
-    judged = protocol(sets, learners, known.held, entrants.seeds, ways, folder / "rows", jobs, memory, {FULL})
+    ways = tuple(dict.fromkeys([comparison.labels, *(["soft", "hard"] if comparison.robust else [])]))
+    judged = protocol(sets, learners, known.held, comparison.seeds, ways, folder / "rows", jobs, memory, {FULL})
     judged = with_constant(judged, known.every, known.held)
-    found = standings(judged, rivals, FULL)
-    robust = robustness(found, rivals, FULL, variants) if entrants.robust else pd.DataFrame()
+    found = leaderboard(judged, baselines, FULL)
+    robust = robustness(found, baselines, FULL, variants) if comparison.robust else pd.DataFrame()
     write_json(folder / "table.json", judged.table.to_dict(orient="records"))
     write_atomic(folder / "table.parquet", judged.table.to_parquet())
     write_json(
         folder / "standings.json",
         {"standings": found.to_dict(orient="records"), "robustness": robust.to_dict(orient="records")},
     )
-    found_seen = overlap(known.held.x, known.every.x, usual_distance(known.held.x))
+    found_seen = overlap(known.held.x, known.every.x, typical_distance(known.held.x))
     seen = len(found_seen.equal) + len(found_seen.near)
-    shown = Found(data, known.labels, known.held, judged, found, robust, rivals, learners, seen)
-    settings = {k: getattr(entrants, k) for k in ("kernel", "steps", "labels", "teacher", "robust")} | {"delta": delta}
-    write_report(shown, entrants.methods, entrants.budgets, entrants.seeds, entrants.labels, settings, delta, folder)
+    shown = ComparisonResult(data, known.labels, known.held, judged, found, robust, baselines, learners, seen)
+    settings = {k: getattr(comparison, k) for k in ("kernel", "steps", "labels", "teacher", "robust")} | {
+        "delta": delta
+    }
+    write_report(
+        shown, comparison.methods, comparison.budgets, comparison.seeds, comparison.labels, settings, delta, folder
+    )
     return shown
 
 
@@ -220,26 +225,26 @@ def check_method(method: str, kernel: str) -> None:
     as_kernels(own or kernel)
 
 
-def _rivals(entrants: Entrants, kinds: Sequence[str]) -> dict[str, Rivals]:
+def _baselines(comparison: ComparisonSettings, kinds: Sequence[str]) -> dict[str, Baselines]:
     """Return set -> its random rows, for every set but random rows with their own labels.
 
     Args:
-        entrants: who takes part.
+        comparison: the settings.
         kinds: of random rows that are drawn.
     """
     found = {}
-    for method in dict.fromkeys(entrants.methods):
+    for method in dict.fromkeys(comparison.methods):
         base, colon, kernel = method.partition(":")
-        for budget in entrants.budgets if base != RANDOM else ():
+        for budget in comparison.budgets if base != RANDOM else ():
             given, drawn = f"{RANDOM} {budget}", tuple(f"{kind} {budget}" for kind in kinds[1:])
             learned = f"{SOLVED}{colon}{kernel} {budget}" if base == "kip" else given
             if learned != given:
-                found[learned] = Rivals(given, given, drawn)
-            found[f"{method} {budget}"] = Rivals(given, learned, drawn)
+                found[learned] = Baselines(given, given, drawn)
+            found[f"{method} {budget}"] = Baselines(given, learned, drawn)
     return found
 
 
-def made(data: Encoded, entrants: Entrants, name: str, folder: Path, seed: int) -> Examples:
+def made(data: Encoded, comparison: ComparisonSettings, name: str, folder: Path, seed: int) -> Examples:
     """The set of a method for a seed: from its folder if this user made it of the same data and settings, else made."""
     method, _, budget = name.rpartition(" ")
     base, _, kernel = method.partition(":")
@@ -247,7 +252,7 @@ def made(data: Encoded, entrants: Entrants, name: str, folder: Path, seed: int) 
     where = set_folder(folder, name, seed)
     method = RANDOM if base == PROPORTIONAL else base
     kind = estimator_of(method, data.held.regression)
-    offered = {"kernel": kernel or entrants.kernel, "method": method, "max_iter": entrants.steps}
+    offered = {"kernel": kernel or comparison.kernel, "method": method, "max_iter": comparison.steps}
     settings: dict[str, Any] = {k: v for k, v in offered.items() if v is not None and k in kind._get_param_names()}
     wanted = {"data": data.identity, "kernel": offered["kernel"], "steps": settings.get("max_iter")}
     own = partial(kept.seal, kept.own_key(), name, str(seed), json.dumps(wanted))
@@ -305,3 +310,7 @@ class _Teacher:
         if self.data.held.regression:
             return train_regressor(named_learner(self.name, True), x, vectors).estimator
         return train(named_learner(self.name), x, vectors).estimator
+
+
+if not TYPE_CHECKING:
+    __getattr__ = _moved.renamed(__name__, {"Entrants": "ComparisonSettings"})

@@ -18,14 +18,14 @@ from datastill._errors import InputError
 from datastill.data.archive import read_object, write_atomic
 from datastill.data.dataset import Dataset, SupportSet, row_kind
 from datastill.evaluate.constant import CONSTANT
+from datastill.evaluate.leaderboard import Baselines
 from datastill.evaluate.protocol import HeldOut, Judged
 from datastill.evaluate.references import class_means
-from datastill.evaluate.standings import Rivals
 from datastill.preprocess.labels import ClassLabels, Labels
 from datastill.report import (
     Certified,
     Comparison,
-    Exhibit,
+    ExampleGrid,
     comparison_markdown,
     render_comparison,
     summarise_comparison,
@@ -40,7 +40,7 @@ MADE |= dict.fromkeys(("universal", "kip", "network-kip", "rfad", "frepo", "rcig
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class ComparisonResult:
     """A comparison and its results.
 
     Attributes:
@@ -48,9 +48,9 @@ class Found:
         labels: where labels become vectors.
         held: the test rows as numbers.
         judged: the rows of the protocol.
-        standings: see `evaluate.standings`.
+        standings: see `evaluate.leaderboard`.
         robustness: likewise; may be empty.
-        rivals: set -> the random rows it is compared with.
+        baselines: set -> the random rows it is compared with.
         learners: as trained, in order.
         seen: test rows that equal a training row, or nearly.
     """
@@ -61,13 +61,13 @@ class Found:
     judged: Judged
     standings: pd.DataFrame
     robustness: pd.DataFrame
-    rivals: dict[str, Rivals]
+    baselines: dict[str, Baselines]
     learners: tuple[str, ...]
     seen: int = 0
 
 
 def write_report(
-    found: Found,
+    found: ComparisonResult,
     methods: Sequence[str],
     budgets: Sequence[int],
     seeds: int,
@@ -115,7 +115,7 @@ def write_report(
         robustness=found.robustness,
         reliability=_reliability(found.judged, asked),
         certified=guaranteed,
-        exhibit=exhibit(found, methods, min(budgets), folder / "sets"),
+        exhibit=example_grid(found, methods, min(budgets), folder / "sets"),
         settings=settings,
         warnings=warnings,
     )
@@ -174,7 +174,7 @@ def certified(judged: Judged, held: HeldOut, classes: int, asked: str, delta: fl
     return Certified(delta, each, loss, len(held.y), certify.guessing(held, loss), statements)
 
 
-def exhibit(found: Found, methods: Sequence[str], budget: int, sets: Path) -> Exhibit | None:
+def example_grid(found: ComparisonResult, methods: Sequence[str], budget: int, sets: Path) -> ExampleGrid | None:
     """For images with classes: the class means, and the first example of each class of several sets."""
     x, labels = found.data.x, found.labels
     if row_kind(x) != "images" or not isinstance(labels, ClassLabels) or x.ndim not in (3, 4):
@@ -192,7 +192,7 @@ def exhibit(found: Found, methods: Sequence[str], budget: int, sets: Path) -> Ex
             kind = MADE.get(method.partition(":")[0], "chosen")
             name = method_title(method) + ("" if method == RANDOM else f" ({kind})")
             columns[name] = np.asarray(support.x)[[own[0] for own in of_class]]
-    return Exhibit(columns, tuple(str(label) for label in labels.classes))
+    return ExampleGrid(columns, tuple(str(label) for label in labels.classes))
 
 
 def _reliability(judged: Judged, asked: str) -> dict[tuple[str, str], np.ndarray]:

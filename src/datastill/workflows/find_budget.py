@@ -8,19 +8,20 @@ certified at δ/K, and all that is said on the way holds together with probabili
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from datastill import _moved
 from datastill._errors import InputError
 from datastill.certify import Certificate, certify, check_delta
 from datastill.data import claims
 from datastill.data.archive import write_json
 from datastill.data.dataset import Dataset
-from datastill.workflows.compare import Encoded, Entrants, check_method, made
+from datastill.workflows.compare import ComparisonSettings, Encoded, check_method, made
 
 HALVINGS = 3
 
 
-class Look(NamedTuple):
+class Trial(NamedTuple):
     """One budget that was tried.
 
     Attributes:
@@ -47,7 +48,7 @@ class Search(NamedTuple):
     """
 
     budget: int | None
-    looks: tuple[Look, ...]
+    looks: tuple[Trial, ...]
     planned: int
 
     def as_dict(self) -> dict[str, Any]:
@@ -59,7 +60,7 @@ class Search(NamedTuple):
 def find_budget(
     data: Dataset,
     task: str,
-    entrants: Entrants,
+    comparison: ComparisonSettings,
     epsilon: float,
     largest: int,
     folder: Path,
@@ -70,7 +71,7 @@ def find_budget(
     Args:
         data: with held-out rows; no row of them may be among the training rows, see `certify.overlap`.
         task: "classification" or "regression".
-        entrants: one method; its learners, kernel and steps. Budgets and seeds are not looked at.
+        comparison: one method; its learners, kernel and steps. Budgets and seeds are not looked at.
         epsilon: wanted.
         largest: budget at which to give up; at most the rows of the smallest class.
         folder: where sets and what learners did are kept, and found again.
@@ -83,34 +84,36 @@ def find_budget(
         raise InputError(f"Got --epsilon {epsilon}; expected a positive number such as 0.02.")
     if largest < 1:
         raise InputError(f"Got {largest} as the largest budget; expected 1 or more.")
-    if len(entrants.methods) != 1:
-        raise InputError(f"Got {len(entrants.methods)} methods; expected one.")
-    check_method(entrants.methods[0], entrants.kernel)
+    if len(comparison.methods) != 1:
+        raise InputError(f"Got {len(comparison.methods)} methods; expected one.")
+    check_method(comparison.methods[0], comparison.kernel)
     check_delta(delta)
     known = Encoded.of(data, task)
     with claims.held(folder) as stale:
         claims.tidy(folder, stale)
-        return _search(known, entrants, epsilon, min(largest, known.smallest), folder, delta)
+        return _search(known, comparison, epsilon, min(largest, known.smallest), folder, delta)
 
 
-def _search(known: Encoded, entrants: Entrants, epsilon: float, largest: int, folder: Path, delta: float) -> Search:
+def _search(
+    known: Encoded, comparison: ComparisonSettings, epsilon: float, largest: int, folder: Path, delta: float
+) -> Search:
     """See `find_budget`; the folder is held."""
     ladder = [1]
     while ladder[-1] < largest:
         ladder.append(min(2 * ladder[-1], largest))
     planned = len({*ladder, *(b for gap in pairwise([0, *ladder]) for b in _middles(*gap, HALVINGS))})
-    looks: list[Look] = []
+    looks: list[Trial] = []
 
     def reaches(budget: int) -> bool:
-        examples = made(known, entrants, f"{entrants.methods[0]} {budget}", folder / "sets", 0)
+        examples = made(known, comparison, f"{comparison.methods[0]} {budget}", folder / "sets", 0)
         certificate, _ = certify(
-            examples, known.every, known.held, entrants.learners, delta / planned, folder=folder / "learners"
+            examples, known.every, known.held, comparison.learners, delta / planned, folder=folder / "learners"
         )
         failed = [said for said in certificate.statements if said.epsilon is None]
         if failed:
             raise InputError(f"Got the learner {failed[0].learner}, for which there is no gap: {failed[0].note}.")
         certificate = replace(certificate, about={"n_support": len(examples.x), "n_train": len(known.every.x)})
-        looks.append(Look(budget, certificate))
+        looks.append(Trial(budget, certificate))
         return looks[-1].epsilon <= epsilon
 
     first = next((i for i, budget in enumerate(ladder) if reaches(budget)), None)
@@ -134,3 +137,7 @@ def _middles(low: int, high: int, depth: int) -> set[int]:
     if depth == 0 or middle <= low:
         return set()
     return {middle, *_middles(low, middle, depth - 1), *_middles(middle, high, depth - 1)}
+
+
+if not TYPE_CHECKING:
+    __getattr__ = _moved.renamed(__name__, {"Look": "Trial"})

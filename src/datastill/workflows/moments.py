@@ -19,7 +19,7 @@ from datastill.moments.files import file_of, is_moments, manifest
 from datastill.moments.passing import Watcher, forgettable
 from datastill.moments.survey import VERSIONS
 from datastill.preprocess.augment import Augmentation
-from datastill.preprocess.space import check_preprocessing
+from datastill.preprocess.encoder import check_preprocessing
 from datastill.progress import rows_bar
 
 

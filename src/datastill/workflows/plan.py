@@ -22,19 +22,18 @@ from datastill._errors import InputError
 from datastill._memory import peak_memory
 from datastill._validate import check_between
 from datastill.data.dataset import Dataset
-from datastill.distill import fit as distil
-from datastill.distill import kip
+from datastill.distill import kernel_objective, kip
 from datastill.distill.subspace import FIT_ROWS, Subspace
 from datastill.estimators.kip import COMPONENTS, KIP, KIPRegressor, validation_interval
 from datastill.evaluate.comparison import EXACT_ROWS, INDUCING_ROWS, RANDOM_DRAWS, measures_all
 from datastill.gram.features import FeatureKernel
 from datastill.kernels.base import Kernel
 from datastill.krr import float64
+from datastill.preprocess.encoder import fit_encoder
 from datastill.preprocess.labels import ClassLabels
-from datastill.preprocess.space import fit_space
 from datastill.select.kmeans import kmeans_centres
 
-PROBE_ROWS = 2 * distil.BATCH
+PROBE_ROWS = 2 * kernel_objective.BATCH
 """Two batches of a label solve, which separate the cost of a further batch from the cost that is paid once."""
 PROBE_WORK = 3e8
 LEAST_PROBE = 16
@@ -77,7 +76,7 @@ class Shape:
         """The shape of a dataset; a table's columns are counted as they will be coded."""
         table = isinstance(data.x, pd.DataFrame)
         size = int(data.x.memory_usage(deep=True).sum()) if isinstance(data.x, pd.DataFrame) else data.x.nbytes
-        shape = fit_space(data.x).encode(data.x[:1]).shape[1:] if table else data.x.shape[1:]
+        shape = fit_encoder(data.x).encode(data.x[:1]).shape[1:] if table else data.x.shape[1:]
         test_rows = 0 if data.x_test is None else len(data.x_test)
         if task == "regression":
             return cls(len(data.x), test_rows, shape, None, 1 if data.y.ndim == 1 else data.y.shape[1], size)
@@ -180,19 +179,19 @@ def forecast(
     probe = min(shape.rows, PROBE_ROWS, max(kernel.rows_within(PROBE_WORK, shape.row_shape, s), LEAST_PROBE))
     x = draw.standard_normal((probe, *shape.row_shape)).astype(np.float32)
     y = draw.standard_normal((probe, shape.outputs)).astype(np.float32)
-    targets = distil.Targets(x, y)
+    targets = kernel_objective.Targets(x, y)
     kernel = kernel.resolve(x)
     x_s = draw.standard_normal((s, *shape.row_shape)).astype(np.float32)
     estimator: Any = KIP() if shape.classes else KIPRegressor()
     estimator.set_params(max_iter=steps, memory=memory)
-    estimator.kernels_, estimator.space_ = (kernel,), fit_space(x)
+    estimator.kernels_, estimator.space_ = (kernel,), fit_encoder(x)
     problem = estimator.problem()
 
     rest = _comparison_cost(method, problem, shape, x, s)
     reading = baseline.seconds + OVERHEAD_SECONDS
     reading += 3 * _line(lambda n: estimator.space_.encode_features(x[:n]), probe)(shape.rows)
     data = 2 * 4 * shape.rows * shape.columns
-    blocks = 8 * distil.BATCH * (3 * s + shape.columns) + 6 * 8 * s * s
+    blocks = 8 * kernel_objective.BATCH * (3 * s + shape.columns) + 6 * 8 * s * s
     if method == "label-solve":
         return Forecast(method, repr(kernel), s, _held(baseline, data, blocks), reading + rest, 0.0)
     if estimator.learns_in_subspace(shape.columns):
@@ -200,12 +199,15 @@ def forecast(
         reading += _line(lambda n: Subspace.fit(x[:n], width, 0), probe)(min(shape.rows, FIT_ROWS))
         subspace = Subspace.fit(x, width, 0)
         reading += _line(lambda n: subspace.targets(x[:n]), probe)(shape.rows)
-        problem, targets, _ = distil.embed(problem, targets, None, subspace, 0)
+        problem, targets, _ = kernel_objective.embed(problem, targets, None, subspace, 0)
         problem = replace(problem, project=lambda c: estimator.clip_coordinates(subspace, c))
         x_s = subspace.coordinates(x_s)
         data += 2 * 4 * shape.rows * (width + 1)
     working, compiling, step = _step_cost(
-        problem, x_s, targets, min(batch or distil.rows_per_step(s, problem.kernels, targets.x.shape[1:]), shape.rows)
+        problem,
+        x_s,
+        targets,
+        min(batch or kernel_objective.rows_per_step(s, problem.kernels, targets.x.shape[1:]), shape.rows),
     )
     validate = _validation_cost(problem, targets, x_s, shape.rows)
     validations = steps // validation_interval(steps) + 1
@@ -229,10 +231,10 @@ def _comparison_cost(method: str, problem: kip.Problem, shape: Shape, x: np.ndar
         return apart.astype(np.float32)
 
     def solve(n: int, size: int) -> None:
-        distil.solve_labels(problem, support(size), distil.Targets(x[:n], y[:n]), 0)
+        kernel_objective.solve_labels(problem, support(size), kernel_objective.Targets(x[:n], y[:n]), 0)
 
     kernel = problem.kernels[0]
-    few = distil.label_rows(s, problem.kernels, shape.row_shape, shape.rows)
+    few = kernel_objective.label_rows(s, problem.kernels, shape.row_shape, shape.rows)
     solving = _line(lambda n: solve(n, s), len(x))
     total = (SOLVES - 1) * solving(few) + solving(few if method == "kip" else shape.rows)
     few_rows, alpha = support(s), np.zeros((s, shape.outputs))
@@ -258,7 +260,7 @@ def _exact_cost(kernel: Kernel, x: np.ndarray, y: np.ndarray, rows: int) -> floa
 
 
 def _step_cost(
-    problem: kip.Problem, x_s: np.ndarray, targets: distil.Targets, batch: int
+    problem: kip.Problem, x_s: np.ndarray, targets: kernel_objective.Targets, batch: int
 ) -> tuple[float, float, float]:
     """(bytes of working arrays, seconds to compile, seconds a step) of KIP at this batch size."""
     rows = np.arange(batch) % len(targets.x)
@@ -274,13 +276,18 @@ def _step_cost(
     return working, compiling, min(_timed(lambda: jax.block_until_ready(advance(*arguments))) for _ in range(3))
 
 
-def _validation_cost(problem: kip.Problem, targets: distil.Targets, x_s: np.ndarray, rows: int) -> float:
+def _validation_cost(problem: kip.Problem, targets: kernel_objective.Targets, x_s: np.ndarray, rows: int) -> float:
     """Seconds for one validation on all rows."""
     held = targets.take(np.arange(min(200, len(targets.x))))
-    validate = distil.validator(problem, targets, held, jnp.asarray(targets.x), jnp.asarray(targets.y), len(x_s))
+    validate = kernel_objective.validator(
+        problem, targets, held, jnp.asarray(targets.x), jnp.asarray(targets.y), len(x_s)
+    )
     state = kip.init(problem, x_s, np.zeros((len(x_s), targets.y.shape[1])))
     validate(state)
-    most = min(distil.VALIDATION_TARGETS, distil.validation_rows(len(x_s), problem.kernels, targets.x.shape[1:]))
+    most = min(
+        kernel_objective.VALIDATION_TARGETS,
+        kernel_objective.validation_rows(len(x_s), problem.kernels, targets.x.shape[1:]),
+    )
     return _timed(lambda: validate(state)) * min(rows, most) / min(len(targets.x), most)
 
 

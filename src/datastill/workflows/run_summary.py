@@ -10,7 +10,7 @@ from datastill.data.dataset import Dataset, SupportSet, take
 from datastill.evaluate.comparison import Compared
 from datastill.evaluate.panel import Panel
 from datastill.evaluate.references import class_means, nearest_rows
-from datastill.evaluate.verdicts import settle
+from datastill.evaluate.verdicts import verdicts_of
 from datastill.preprocess.labels import ClassLabels
 from datastill.report.names import title
 from datastill.workflows.request import NETWORKS, TEACHERS, Request
@@ -55,7 +55,7 @@ def summarise_run(
         n_train=support.provenance["n_train"],
         n_test=len(np.asarray(data.y_test)),
         scores=[*compared.scores, *judged.scores],
-        under=settle([compared.duel, *judged.duels]) if compared.duel is not None else {},
+        under=verdicts_of([compared.duel, *judged.duels]) if compared.duel is not None else {},
         learner=f"kernel ridge regression, {estimator.kernels_[0]!r}",
         history=history,
         snapshots=getattr(estimator, "snapshots_", []),
@@ -142,7 +142,7 @@ def warnings_of(request: Request, estimator: Any, unseen: bool, seen: int, other
             "regression under the kernel named here."
         )
     else:
-        how = f"; try --judges {','.join(NETWORKS)}" if request.method in TEACHERS else ""
+        how = f"; try --learners {','.join(NETWORKS)}" if request.method in TEACHERS else ""
         found.append(
             "The scores hold for kernel ridge regression under the kernel named here. Another learner trained on this "
             f"set may do much better or much worse; measure it before you rely on it{how}."

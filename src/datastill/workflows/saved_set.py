@@ -18,8 +18,8 @@ from datastill.data.dataset import PARTS, Dataset, Rows, SupportSet, digest
 from datastill.data.sources import load
 from datastill.data.task import with_test
 from datastill.evaluate.protocol import Examples, HeldOut, examples_of
+from datastill.preprocess import encoder as encoders
 from datastill.preprocess import labels as label_maps
-from datastill.preprocess import space as spaces
 
 ROWS = "rows.safetensors"
 
@@ -39,7 +39,7 @@ class Artefact:
 
     folder: Path
     support: SupportSet
-    space: spaces.Space
+    space: encoders.FeatureEncoder
     labels: label_maps.Labels
     data: Dataset | None
     digests: np.ndarray | None
@@ -60,9 +60,9 @@ class Artefact:
         return Examples(self.space.encode_features(self.data.x), self.labels.encode(self.data.y))
 
     @cached_property
-    def apart(self) -> spaces.Space:
+    def comparison_encoder(self) -> encoders.FeatureEncoder:
         """Return the space in which rows are compared: standardised by the training rows where they were found."""
-        return self.space if self.data is None else spaces.fit_space(self.data.x)
+        return self.space if self.data is None else encoders.fit_encoder(self.data.x)
 
     def check_kind(self, x: Rows) -> None:
         """Raise an InputError for rows of another kind or shape than the set's."""
@@ -112,7 +112,7 @@ def open_artefact(folder: Path, train: Dataset | None = None) -> Artefact:
     if digests is not None and (digests.ndim != 1 or digests.dtype != np.uint64):
         raise InputError(f"Got {folder / ROWS}, which holds no digests of rows; expected them; try leaving it out.")
     try:
-        space, labels = spaces.from_state(saved["space"]), label_maps.from_state(saved["labels"])
+        space, labels = encoders.from_state(saved["space"]), label_maps.from_state(saved["labels"])
         artefact = Artefact(folder, support, space, labels, data, digests)
         if space.dtype.kind not in "biuf" or not np.isfinite(artefact.examples().x).all():
             raise ValueError("examples that are no numbers")

@@ -10,9 +10,9 @@ import numpy as np
 from datastill._errors import InputError
 from datastill.certify import Check
 from datastill.certify.copies import copies
-from datastill.certify.overlap import NEAR_ROWS, overlap, usual_distance
+from datastill.certify.overlap import NEAR_ROWS, overlap, typical_distance
 from datastill.data.dataset import Dataset, Rows, digest
-from datastill.preprocess.space import Space, fit_space
+from datastill.preprocess.encoder import FeatureEncoder, fit_encoder
 from datastill.workflows.saved_set import Artefact, row_digests
 
 
@@ -26,7 +26,7 @@ class Known(NamedTuple):
         own: (s, …) examples of the set, standardised.
     """
 
-    space: Space
+    space: FeatureEncoder
     train: np.ndarray | None
     digests: np.ndarray | None
     own: np.ndarray
@@ -38,7 +38,7 @@ def known_rows(artefact: Artefact) -> Known:
     Raises:
         InputError: where neither training rows nor their digests are at hand.
     """
-    space, data = artefact.apart, artefact.data
+    space, data = artefact.comparison_encoder, artefact.data
     if data is None and artefact.digests is None:
         raise InputError(
             f"Got {artefact.folder} without digests of its training rows; expected them, to check that the held-out "
@@ -50,7 +50,7 @@ def known_rows(artefact: Artefact) -> Known:
 
 def rows_of(data: Dataset) -> Known:
     """Return the training rows of a dataset, of which there is no set yet."""
-    space = fit_space(data.x)
+    space = fit_encoder(data.x)
     train = space.encode(data.x)
     return Known(space, train, None, train[:0])
 
@@ -90,7 +90,7 @@ def unseen(known: Known, x: Rows, distance: float | None, drop_seen: bool) -> tu
 def nearness(distance: float | None, rows: Rows) -> float:
     """Return the distance within which rows count as the same: as asked, else the usual one."""
     if distance is None:
-        return usual_distance(rows) if isinstance(rows, np.ndarray) else NEAR_ROWS
+        return typical_distance(rows) if isinstance(rows, np.ndarray) else NEAR_ROWS
     if not distance >= 0:
         raise InputError(f"Got --distance {distance}; expected 0 or more, in standard deviations.")
     return float(distance)
@@ -118,7 +118,7 @@ def used_before(artefact: Artefact, z: np.ndarray, x: Rows) -> list[Check]:
     """
     own = None if artefact.data is None else artefact.data.x_test
     if own is not None:
-        count = int(np.isin(row_digests(z), row_digests(artefact.apart.encode(own))).sum())
+        count = int(np.isin(row_digests(z), row_digests(artefact.comparison_encoder.encode(own))).sum())
     else:
         whole = (artefact.support.provenance.get("digests") or {}).get("x_test")
         count = len(x) if digest(x) == whole else 0

@@ -18,7 +18,7 @@ from datastill.report.pages import render_page
 
 
 @dataclass(frozen=True)
-class Proof:
+class ShownStatement:
     """One statement, in words and as lengths in percent of an axis from 0 to a little more than guessing.
 
     Attributes:
@@ -54,7 +54,7 @@ def render_certificate(certificate: Certificate) -> str:
     )
 
 
-def proofs(certificate: Certificate) -> tuple[Proof, ...]:
+def proofs(certificate: Certificate) -> tuple[ShownStatement, ...]:
     """The statements with their places on a common axis."""
     end = max([certificate.guessing, *(s.bound for s in certificate.statements)], default=1.0) * 1.05 or 1.0
 
@@ -62,7 +62,7 @@ def proofs(certificate: Certificate) -> tuple[Proof, ...]:
         return round(100 * min(max(value / end, 0), 1), 2)
 
     return tuple(
-        Proof(
+        ShownStatement(
             spoken(s.learner),
             tuple(statement_text(s, certificate)),
             place(s.risk),

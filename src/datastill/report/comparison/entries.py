@@ -15,7 +15,7 @@ from datastill.report.names import PROPORTIONAL, RANDOM, SetName, method_title, 
 
 @dataclass(frozen=True)
 class Entry:
-    """One set and learner; numbers are NaN where they were not measured. See `evaluate.standings`."""
+    """One set and learner; numbers are NaN where they were not measured. See `evaluate.leaderboard`."""
 
     set: str
     learner: str

@@ -19,7 +19,7 @@ from datastill.report.comparison.entries import (
     share_text,
 )
 from datastill.report.comparison.panels import Panels, budget_panels, reliability_panels
-from datastill.report.comparison.summary import Certified, Comparison, Exhibit
+from datastill.report.comparison.summary import Certified, Comparison, ExampleGrid
 from datastill.report.comparison.words import best_set, by_budget, tally_text
 from datastill.report.names import method_title, spoken
 from datastill.report.pages import render_page
@@ -172,7 +172,7 @@ def _share_cell(share: float, coldest: float) -> Cell:
     return Cell(text.removesuffix(" %"), "", heat(share, coldest), "", "", text)
 
 
-def sheets(exhibit: Exhibit) -> tuple[Sheet, ...]:
+def sheets(exhibit: ExampleGrid) -> tuple[Sheet, ...]:
     """The gallery, cut into sheets of ten classes."""
     values = np.concatenate([np.asarray(images, float).ravel() for images in exhibit.columns.values()])
     values = values[np.isfinite(values)]

@@ -17,7 +17,7 @@ from datastill.report.text import setting_text
 
 @dataclass(frozen=True)
 class Robust:
-    """Robust scores of one set and learner; see `evaluate.standings`."""
+    """Robust scores of one set and learner; see `evaluate.leaderboard`."""
 
     set: str
     learner: str
@@ -65,7 +65,7 @@ class Certified:
 
 
 @dataclass(frozen=True, eq=False)
-class Exhibit:
+class ExampleGrid:
     """One picture for each class and source, side by side.
 
     Attributes:
@@ -125,7 +125,7 @@ class Comparison:
     robustness: tuple[Robust, ...]
     reliability: tuple[Reliability, ...]
     certified: Certified | None
-    exhibit: Exhibit | None
+    exhibit: ExampleGrid | None
     settings: dict[str, str]
     warnings: tuple[str, ...]
 
@@ -164,15 +164,15 @@ def summarise_comparison(
     robustness: pd.DataFrame | None = None,
     reliability: Mapping[tuple[str, str], np.ndarray] | None = None,
     certified: Certified | None = None,
-    exhibit: Exhibit | None = None,
+    exhibit: ExampleGrid | None = None,
     settings: Mapping[str, object] | None = None,
     warnings: Sequence[str] = (),
 ) -> Comparison:
     """Gather a tournament into what its report shows.
 
     Args:
-        standings: of `evaluate.standings`; sets are named "METHOD BUDGET", with ", labelled by a teacher" where so, and
-            "all rows".
+        standings: of `evaluate.leaderboard`; sets are named "METHOD BUDGET", with ", labelled by a teacher" where so,
+            and "all rows".
         dataset: its name.
         task: "classification" or "regression".
         n_train: rows of the original data.
@@ -182,7 +182,7 @@ def summarise_comparison(
         methods: as they were asked for.
         learners: in order.
         asked: the way with labels that is shown first.
-        robustness: of `evaluate.standings.robustness`; may be empty.
+        robustness: of `evaluate.leaderboard.robustness`; may be empty.
         reliability: (set, learner) -> (bins, 3) of `metrics.reliability`.
         certified: statements on sets and learners.
         exhibit: for image data, pictures side by side.

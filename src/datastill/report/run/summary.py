@@ -127,7 +127,7 @@ def summarise(
         n_train: rows of the original data.
         n_test: held-out rows the scores were measured on; 0 when there were none.
         scores: rows of the comparison, in the order they are shown; `Score.role` marks what headline and verdict tell.
-        under: learner -> verdict on the set against random rows, of `verdicts.settle`, the set's own kernel first.
+        under: learner -> verdict on the set against random rows, of `verdicts.verdicts_of`, the set's own kernel first.
         learner: the algorithm the scores hold for, in words.
         history: (step, loss, validation score or None), in step order.
         snapshots: (step, rows) with the rows in the order of `support.x`; the finished set is added when the

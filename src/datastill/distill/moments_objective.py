@@ -14,13 +14,13 @@ from datastill import krr
 from datastill._errors import InputError
 from datastill._typing import Array
 from datastill.distill import kip, loop
-from datastill.distill.fit import Targets
 from datastill.distill.from_moments import NOISE, eliminated_loss, feature_loss, label_loss, predictor
+from datastill.distill.kernel_objective import Targets
 from datastill.distill.label_solve import LabelSolution
 from datastill.distill.objectives import Penalties
 from datastill.features.base import FeatureMap, Weights, drawn
 from datastill.moments import Collected, Moments, Sample, Totals, moments_of
-from datastill.preprocess.labels import ClassLabels, RealTargets
+from datastill.preprocess.labels import ClassLabels, TargetScaler
 
 RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 CHECKED_ROWS = 2_000
@@ -237,7 +237,7 @@ def on_device(totals: Totals) -> Totals:
 def _totals(map: FeatureMap, targets: Targets) -> Totals:
     """Over rows at hand; their label vectors are taken as they are."""
     c = targets.y.shape[1]
-    labels = RealTargets(np.zeros(c), np.ones(c), flat=False)
+    labels = TargetScaler(np.zeros(c), np.ones(c), flat=False)
 
     def of(rows: Any) -> Moments:
         return moments_of(map, [(targets.x[rows], targets.y[rows])], labels, named=False)

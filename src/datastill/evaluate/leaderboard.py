@@ -12,11 +12,12 @@ Source: Li et al. (2025), DD-Ranking, arXiv:2505.13300.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from datastill import _moved
 from datastill.evaluate import intervals
 from datastill.evaluate.protocol import Judged
 from datastill.evaluate.verdicts import Duel, holm, in_words, p_of, shared_prior
@@ -27,7 +28,7 @@ COLUMNS = (
 )
 
 
-class Rivals(NamedTuple):
+class Baselines(NamedTuple):
     """The random rows that a set is compared with; the best of those that apply is the rival.
 
     Attributes:
@@ -45,20 +46,20 @@ class Rivals(NamedTuple):
         return self.given if labels == "hard" else self.learned
 
     def all_beside(self, labels: str) -> tuple[str, ...]:
-        """Return all rivals of a learner that used labels so."""
+        """Return all baselines of a learner that used labels so."""
         return (self.beside(labels), *self.drawn)
 
-    def taught(self, ending: str) -> "Rivals":
-        """Return the rivals of the same set with a teacher's labels, whose names end so."""
-        return Rivals(self.given + ending, self.given + ending, tuple(name + ending for name in self.drawn))
+    def taught(self, ending: str) -> "Baselines":
+        """Return the baselines of the same set with a teacher's labels, whose names end so."""
+        return Baselines(self.given + ending, self.given + ending, tuple(name + ending for name in self.drawn))
 
 
-def standings(judged: Judged, rivals: Mapping[str, Rivals], full: str, alpha: float = 0.05) -> pd.DataFrame:
+def leaderboard(judged: Judged, baselines: Mapping[str, Baselines], full: str, alpha: float = 0.05) -> pd.DataFrame:
     """One row for each set, learner and way with labels.
 
     Args:
         judged: of `evaluate.protocol`.
-        rivals: set -> its random rows; those with learned labels where the learner took label vectors.
+        baselines: set -> its random rows; those with learned labels where the learner took label vectors.
         full: the set of all rows.
         alpha: probability of any wrong "better" or "worse".
 
@@ -70,10 +71,10 @@ def standings(judged: Judged, rivals: Mapping[str, Rivals], full: str, alpha: fl
     cells = _cells(judged.table)
     pairs = {}
     for cell in cells:
-        if cell[0] in rivals:
+        if cell[0] in baselines:
             rows = judged.of(*cell)
             labels = judged.table["labels"].iloc[rows[0]] if len(rows) else ""
-            pairs[cell] = duel_of(judged, cell, rivals[cell[0]].all_beside(labels))
+            pairs[cell] = duel_of(judged, cell, baselines[cell[0]].all_beside(labels))
     prior = shared_prior([duel.gains for _, duel in pairs.values()])
     found = []
     for name, learner, asked in cells:
@@ -102,13 +103,13 @@ def standings(judged: Judged, rivals: Mapping[str, Rivals], full: str, alpha: fl
 
 
 def robustness(
-    found: pd.DataFrame, rivals: Mapping[str, Rivals], full: str, variants: Mapping[str, tuple[str, str]]
+    found: pd.DataFrame, baselines: Mapping[str, Baselines], full: str, variants: Mapping[str, tuple[str, str]]
 ) -> pd.DataFrame:
     """The label-robust and augmentation-robust scores of every set with a rival.
 
     Args:
-        found: of `standings`, with rows asked for "soft" and for "hard".
-        rivals: as there.
+        found: of `leaderboard`, with rows asked for "soft" and for "hard".
+        baselines: as there.
         full: as there.
         variants: learner -> its names without and with augmentation, for learners that have both.
 
@@ -122,7 +123,7 @@ def robustness(
         return float(means.get((name, learner, asked), np.nan))
 
     rows = []
-    for name, rival in rivals.items():
+    for name, rival in baselines.items():
         for learner in dict.fromkeys(found["learner"]):
             hlr = mean(full, learner, "hard") - mean(name, learner, "hard")
             ior = mean(name, learner, "soft") - mean(rival.beside(labels[name, learner, "soft"]), learner, "soft")
@@ -155,20 +156,20 @@ def score_of(judged: Judged, rows: np.ndarray) -> intervals.Measured:
     return intervals.of_squares(_losses(judged, rows), float(judged.table[judged.metric].to_numpy(float)[rows].mean()))
 
 
-def duel_of(judged: Judged, cell: tuple[str, str, str], rivals: Sequence[str]) -> tuple[str, Duel]:
+def duel_of(judged: Judged, cell: tuple[str, str, str], baselines: Sequence[str]) -> tuple[str, Duel]:
     """Return the rival with the best mean score over the seeds that both have, and the duel of the set with it.
 
     Args:
         judged: of `evaluate.protocol`.
         cell: set, learner and way with labels.
-        rivals: sets of random rows.
+        baselines: sets of random rows.
     """
     name, learner, asked = cell
     seeds, scores = judged.table["seed"], judged.table[judged.metric].to_numpy(float)
     own = {seeds[i]: i for i in judged.of(name, learner, asked)}
-    found = [(rivals[0], Duel(learner, np.nan, np.zeros((0, 0))))]
+    found = [(baselines[0], Duel(learner, np.nan, np.zeros((0, 0))))]
     best = -np.inf
-    for rival in rivals:
+    for rival in baselines:
         other = {seeds[i]: i for i in judged.of(rival, learner, asked)}
         both = sorted(set(own) & set(other))
         mine, theirs = (np.array([rows[s] for s in both], int) for rows in (own, other))
@@ -177,3 +178,7 @@ def duel_of(judged: Judged, cell: tuple[str, str, str], rivals: Sequence[str]) -
             difference = float(scores[mine].mean() - best)
             found.append((rival, Duel(learner, difference, _losses(judged, theirs) - _losses(judged, mine))))
     return found[-1]
+
+
+if not TYPE_CHECKING:
+    __getattr__ = _moved.renamed(__name__, {"standings": "leaderboard", "Rivals": "Baselines"})

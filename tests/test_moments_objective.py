@@ -19,8 +19,7 @@ from datastill import KIP, KIPRegressor, SupportSet, krr
 from datastill._errors import InputError
 from datastill.cli.app import run
 from datastill.data.sharding import shards_of
-from datastill.distill import fit as distil
-from datastill.distill import fit_moments, kip
+from datastill.distill import kernel_objective, kip, moments_objective
 from datastill.distill.objectives import Penalties
 from datastill.features import RandomDense, RandomFourier
 from datastill.gram import kernel_of
@@ -47,17 +46,17 @@ def passed(folder, y=Y, map=MAP, **settings):
 
 def targets(balanced=False):
     x = X.astype(np.float32)
-    return distil.Targets(x, (np.eye(3) - 1 / 3).astype(np.float32)[Y], Y, balanced)
+    return kernel_objective.Targets(x, (np.eye(3) - 1 / 3).astype(np.float32)[Y], Y, balanced)
 
 
 @pytest.mark.parametrize("balanced", [False, True])
 @pytest.mark.parametrize("ridge", [0.0, 1e-4])
 def test_solved_labels_are_those_of_all_rows(ridge, balanced):
     rows, penalties = X[:6], Penalties(1e-5, ridge)
-    sums = fit_moments.sums_of(MAP, targets(balanced), None)
-    ours = fit_moments.solve_labels(sums, rows, penalties)
+    sums = moments_objective.sums_of(MAP, targets(balanced), None)
+    ours = moments_objective.solve_labels(sums, rows, penalties)
     problem = kip.Problem((kernel_of(MAP),), lambda z: z, "solve", kip.optimiser(0.1, 1), penalties=penalties)
-    slow = distil.solve_labels(problem, rows, targets(balanced), 0)
+    slow = kernel_objective.solve_labels(problem, rows, targets(balanced), 0)
     np.testing.assert_allclose(ours.y_s, slow.y_s, atol=3e-3 * np.abs(slow.y_s).max())
     assert ours.rank == slow.rank == 6
     if not balanced:
@@ -66,21 +65,21 @@ def test_solved_labels_are_those_of_all_rows(ridge, balanced):
 
 def test_repeated_rows_share_their_labels():
     rows = X[[0, 0, 1, 2]]
-    found = fit_moments.solve_labels(fit_moments.sums_of(MAP, targets(), None), rows, Penalties(1e-5, 0))
+    found = moments_objective.solve_labels(moments_objective.sums_of(MAP, targets(), None), rows, Penalties(1e-5, 0))
     np.testing.assert_allclose(found.y_s[0], found.y_s[1], atol=1e-2 * np.abs(found.y_s).max())
     assert found.rank == 3
 
 
 def test_ridge_is_the_best_of_its_grid_on_held_out_rows():
     rest, held = targets().take(np.arange(600)), targets().take(np.arange(600, N))
-    sums = fit_moments.sums_of(MAP, rest, held)
-    best = fit_moments.ridge(sums)
+    sums = moments_objective.sums_of(MAP, rest, held)
+    best = moments_objective.ridge(sums)
     phi, y = np.asarray(MAP(held.x), np.float64), held.y
 
     def loss(w):
         return np.mean(np.sum((phi @ w - y) ** 2, axis=1))
 
-    losses = [loss(krr.solve(sums.train.second, sums.train.cross, reg).unwrap()) for reg in fit_moments.RIDGES]
+    losses = [loss(krr.solve(sums.train.second, sums.train.cross, reg).unwrap()) for reg in moments_objective.RIDGES]
     assert loss(best) == pytest.approx(min(losses), rel=1e-9)
     assert max(losses) > 1.01 * min(losses)
 
@@ -179,7 +178,7 @@ def test_an_interrupted_fit_ends_in_the_same_bits(tmp_path):
     collected = passed(tmp_path)
     whole = KIP(2, **QUICK).fit_moments(collected)
     file = tmp_path / "checkpoint.safetensors"
-    original = fit_moments.loop.run
+    original = moments_objective.loop.run
 
     def interrupted(state, step, *arguments):
         def slow(state, number):
@@ -189,14 +188,14 @@ def test_an_interrupted_fit_ends_in_the_same_bits(tmp_path):
 
         return original(state, slow, *arguments)
 
-    seconds = fit_moments.loop.SECONDS_BETWEEN_CHECKPOINTS
+    seconds = moments_objective.loop.SECONDS_BETWEEN_CHECKPOINTS
     try:
-        fit_moments.loop.SECONDS_BETWEEN_CHECKPOINTS = -np.inf
-        fit_moments.loop.run = interrupted
+        moments_objective.loop.SECONDS_BETWEEN_CHECKPOINTS = -np.inf
+        moments_objective.loop.run = interrupted
         with pytest.raises(KeyboardInterrupt):
             KIP(2, checkpoint=file, **QUICK).fit_moments(collected)
     finally:
-        fit_moments.loop.run, fit_moments.loop.SECONDS_BETWEEN_CHECKPOINTS = original, seconds
+        moments_objective.loop.run, moments_objective.loop.SECONDS_BETWEEN_CHECKPOINTS = original, seconds
     assert file.exists()
     resumed = KIP(2, checkpoint=file, **QUICK).fit_moments(collected)
     np.testing.assert_array_equal(resumed.X_support_, whole.X_support_)
@@ -445,9 +444,9 @@ def test_learning_from_moments_stops_early_and_keeps_its_best_step(tmp_path):
     assert model.history_[-1].step < 4_000
     sums, x_s = model.sums_, jnp.asarray(model.space_.encode_features(model.X_support_))
     with krr.float64(True):
-        train, held = fit_moments.on_device(sums.train), fit_moments.on_device(sums.held)
-        found = fit_moments.predictor(sums.map, sums.weights, x_s, None, train, model.problem().penalties)
-        assert float(fit_moments.feature_loss(found, held)) == pytest.approx(min(losses), rel=1e-3)
+        train, held = moments_objective.on_device(sums.train), moments_objective.on_device(sums.held)
+        found = moments_objective.predictor(sums.map, sums.weights, x_s, None, train, model.problem().penalties)
+        assert float(moments_objective.feature_loss(found, held)) == pytest.approx(min(losses), rel=1e-3)
 
 
 def test_a_class_that_is_forgotten_gets_no_examples(tmp_path):

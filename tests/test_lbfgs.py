@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 
-from datastill.distill import kip, quasi_newton
+from datastill.distill import kip, lbfgs
 
 D = 12
 
@@ -47,18 +47,18 @@ def twin(g, pairs, scale):
     return -h @ g
 
 
-@pytest.mark.parametrize("count", [1, 3, quasi_newton.PAIRS, quasi_newton.PAIRS + 5])
+@pytest.mark.parametrize("count", [1, 3, lbfgs.PAIRS, lbfgs.PAIRS + 5])
 def test_directions_are_those_of_the_matrix(count):
     draw = np.random.default_rng(1)
     a = draw.normal(size=(D, D))
     moves = draw.normal(size=(count, D))
     turns = moves @ (a @ a.T + np.eye(D))
-    g, m = draw.normal(size=D), quasi_newton.PAIRS
+    g, m = draw.normal(size=D), lbfgs.PAIRS
     ring = np.zeros((2, m, D))
     for i in range(count):
         ring[:, i % m] = moves[i], turns[i]
     with jax.enable_x64(True):
-        ours = quasi_newton.newton(jnp.asarray(g), jnp.ones(D, bool), *jnp.asarray(ring), jnp.asarray(count))
+        ours = lbfgs.newton(jnp.asarray(g), jnp.ones(D, bool), *jnp.asarray(ring), jnp.asarray(count))
     latest = [(s, y) for s, y in zip(moves, turns, strict=True)][-m:]
     s, y = latest[-1]
     np.testing.assert_allclose(ours, twin(g, latest, s @ y / (y @ y)), rtol=1e-6, atol=1e-9)
@@ -67,13 +67,13 @@ def test_directions_are_those_of_the_matrix(count):
 def test_coordinates_that_are_held_do_not_move_or_count():
     draw = np.random.default_rng(2)
     free = draw.random(D) < 0.6
-    moves = draw.normal(size=(quasi_newton.PAIRS, D))
+    moves = draw.normal(size=(lbfgs.PAIRS, D))
     turns = moves * np.linspace(1, 5, D)
     g = draw.normal(size=D)
-    count = jnp.asarray(quasi_newton.PAIRS)
+    count = jnp.asarray(lbfgs.PAIRS)
     with jax.enable_x64(True):
-        ours = quasi_newton.newton(*(jnp.asarray(a) for a in (g, free, moves, turns)), count)
-        alone = quasi_newton.newton(
+        ours = lbfgs.newton(*(jnp.asarray(a) for a in (g, free, moves, turns)), count)
+        alone = lbfgs.newton(
             jnp.asarray(g[free]),
             jnp.ones(free.sum(), bool),
             jnp.asarray(moves[:, free]),

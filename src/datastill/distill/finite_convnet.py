@@ -11,10 +11,12 @@ Hasani, Lechner, Rus (2023), arXiv:2302.06755.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 
+from datastill import _moved
 from datastill._errors import InputError
 from datastill._typing import Array, Float, Key
 from datastill.features.base import Weights
@@ -26,7 +28,7 @@ ACTIVATIONS = ("relu", "softplus")
 
 
 @dataclass(frozen=True)
-class Body:
+class FiniteConvNet:
     """A network of this kind.
 
     Attributes:
@@ -82,3 +84,7 @@ class Body:
 
 def _normal(key: Key, shape: tuple[int, ...], fan_in: int) -> Array:
     return jax.random.normal(key, shape, jnp.float32) / fan_in**0.5
+
+
+if not TYPE_CHECKING:
+    __getattr__ = _moved.renamed(__name__, {"Body": "FiniteConvNet"})

@@ -14,10 +14,10 @@ from datastill._errors import InputError
 from datastill.certify import FULL
 from datastill.data.task import with_test
 from datastill.evaluate.constant import CONSTANT
-from datastill.evaluate.standings import Rivals
+from datastill.evaluate.leaderboard import Baselines
 from datastill.learners import named_learner
 from datastill.learners.training import label_vectors, train
-from datastill.workflows.compare import Encoded, Entrants, compare
+from datastill.workflows.compare import ComparisonSettings, Encoded, compare
 
 
 class Angry(ClassifierMixin, BaseEstimator):
@@ -34,12 +34,12 @@ def digits():
 
 
 def test_random_rows_stand_beside_every_method_with_labels_of_the_same_kind(digits, tmp_path):
-    entrants = Entrants(("kmeans", "kip:rbf", "random"), (1, 2), ("krr", "knn"), seeds=2, steps=3)
+    entrants = ComparisonSettings(("kmeans", "kip:rbf", "random"), (1, 2), ("krr", "knn"), seeds=2, steps=3)
     found = compare(digits, "classification", entrants, tmp_path)
     assert found.rivals == {
-        **{f"kmeans {n}": Rivals(f"random {n}", f"random {n}") for n in (1, 2)},
-        **{f"label-solve:rbf {n}": Rivals(f"random {n}", f"random {n}") for n in (1, 2)},
-        **{f"kip:rbf {n}": Rivals(f"random {n}", f"label-solve:rbf {n}") for n in (1, 2)},
+        **{f"kmeans {n}": Baselines(f"random {n}", f"random {n}") for n in (1, 2)},
+        **{f"label-solve:rbf {n}": Baselines(f"random {n}", f"random {n}") for n in (1, 2)},
+        **{f"kip:rbf {n}": Baselines(f"random {n}", f"label-solve:rbf {n}") for n in (1, 2)},
     }
     table = found.judged.table
     counts = table.groupby("set", sort=False).size()
@@ -64,7 +64,7 @@ def test_random_rows_stand_beside_every_method_with_labels_of_the_same_kind(digi
 
 
 def test_what_is_kept_is_not_made_again_and_other_settings_make_it_anew(digits, tmp_path, monkeypatch):
-    entrants = Entrants(("kmeans", "kip"), (1,), ("knn",), seeds=1, steps=3, teacher="logistic")
+    entrants = ComparisonSettings(("kmeans", "kip"), (1,), ("knn",), seeds=1, steps=3, teacher="logistic")
     first = compare(digits, "classification", entrants, tmp_path)
     for kind in ("Coreset", "KIP", "LabelSolve"):
         monkeypatch.setattr(f"datastill.estimators.{kind}.fit", lambda *_: pytest.fail("made again"))
@@ -72,14 +72,14 @@ def test_what_is_kept_is_not_made_again_and_other_settings_make_it_anew(digits, 
     again = compare(digits, "classification", entrants, tmp_path)
     pd.testing.assert_frame_equal(first.standings, again.standings)
     with pytest.raises(pytest.fail.Exception, match="made again"):
-        compare(digits, "classification", Entrants(("kip",), (1,), ("knn",), 1, steps=4), tmp_path)
+        compare(digits, "classification", ComparisonSettings(("kip",), (1,), ("knn",), 1, steps=4), tmp_path)
 
 
 def test_a_teacher_labels_every_set_as_it_predicts(digits, tmp_path):
-    entrants = Entrants(("kmeans",), (2,), ("krr", "knn"), seeds=1, teacher="logistic")
+    entrants = ComparisonSettings(("kmeans",), (2,), ("krr", "knn"), seeds=1, teacher="logistic")
     found = compare(digits, "classification", entrants, tmp_path)
     taught = "kmeans 2, labelled by a teacher"
-    assert found.rivals[taught] == Rivals(*["random 2, labelled by a teacher"] * 2)
+    assert found.rivals[taught] == Baselines(*["random 2, labelled by a teacher"] * 2)
     known = Encoded.of(digits, "classification")
     teacher = train(named_learner("logistic"), known.every.x, known.every.vectors).estimator
     x = known.space.encode(SupportSet.load(tmp_path / "sets" / "kmeans-2-0").x)
@@ -89,7 +89,7 @@ def test_a_teacher_labels_every_set_as_it_predicts(digits, tmp_path):
 
 
 def test_robust_scores_need_hard_labels_too(digits, tmp_path):
-    entrants = Entrants(("kip",), (1,), ("krr", "knn"), seeds=1, steps=3, robust=True)
+    entrants = ComparisonSettings(("kip",), (1,), ("krr", "knn"), seeds=1, steps=3, robust=True)
     found = compare(digits, "classification", entrants, tmp_path)
     assert set(found.standings["asked"]) == {"soft", "hard"}
     scores = found.robustness.set_index(["set", "learner"])
@@ -104,7 +104,7 @@ def test_robust_scores_need_hard_labels_too(digits, tmp_path):
 def test_regression_with_a_teacher(tmp_path):
     x, y = load_diabetes(return_X_y=True)
     data = with_test(Dataset("diabetes", x, y), 0, "regression")
-    entrants = Entrants(("kmeans",), (8,), ("krr", "forest"), seeds=2, teacher="forest")
+    entrants = ComparisonSettings(("kmeans",), (8,), ("krr", "forest"), seeds=2, teacher="forest")
     found = compare(data, "regression", entrants, tmp_path)
     assert found.judged.metric == "r2"
     assert found.standings["mean"].notna().all()
@@ -114,7 +114,7 @@ def test_regression_with_a_teacher(tmp_path):
 def test_a_folder_is_not_mixed_with_another_task_or_a_run_and_damage_is_mended(tmp_path):
     x, y = load_digits(return_X_y=True)
     data = with_test(Dataset("digits", x[:400], y[:400]), 0, "classification")
-    entrants = Entrants(("kmeans",), (5,), ("knn",), seeds=2)
+    entrants = ComparisonSettings(("kmeans",), (5,), ("knn",), seeds=2)
     as_targets = compare(data, "regression", entrants, tmp_path / "one").standings
     compare(data, "classification", entrants, tmp_path / "two")
     again = compare(data, "regression", entrants, tmp_path / "two").standings
@@ -129,7 +129,7 @@ def test_a_folder_is_not_mixed_with_another_task_or_a_run_and_damage_is_mended(t
 
 
 def test_nothing_is_guaranteed_where_test_rows_were_seen(digits, tmp_path):
-    entrants = Entrants(("kmeans",), (1,), ("knn",), seeds=1)
+    entrants = ComparisonSettings(("kmeans",), (1,), ("knn",), seeds=1)
     leaky = replace(digits, x_test=np.concatenate([digits.x_test, digits.x[:2]]))
     leaky = replace(leaky, y_test=np.concatenate([digits.y_test, digits.y[:2]]))
     for data, seen in ((digits, False), (leaky, True)):
@@ -156,4 +156,4 @@ def test_nothing_is_guaranteed_where_test_rows_were_seen(digits, tmp_path):
 def test_bad_entrants_are_refused(digits, change, words, tmp_path):
     base = {"methods": ("random",), "budgets": (1,), "learners": ("knn",), "seeds": 1}
     with pytest.raises(InputError, match=words):
-        compare(digits, "classification", Entrants(**{**base, **change}), tmp_path)
+        compare(digits, "classification", ComparisonSettings(**{**base, **change}), tmp_path)

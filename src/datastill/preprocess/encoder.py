@@ -1,13 +1,14 @@
 """The space in which examples are learned: the user's rows as numbers of unit scale, with bounds and a way back."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
+from datastill import _moved
 from datastill._errors import InputError
 from datastill._typing import Array, ArrayLike
 from datastill.data.dataset import Rows
@@ -20,7 +21,7 @@ BATCH = 4096
 
 
 @dataclass(frozen=True, eq=False)
-class Space:
+class FeatureEncoder:
     """Maps between the user's rows and the (s, …) arrays that are optimised, and on to what kernels see.
 
         user's rows  --encode-->  z: standardised, bounded by low and high  --features-->  kernel input
@@ -69,7 +70,7 @@ class Space:
         """The nearest z within the data's range."""
         return jnp.clip(z, self.low, self.high)
 
-    def settle(self, z: ArrayLike) -> Array:
+    def straight_through_round(self, z: ArrayLike) -> Array:
         """z as it will be handed out: of a table, numbers are rounded as its columns are, and a category is one.
 
         The gradient is that of z itself: "straight through" (Bengio, Léonard, Courville 2013, arXiv:1308.3432).
@@ -78,18 +79,18 @@ class Space:
         if self.table is None:
             return free
         mean, scale = self.scaling.mean, self.scaling.scale
-        settled = (self.table.settle(free * scale + mean) - mean) / scale
+        settled = (self.table.straight_through_round(free * scale + mean) - mean) / scale
         return free + jax.lax.stop_gradient(settled.astype(free.dtype) - free)
 
     def occurring(self, z: ArrayLike, levels: int | None = None) -> Array:
-        """Round as `settle` does, and arrays too: integers stay integers; each channel has only so many levels.
+        """Round arrays as well as tables: integers stay integers, and each channel has only so many levels.
 
         Args:
             z: (s, …) rows.
             levels: evenly spaced from the least to the greatest value of a column or channel; None allows all values.
         """
         if self.table is not None:
-            return self.settle(z)
+            return self.straight_through_round(z)
         free = jnp.asarray(z)
         found = free
         if levels is not None:
@@ -117,12 +118,12 @@ class Space:
 
 
 def check_preprocessing(name: str) -> None:
-    """Raise an InputError for preprocessing that `fit_space` does not know."""
+    """Raise an InputError for preprocessing that `fit_encoder` does not know."""
     if name not in PREPROCESSING:
         raise InputError(f"Got preprocess={name!r}; expected one of {', '.join(PREPROCESSING)}.")
 
 
-def fit_space(rows: Rows, preprocessing: str = "standardise") -> Space:
+def fit_encoder(rows: Rows, preprocessing: str = "standardise") -> FeatureEncoder:
     """The space of these training rows.
 
     Args:
@@ -151,10 +152,10 @@ def fit_space(rows: Rows, preprocessing: str = "standardise") -> Space:
     whitening = None
     if preprocessing.startswith("zca"):
         whitening = Whiten.fit(scaling.forward(numbers), unit_norm=preprocessing == "zca-unit-norm")
-    return Space(table, dtype, scaling, whitening, low, high)
+    return FeatureEncoder(table, dtype, scaling, whitening, low, high)
 
 
-def state(space: Space) -> dict[str, Any]:
+def state(space: FeatureEncoder) -> dict[str, Any]:
     """Return the state from which the space is rebuilt, as JSON types and arrays."""
     return {
         "table": tables.state(space.table) if space.table else None,
@@ -169,13 +170,13 @@ def state(space: Space) -> dict[str, Any]:
     }
 
 
-def from_state(saved: dict[str, Any]) -> Space:
+def from_state(saved: dict[str, Any]) -> FeatureEncoder:
     """The inverse of `state`."""
     whitening = None
     if saved["whitening"] is not None:
         matrix, inverse = np.asarray(saved["whitening"]), np.asarray(saved["whitening_inverse"])
         whitening = Whiten(matrix, inverse, saved["unit_norm"])
-    return Space(
+    return FeatureEncoder(
         tables.from_state(saved["table"]) if saved["table"] is not None else None,
         np.dtype(saved["dtype"]),
         Standardise(np.asarray(saved["mean"]), np.asarray(saved["scale"])),
@@ -183,3 +184,7 @@ def from_state(saved: dict[str, Any]) -> Space:
         np.asarray(saved["low"]),
         np.asarray(saved["high"]),
     )
+
+
+if not TYPE_CHECKING:
+    __getattr__ = _moved.renamed(__name__, {"Space": "FeatureEncoder", "fit_space": "fit_encoder"})

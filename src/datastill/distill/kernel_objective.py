@@ -16,7 +16,7 @@ from datastill.distill import kip, loop
 from datastill.distill.label_solve import Batch, LabelSolution, label_solve
 from datastill.distill.objectives import best_coefficients, normal_equations
 from datastill.distill.subspace import Subspace
-from datastill.gram.fallback import Room, within_memory
+from datastill.gram.fallback import MemoryBudget, within_memory
 from datastill.kernels.base import Kernel, all_of
 from datastill.krr import cholesky_solve, float64, support_block
 from datastill.preprocess.augment import Augmentation, augment, copies
@@ -144,7 +144,7 @@ def learn(
         identity: of the run, so that no other run's checkpoint is resumed.
         watch: told of every step.
     """
-    room = Room(problem.memory)
+    room = MemoryBudget(problem.memory)
     advance = within_memory(lambda memory: kip.step(replace(problem, memory=memory)), room)
     x_all, y_all = jnp.asarray(targets.x), jnp.asarray(targets.y)
     balanced = targets.codes if targets.balanced else None
@@ -175,7 +175,7 @@ def validator(
     x_all: Array,
     y_all: Array,
     examples: int,
-    room: Room | None = None,
+    room: MemoryBudget | None = None,
 ) -> loop.Validator:
     """State -> (loss, score) on the held-out rows: accuracy for classes, R² for real targets; the mean over kernels.
 
@@ -224,7 +224,7 @@ def validator(
                 scores.append(jnp.mean(1 - missed / jnp.where(spread > 0, spread, jnp.nan)))
         return jnp.mean(jnp.stack(losses)), jnp.mean(jnp.stack(scores))
 
-    compiled = within_memory(lambda memory: jax.jit(partial(judge, memory)), room or Room(problem.memory))
+    compiled = within_memory(lambda memory: jax.jit(partial(judge, memory)), room or MemoryBudget(problem.memory))
 
     def validate(state: kip.State) -> tuple[float, float]:
         with float64(True):
