@@ -16,7 +16,7 @@ from datastill import SupportSet
 from datastill._errors import InputError, OutputError
 from datastill.data import archive
 from datastill.data.dataset import PARTS, digest
-from datastill.preprocess import labels, space
+from datastill.preprocess import encoder, labels
 
 FILES = ("manifest.json", "support.safetensors")
 once = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -61,7 +61,7 @@ def support(x=X["vectors"], y=Y["int"], **more):
         soft_labels=np.arange(9.0).reshape(3, 3) / 7,
         weights=np.array([1.0, 0.5, 2.0]),
         indices=np.array([4, 1, 9]),
-        preprocessing={"space": space.state(space.fit_encoder(x)), "labels": labels.state(coded)},
+        preprocessing={"space": encoder.state(encoder.fit_encoder(x)), "labels": labels.state(coded)},
         provenance={"method": "test", "seed": 3, "loss": 0.25, "list": [1, "é", None], "digest": {"x": digest(x)}},
         **more,
     )

@@ -410,11 +410,11 @@ def test_the_smallest_budget_is_found_and_its_looks_are_paid_for(digits, tmp_pat
         ({"epsilon": 0.0}, "--epsilon 0.0"),
         ({"largest": 0}, "largest budget"),
         ({"delta": 1.5}, "delta=1.5"),
-        ({"entrants": ComparisonSettings(("kmeans", "kip"), (), ("knn",))}, "2 methods"),
-        ({"entrants": ComparisonSettings(("random",), (), ("test_certify:Impatient",))}, "for which there is no gap"),
+        ({"comparison": ComparisonSettings(("kmeans", "kip"), (), ("knn",))}, "2 methods"),
+        ({"comparison": ComparisonSettings(("random",), (), ("test_certify:Impatient",))}, "for which there is no gap"),
     ],
 )
 def test_bad_searches_are_refused(digits, arguments, words, tmp_path):
-    arguments = {"epsilon": 0.1, "largest": 2, "entrants": ComparisonSettings(("random",), (), ("knn",)), **arguments}
+    arguments = {"epsilon": 0.1, "largest": 2, "comparison": ComparisonSettings(("random",), (), ("knn",)), **arguments}
     with pytest.raises(InputError, match=words):
         find_budget(digits, "classification", folder=tmp_path / "s", **arguments)

@@ -1,4 +1,4 @@
-"""A tournament judges what it says: rivals, teachers, kernels of their own, and what is kept is not made again."""
+"""A comparison judges what it says: baselines, teachers, kernels of their own, and what is kept is not made again."""
 
 import json
 from dataclasses import replace
@@ -36,7 +36,7 @@ def digits():
 def test_random_rows_stand_beside_every_method_with_labels_of_the_same_kind(digits, tmp_path):
     entrants = ComparisonSettings(("kmeans", "kip:rbf", "random"), (1, 2), ("krr", "knn"), seeds=2, steps=3)
     found = compare(digits, "classification", entrants, tmp_path)
-    assert found.rivals == {
+    assert found.baselines == {
         **{f"kmeans {n}": Baselines(f"random {n}", f"random {n}") for n in (1, 2)},
         **{f"label-solve:rbf {n}": Baselines(f"random {n}", f"random {n}") for n in (1, 2)},
         **{f"kip:rbf {n}": Baselines(f"random {n}", f"label-solve:rbf {n}") for n in (1, 2)},
@@ -79,7 +79,7 @@ def test_a_teacher_labels_every_set_as_it_predicts(digits, tmp_path):
     entrants = ComparisonSettings(("kmeans",), (2,), ("krr", "knn"), seeds=1, teacher="logistic")
     found = compare(digits, "classification", entrants, tmp_path)
     taught = "kmeans 2, labelled by a teacher"
-    assert found.rivals[taught] == Baselines(*["random 2, labelled by a teacher"] * 2)
+    assert found.baselines[taught] == Baselines(*["random 2, labelled by a teacher"] * 2)
     known = Encoded.of(digits, "classification")
     teacher = train(named_learner("logistic"), known.every.x, known.every.vectors).estimator
     x = known.space.encode(SupportSet.load(tmp_path / "sets" / "kmeans-2-0").x)
@@ -150,7 +150,7 @@ def test_nothing_is_guaranteed_where_test_rows_were_seen(digits, tmp_path):
         ({"labels": "easy"}, "labels='easy'"),
         ({"budgets": (0,)}, "Got a budget of 0; expected 1 to"),
         ({"budgets": (1, 100)}, "Got a budget of 100; expected 1 to"),
-        ({"teacher": "test_tournament:Angry"}, "the teacher test_tournament:Angry, which failed"),
+        ({"teacher": "test_compare:Angry"}, "the teacher test_compare:Angry, which failed"),
     ],
 )
 def test_bad_entrants_are_refused(digits, change, words, tmp_path):

@@ -19,7 +19,7 @@ from datastill.evaluate.leaderboard import leaderboard
 from datastill.evaluate.protocol import Examples, HeldOut, protocol
 from datastill.evaluate.references import class_means, nearest_rows
 from datastill.evaluate.scores import by_role, headline, verdict
-from datastill.evaluate.verdicts import settle
+from datastill.evaluate.verdicts import verdicts_of
 from datastill.select.kmeans import kmeans_centres
 from datastill.tuning import REGS
 
@@ -160,7 +160,7 @@ def test_random_rows_of_unlike_classes_are_drawn_in_proportion_too(rng):
     constant = by_role(scores, "constant")
     assert constant.value == 0.9
     assert (
-        "NOT better than the constant prediction" in verdict(scores, settle([duel])).sentence or scores[0].value > 0.9
+        "NOT better than the constant prediction" in verdict(scores, verdicts_of([duel])).sentence or scores[0].value > 0.9
     )
 
 
