@@ -159,9 +159,8 @@ def test_random_rows_of_unlike_classes_are_drawn_in_proportion_too(rng):
     assert rival.value == max(s.value for s in scores[1:5])
     constant = by_role(scores, "constant")
     assert constant.value == 0.9
-    assert (
-        "NOT better than the constant prediction" in verdict(scores, verdicts_of([duel])).sentence or scores[0].value > 0.9
-    )
+    sentence = verdict(scores, verdicts_of([duel])).sentence
+    assert "NOT better than the constant prediction" in sentence or scores[0].value > 0.9
 
 
 @given(counts=st.lists(st.integers(1, 200), min_size=2, max_size=5), each=st.integers(1, 4))
