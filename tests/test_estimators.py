@@ -12,10 +12,24 @@ from sklearn.base import RegressorMixin, clone
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.utils import get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import oracles
-from datastill import KIP, Coreset, CoresetRegressor, KIPRegressor, LabelSolve, LabelSolveRegressor, SupportSet, _memory
+from datastill import (
+    KIP,
+    RCIG,
+    RFAD,
+    Coreset,
+    CoresetRegressor,
+    FRePo,
+    KIPRegressor,
+    LabelSolve,
+    LabelSolveRegressor,
+    NetworkKIP,
+    SupportSet,
+    _memory,
+)
 from datastill._errors import DatastillWarning, InputError
 from datastill.distill import kernel_objective
 from datastill.distill.label_solve import label_solve
@@ -54,6 +68,53 @@ def expected_failures(estimator):
 @parametrize_with_checks(CONVENTIONAL, expected_failed_checks=expected_failures)
 def test_scikit_learn_conventions(estimator, check):
     check(estimator)
+
+
+OF_IMAGES = (NetworkKIP, RFAD, FRePo, RCIG)
+WITHOUT_ROWS = {
+    *("check_estimator_cloneable", "check_estimator_tags_renamed", "check_valid_tag_types", "check_estimator_repr"),
+    *("check_no_attributes_set_in_init", "check_estimators_unfitted", "check_mixin_order", "check_fit1d"),
+    *("check_do_not_raise_errors_in_init_or_set_params", "check_parameters_default_constructible"),
+    *("check_get_params_invariance", "check_set_params", "check_requires_y_none", "check_supervised_y_no_nan"),
+    *("check_complex_data", "check_estimators_empty_data_messages", "check_fit2d_1sample"),
+    *("check_classifiers_one_label", "check_classifiers_regression_target"),
+}
+"""Checks that hold for estimators of images, too; all others fit them to vectors."""
+
+
+def on_vectors(kind):
+    """An estimator of images that says of itself that it takes vectors, without which no check would be made."""
+
+    def tags(self):
+        found = kind.__sklearn_tags__(self)
+        found.input_tags.two_d_array = True
+        return found
+
+    return type(kind.__name__, (kind,), {"__sklearn_tags__": tags, "__module__": __name__})(2, max_iter=1)
+
+
+class FitsVectors(dict):
+    """An expected failure for each check but those."""
+
+    def __bool__(self):
+        return True
+
+    def __contains__(self, name):
+        return name not in WITHOUT_ROWS
+
+    def __getitem__(self, name):
+        return "it takes images, and the check has vectors"
+
+
+@parametrize_with_checks([on_vectors(kind) for kind in OF_IMAGES], expected_failed_checks=lambda _: FitsVectors())
+def test_scikit_learn_conventions_of_estimators_of_images(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("kind", OF_IMAGES)
+def test_estimators_of_images_say_that_they_take_no_vectors(kind):
+    tags = get_tags(kind(2))
+    assert tags.input_tags.three_d_array and not tags.input_tags.two_d_array and not tags.input_tags.sparse
 
 
 @pytest.fixture(scope="module")

@@ -152,7 +152,7 @@ class Distiller(BaseEstimator):
         return super().__getstate__() | ({"sums_": None} if hasattr(self, "sums_") else {})
 
     def __sklearn_tags__(self) -> Tags:
-        """Scikit-learn's tags: targets are required."""
+        """Return scikit-learn's tags: targets are required."""
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         tags.input_tags.sparse = True

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin
+from sklearn.utils import Tags
 
 from datastill import _validate
 from datastill._errors import InputError
@@ -34,6 +35,13 @@ class OnNetworks(ClassifierMixin, Distiller):
     """Images, and the loop around a step that learns them."""
 
     kernel = None
+
+    def __sklearn_tags__(self) -> Tags:
+        """Return scikit-learn's tags: images are required."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        return tags
 
     def check_settings(self) -> None:
         """See `Distiller.check_settings`."""
