@@ -17,7 +17,7 @@ except ImportError:  # Windows
 
 SEAL = "files"
 PARTS = ("sets", "rows", "judges", "learners")
-"""Folders in a run's, a tournament's or a search's, for files of their own."""
+"""Folders within that of a run, a comparison or a search, for files of their own."""
 
 
 @contextmanager

@@ -1,10 +1,10 @@
-"""A tournament: methods × budgets × learners × seeds on one dataset, kept in a folder and resumed from it.
+"""Compare methods × budgets × learners × seeds on one dataset, kept in a folder and resumed from it.
 
 sets/NAME-SEED/      every support set, as a run would save it
 rows/                every row of the table, as soon as it is known
 table.parquet, table.json     all of them
 standings.json       each set and learner beside all rows and random rows, with verdicts and robustness
-report.html, report.md, summary.json     see `showcase`
+report.html, report.md, summary.json     see `workflows.comparison_files`
 """
 
 import json

@@ -86,7 +86,7 @@ def write_report(
         asked: the way with labels that is shown first.
         settings: name to value.
         delta: probability that any of the certified statements fails.
-        folder: of the tournament, with its sets.
+        folder: of the comparison, with its sets.
     """
     warnings = found.judged.failures
     guaranteed = None

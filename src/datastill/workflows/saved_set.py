@@ -91,7 +91,7 @@ def open_artefact(folder: Path, train: Dataset | None = None) -> Artefact:
     """A saved set, with its training rows if they are given or are a built-in set on this machine.
 
     Args:
-        folder: of a run, a tournament's set, or `SupportSet.save`.
+        folder: of a run, of a set in a comparison, or `SupportSet.save`.
         train: the data that it was made from.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Figures of a tournament (SVG): scores against the budget, and confidence against accuracy."""
+"""Figures of a comparison (SVG): scores against the budget, and confidence against accuracy."""
 
 import io
 import math

@@ -76,7 +76,7 @@ class Sheet:
 
 
 def render_comparison(comparison: Comparison) -> str:
-    """The report of a tournament as the text of one HTML file: it loads nothing and runs no script."""
+    """Render the report of a comparison as one HTML file that loads nothing and runs no script."""
     main = comparison.main
     shares = [e.relative_to_full for e in main if meaningful(e.relative_to_full)]
     coldest = math.floor(10 * min(shares, default=0.0)) / 10
@@ -195,7 +195,7 @@ def _picture(image: np.ndarray, of: str, name: str, low: float, high: float) -> 
 
 @dataclass(frozen=True)
 class Guarantee:
-    """The statements of a tournament in words.
+    """Return the statements of a comparison in words.
 
     Attributes:
         chosen: the set that the sentences describe.

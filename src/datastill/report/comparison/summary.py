@@ -1,4 +1,4 @@
-"""A tournament as a `Comparison`: only what is to be shown, typed and worded; no learner is judged here."""
+"""Results of `compare` as a `Comparison`: only what is to be shown, typed and worded; no learner is judged here."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -79,7 +79,7 @@ class ExampleGrid:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Everything the report of a tournament shows.
+    """Everything that the report of a comparison shows.
 
     Attributes:
         title: the dataset and how many methods and learners.
@@ -168,7 +168,7 @@ def summarise_comparison(
     settings: Mapping[str, object] | None = None,
     warnings: Sequence[str] = (),
 ) -> Comparison:
-    """Gather a tournament into what its report shows.
+    """Gather what the report of a comparison shows.
 
     Args:
         standings: of `evaluate.leaderboard`; sets are named "METHOD BUDGET", with ", labelled by a teacher" where so,

@@ -1,4 +1,4 @@
-"""A tournament in sentences: what was best, how often random rows were beaten, and what the figures hold for."""
+"""A comparison in sentences: what was best, how often random rows were beaten, and what the figures hold for."""
 
 import math
 from collections.abc import Sequence
